@@ -1,0 +1,161 @@
+package attestation
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// wireStatement is the JSON form, member for member.
+type wireStatement struct {
+	Type          string         `json:"_type"`
+	Subject       []wireSubject  `json:"subject"`
+	PredicateType string         `json:"predicateType"`
+	Predicate     *wirePredicate `json:"predicate"`
+}
+
+type wireSubject struct {
+	Name   string `json:"name"`
+	Digest struct {
+		SHA256 Digest `json:"sha256"`
+	} `json:"digest"`
+}
+
+type wirePredicate struct {
+	Ecosystem   string            `json:"ecosystem"`
+	DigestKind  DigestKind        `json:"digestKind"`
+	Stream      string            `json:"stream,omitempty"`
+	Sequence    uint64            `json:"sequence,omitzero"`
+	Previous    Digest            `json:"previous,omitzero"`
+	Skipped     []Digest          `json:"skipped,omitempty"`
+	Environment map[string]string `json:"environment,omitempty"`
+	Builds      []wireBuild       `json:"builds,omitempty"`
+	Reason      string            `json:"reason,omitempty"`
+}
+
+type wireBuild struct {
+	Name         string    `json:"name"`
+	Outputs      []int     `json:"outputs"`
+	StartedOn    time.Time `json:"startedOn,omitzero"`
+	FinishedOn   time.Time `json:"finishedOn"`
+	Occasion     Occasion  `json:"occasion,omitempty"`
+	InputsDigest Digest    `json:"inputsDigest,omitzero"`
+	Failure      string    `json:"failure,omitempty"`
+}
+
+// Parse reads a statement. It accepts UTF-8 JSON with each member at most once,
+// spelled exactly, and no unknown ones, so that no two parsers can read the
+// same bytes differently. The error names the first thing that is wrong.
+func Parse(payload []byte) (*Statement, error) {
+	if len(payload) > MaxPayloadSize {
+		return nil, fmt.Errorf("statement of %d bytes: at most %d are accepted", len(payload), MaxPayloadSize)
+	}
+	var w wireStatement
+	if err := json.Unmarshal(payload, &w, json.RejectUnknownMembers(true)); err != nil {
+		return nil, fmt.Errorf("parsing statement: %w", readable(err))
+	}
+	if w.Type != StatementType {
+		return nil, fmt.Errorf("statement's _type is %q, want %q", clip(w.Type), StatementType)
+	}
+	switch PredicateType(w.PredicateType) {
+	case Rebuild, BuildFailed, Withdraw:
+	default:
+		return nil, fmt.Errorf("predicateType %q is not one of %s, %s, %s", clip(w.PredicateType), Rebuild, BuildFailed, Withdraw)
+	}
+	if w.Predicate == nil {
+		return nil, errors.New("statement has no predicate")
+	}
+	s := fromWire(&w)
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Encode returns the statement as JSON: the same bytes for the same statement.
+// It refuses what [Parse] would refuse.
+func (s *Statement) Encode() ([]byte, error) {
+	if err := s.Validate(); err != nil {
+		return nil, fmt.Errorf("encoding statement: %w", err)
+	}
+	payload, err := json.Marshal(toWire(s), json.Deterministic(true))
+	if err != nil {
+		return nil, fmt.Errorf("encoding statement: %w", err)
+	}
+	if len(payload) > MaxPayloadSize {
+		return nil, fmt.Errorf("encoding statement: %d bytes are more than the %d accepted", len(payload), MaxPayloadSize)
+	}
+	return payload, nil
+}
+
+func fromWire(w *wireStatement) *Statement {
+	p := w.Predicate
+	s := &Statement{
+		Type: PredicateType(w.PredicateType), Ecosystem: p.Ecosystem, DigestKind: p.DigestKind,
+		Chain:       Chain{Stream: p.Stream, Sequence: p.Sequence, Previous: p.Previous, Skipped: p.Skipped},
+		Environment: p.Environment, Reason: p.Reason,
+	}
+	s.Subjects = make([]Subject, len(w.Subject))
+	for i, subject := range w.Subject {
+		s.Subjects[i] = Subject{Name: subject.Name, Digest: subject.Digest.SHA256}
+	}
+	for _, b := range p.Builds {
+		s.Builds = append(s.Builds, Build{
+			Name: b.Name, Outputs: b.Outputs, Started: b.StartedOn, Finished: b.FinishedOn,
+			Occasion: b.Occasion, InputsDigest: b.InputsDigest, Failure: b.Failure,
+		})
+	}
+	return s
+}
+
+func toWire(s *Statement) *wireStatement {
+	w := &wireStatement{
+		Type: StatementType, PredicateType: string(s.Type), Subject: make([]wireSubject, len(s.Subjects)),
+		Predicate: &wirePredicate{
+			Ecosystem: s.Ecosystem, DigestKind: s.DigestKind,
+			Stream: s.Chain.Stream, Sequence: s.Chain.Sequence, Previous: s.Chain.Previous, Skipped: s.Chain.Skipped,
+			Environment: s.Environment, Reason: s.Reason,
+		},
+	}
+	for i, subject := range s.Subjects {
+		w.Subject[i].Name = subject.Name
+		w.Subject[i].Digest.SHA256 = subject.Digest
+	}
+	for _, b := range s.Builds {
+		w.Predicate.Builds = append(w.Predicate.Builds, wireBuild{
+			Name: b.Name, Outputs: slices.Clip(b.Outputs), StartedOn: b.Started.UTC(), FinishedOn: b.Finished.UTC(),
+			Occasion: b.Occasion, InputsDigest: b.InputsDigest, Failure: b.Failure,
+		})
+	}
+	return w
+}
+
+// readable removes the decoder's Go type names, which mean nothing to whoever
+// sent the document.
+func readable(err error) error {
+	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
+		where := string(semantic.JSONPointer)
+		if where == "" {
+			where = "the document"
+		}
+		switch {
+		case errors.Is(err, json.ErrUnknownName):
+			return fmt.Errorf("%s: unknown member (names are case-sensitive)", clip(where))
+		case semantic.Err != nil:
+			return fmt.Errorf("%s: %w", clip(where), semantic.Err)
+		default:
+			return fmt.Errorf("%s: a JSON %s has no place here", clip(where), semantic.JSONKind)
+		}
+	}
+	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		if errors.Is(err, jsontext.ErrDuplicateName) {
+			return fmt.Errorf("%s: the member occurs twice", clip(string(syntactic.JSONPointer)))
+		}
+		return fmt.Errorf("not JSON at byte %d: %w", syntactic.ByteOffset, syntactic.Err)
+	}
+	return err
+}

@@ -1,0 +1,155 @@
+package divergence
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"slices"
+
+	"repronet/attestation"
+)
+
+// InputsKey stands for an inputsDigest: its first 8 bytes, big-endian; 0 where
+// the builder did not say. It only ever serves to compare claims on one output.
+type InputsKey uint64
+
+// NewInputsKey shortens an inputsDigest.
+func NewInputsKey(d attestation.Digest) InputsKey {
+	return InputsKey(binary.BigEndian.Uint64(d[:8]))
+}
+
+// A Claim is one builder's saying that an output had a digest.
+type Claim struct {
+	Builder uint32 // number in the roster
+	Digest  attestation.Digest
+	Index   uint64 // ledger index at which the builder first said so
+	Inputs  InputsKey
+}
+
+// An Output is the state of one output: the claims on it, sorted by digest and
+// builder, each pair once. Its zero value has none.
+type Output struct {
+	Claims []Claim
+}
+
+func compareClaims(a, b Claim) int {
+	return cmp.Or(slices.Compare(a.Digest[:], b.Digest[:]), cmp.Compare(a.Builder, b.Builder))
+}
+
+// Add takes a claim in and reports whether it was new. Repeating a claim
+// changes nothing: the first index stays.
+func (o *Output) Add(c Claim) bool {
+	i, found := slices.BinarySearchFunc(o.Claims, c, compareClaims)
+	if found {
+		return false
+	}
+	o.Claims = slices.Insert(o.Claims, i, c)
+	return true
+}
+
+// Withdraw takes a builder's claim of a digest away and reports whether there
+// was one.
+func (o *Output) Withdraw(builder uint32, digest attestation.Digest) bool {
+	i, found := slices.BinarySearchFunc(o.Claims, Claim{Builder: builder, Digest: digest}, compareClaims)
+	if found {
+		o.Claims = slices.Delete(o.Claims, i, i+1)
+	}
+	return found
+}
+
+// Append appends the binary form of the state to buf. Claims are grouped by
+// digest, then by inputs, because builders that agree agree in both:
+//
+//	digest (32 bytes) | n inputs groups (uvarint) |
+//	  { inputs (8 bytes) | n builders (uvarint) | { builder, index (uvarints) } }
+func (o *Output) Append(buf []byte) []byte {
+	claims := slices.Clone(o.Claims)
+	slices.SortStableFunc(claims, func(a, b Claim) int {
+		return cmp.Or(slices.Compare(a.Digest[:], b.Digest[:]), cmp.Compare(a.Inputs, b.Inputs), cmp.Compare(a.Builder, b.Builder))
+	})
+	for len(claims) > 0 {
+		sameDigest := prefix(claims, func(c Claim) bool { return c.Digest == claims[0].Digest })
+		buf = append(buf, claims[0].Digest[:]...)
+		groups := 1
+		for i := 1; i < len(sameDigest); i++ {
+			if sameDigest[i].Inputs != sameDigest[i-1].Inputs {
+				groups++
+			}
+		}
+		buf = binary.AppendUvarint(buf, uint64(groups))
+		claims = claims[len(sameDigest):]
+		for len(sameDigest) > 0 {
+			group := prefix(sameDigest, func(c Claim) bool { return c.Inputs == sameDigest[0].Inputs })
+			buf = binary.BigEndian.AppendUint64(buf, uint64(sameDigest[0].Inputs))
+			buf = binary.AppendUvarint(buf, uint64(len(group)))
+			for _, c := range group {
+				buf = binary.AppendUvarint(buf, uint64(c.Builder))
+				buf = binary.AppendUvarint(buf, c.Index)
+			}
+			sameDigest = sameDigest[len(group):]
+		}
+	}
+	return buf
+}
+
+func prefix(claims []Claim, in func(Claim) bool) []Claim {
+	n := 1
+	for n < len(claims) && in(claims[n]) {
+		n++
+	}
+	return claims[:n]
+}
+
+var errState = errors.New("decoding output state: malformed")
+
+// DecodeOutput reads what [Output.Append] wrote.
+func DecodeOutput(data []byte) (*Output, error) {
+	d := decoder{data: data}
+	o := &Output{}
+	for len(d.data) > 0 && !d.failed {
+		digest := attestation.Digest(d.bytes(len(attestation.Digest{})))
+		for groups := d.uvarint(); groups > 0 && !d.failed; groups-- {
+			inputs := InputsKey(binary.BigEndian.Uint64(d.bytes(8)))
+			for n := d.uvarint(); n > 0 && !d.failed; n-- {
+				builder := d.uvarint()
+				if builder > 1<<32-1 {
+					return nil, errState
+				}
+				o.Claims = append(o.Claims, Claim{Builder: uint32(builder), Digest: digest, Index: d.uvarint(), Inputs: inputs})
+			}
+		}
+	}
+	if d.failed {
+		return nil, errState
+	}
+	slices.SortFunc(o.Claims, compareClaims)
+	return o, nil
+}
+
+// decoder reads fields from the front of data until one is missing.
+type decoder struct {
+	data   []byte
+	failed bool
+}
+
+var zeros [32]byte
+
+func (d *decoder) bytes(n int) []byte {
+	if len(d.data) < n {
+		d.failed = true
+		return zeros[:n]
+	}
+	b := d.data[:n]
+	d.data = d.data[n:]
+	return b
+}
+
+func (d *decoder) uvarint() uint64 {
+	v, n := binary.Uvarint(d.data)
+	if n <= 0 {
+		d.failed = true
+		return 0
+	}
+	d.data = d.data[n:]
+	return v
+}

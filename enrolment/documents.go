@@ -1,0 +1,123 @@
+package enrolment
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"repronet/signing"
+)
+
+// Tier says whether an operator's builders move verdicts.
+type Tier string
+
+// The tiers of design: vouched for, or joined by itself.
+const (
+	Counted Tier = "counted"
+	Open    Tier = "open"
+)
+
+// An Enrolment is the body of an entry of kind ledger.Enrolment: from this
+// entry on, the builder belongs to the operator. A later one of the same builder
+// may change its tier and validity, never its operator.
+type Enrolment struct {
+	Builder   signing.BuilderID `json:"builder"`
+	PublicKey []byte            `json:"publicKey"` // PKIX, DER; base 64 in JSON
+	Operator  string            `json:"operator"`  // pseudonym, see ValidateOperator
+	Tier      Tier              `json:"tier"`
+	NotBefore time.Time         `json:"notBefore,omitzero"`
+	NotAfter  time.Time         `json:"notAfter,omitzero"`
+}
+
+// A Revocation is the body of an entry of kind ledger.Revocation: statements of
+// the builder at ledger index From and later do not count. From 0 takes all of
+// them away. Evidence stays in the ledger.
+type Revocation struct {
+	Builder signing.BuilderID `json:"builder"`
+	From    uint64            `json:"from"`
+	Reason  string            `json:"reason"`
+}
+
+var operatorPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
+
+// ValidateOperator reports whether name can name an operator.
+func ValidateOperator(name string) error {
+	if !operatorPattern.MatchString(name) {
+		return fmt.Errorf("operator %.60q is not 1 to 40 characters of a-z, 0-9 and -, beginning with a letter or digit", name)
+	}
+	return nil
+}
+
+// Encode returns the entry's body.
+func (e *Enrolment) Encode() ([]byte, error) {
+	if _, err := e.validate(); err != nil {
+		return nil, fmt.Errorf("encoding enrolment: %w", err)
+	}
+	return json.Marshal(e, json.Deterministic(true))
+}
+
+func (e *Enrolment) validate() (*signing.PublicKey, error) {
+	if err := ValidateOperator(e.Operator); err != nil {
+		return nil, err
+	}
+	if e.Tier != Counted && e.Tier != Open {
+		return nil, fmt.Errorf("tier %.20q is neither %q nor %q", e.Tier, Counted, Open)
+	}
+	key, err := signing.ParsePublicKeyDER(e.PublicKey)
+	if err != nil {
+		return nil, err
+	}
+	if key.Builder() != e.Builder {
+		return nil, fmt.Errorf("the key belongs to builder %s, not %.40q", key.Builder(), e.Builder)
+	}
+	if !e.NotBefore.IsZero() && !e.NotAfter.IsZero() && !e.NotBefore.Before(e.NotAfter) {
+		return nil, errors.New("notBefore is not before notAfter")
+	}
+	return key, nil
+}
+
+// ParseEnrolment reads an entry's body.
+func ParseEnrolment(body []byte) (*Enrolment, *signing.PublicKey, error) {
+	var e Enrolment
+	if err := json.Unmarshal(body, &e, json.RejectUnknownMembers(true)); err != nil {
+		return nil, nil, fmt.Errorf("parsing enrolment: %w", err)
+	}
+	key, err := e.validate()
+	if err != nil {
+		return nil, nil, fmt.Errorf("parsing enrolment: %w", err)
+	}
+	return &e, key, nil
+}
+
+// Encode returns the entry's body.
+func (r *Revocation) Encode() ([]byte, error) {
+	if err := r.validate(); err != nil {
+		return nil, fmt.Errorf("encoding revocation: %w", err)
+	}
+	return json.Marshal(r, json.Deterministic(true))
+}
+
+func (r *Revocation) validate() error {
+	if _, err := signing.ParseBuilderID(string(r.Builder)); err != nil {
+		return err
+	}
+	if len(r.Reason) > 200 {
+		return errors.New("reason is longer than 200 bytes")
+	}
+	return nil
+}
+
+// ParseRevocation reads an entry's body.
+func ParseRevocation(body []byte) (*Revocation, error) {
+	var r Revocation
+	if err := json.Unmarshal(body, &r, json.RejectUnknownMembers(true)); err != nil {
+		return nil, fmt.Errorf("parsing revocation: %w", err)
+	}
+	if err := r.validate(); err != nil {
+		return nil, fmt.Errorf("parsing revocation: %w", err)
+	}
+	return &r, nil
+}

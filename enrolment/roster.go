@@ -1,0 +1,173 @@
+package enrolment
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"sync"
+
+	"repronet/ledger"
+	"repronet/signing"
+)
+
+// A Roster is the fold of enrolments and revocations up to some ledger entry.
+// Builders and operators are numbered in the order in which they were first
+// enrolled, so the numbers are the same for everybody who reads the ledger. A
+// Roster may be used from several goroutines.
+type Roster struct {
+	mu        sync.RWMutex // guards everything below
+	builders  []Builder
+	numbers   map[signing.BuilderID]uint32
+	operators map[string]uint32
+	names     []string // of operators, by number
+}
+
+// A Builder is what the ledger says of one builder.
+type Builder struct {
+	ID             signing.BuilderID
+	Number         uint32
+	Operator       string
+	OperatorNumber uint32
+	Tier           Tier
+	Key            signing.Key
+	EnrolledAt     uint64 // ledger index of the first enrolment
+	// Revoked tells that statements at RevokedFrom and later do not count.
+	Revoked       bool
+	RevokedFrom   uint64
+	RevokedReason string
+}
+
+// NewRoster returns an empty roster.
+func NewRoster() *Roster {
+	return &Roster{numbers: map[signing.BuilderID]uint32{}, operators: map[string]uint32{}}
+}
+
+// ErrConflict is wrapped by [Roster.Check] and [Roster.Apply] for an entry that
+// contradicts earlier ones.
+var ErrConflict = errors.New("contradicts an earlier entry")
+
+// Apply folds the entry at a ledger index in, if it is of a kind that concerns
+// the roster. It returns the builder that it changed, and false where it changed
+// nothing that moves verdicts of statements made before it (the first enrolment
+// of a builder). An entry that cannot be applied leaves the roster unchanged;
+// readers go on after it, because every reader does.
+func (r *Roster) Apply(index uint64, kind ledger.Kind, body []byte) (builder uint32, rejudge bool, err error) {
+	switch kind {
+	case ledger.Enrolment:
+		e, key, err := ParseEnrolment(body)
+		if err != nil {
+			return 0, false, err
+		}
+		return r.enrol(index, e, key)
+	case ledger.Revocation:
+		revocation, err := ParseRevocation(body)
+		if err != nil {
+			return 0, false, err
+		}
+		return r.revoke(revocation)
+	}
+	return 0, false, nil
+}
+
+func (r *Roster) enrol(index uint64, e *Enrolment, key *signing.PublicKey) (uint32, bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	validity := signing.Key{PublicKey: key, NotBefore: e.NotBefore, NotAfter: e.NotAfter}
+	if number, known := r.numbers[e.Builder]; known {
+		b := &r.builders[number]
+		if b.Operator != e.Operator {
+			return 0, false, fmt.Errorf("%w: builder %s belongs to operator %s, not %s", ErrConflict, e.Builder, b.Operator, e.Operator)
+		}
+		rejudge := b.Tier != e.Tier
+		b.Tier, b.Key = e.Tier, validity
+		return number, rejudge, nil
+	}
+	operator, known := r.operators[e.Operator]
+	if !known {
+		operator = uint32(len(r.names)) //nolint:gosec // far below 2^32
+		r.operators[e.Operator] = operator
+		r.names = append(r.names, e.Operator)
+	}
+	number := uint32(len(r.builders)) //nolint:gosec // far below 2^32
+	r.numbers[e.Builder] = number
+	r.builders = append(r.builders, Builder{
+		ID: e.Builder, Number: number, Operator: e.Operator, OperatorNumber: operator,
+		Tier: e.Tier, Key: validity, EnrolledAt: index, RevokedFrom: math.MaxUint64,
+	})
+	return number, false, nil
+}
+
+func (r *Roster) revoke(revocation *Revocation) (uint32, bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	number, known := r.numbers[revocation.Builder]
+	if !known {
+		return 0, false, fmt.Errorf("%w: builder %s was never enrolled", ErrConflict, revocation.Builder)
+	}
+	b := &r.builders[number]
+	if b.Revoked && b.RevokedFrom <= revocation.From {
+		return number, false, nil
+	}
+	b.Revoked, b.RevokedFrom, b.RevokedReason = true, revocation.From, revocation.Reason
+	return number, true, nil
+}
+
+// Lookup is the [signing.Lookup] of the roster's present state.
+func (r *Roster) Lookup(id signing.BuilderID) (signing.Key, error) {
+	b, ok := r.Builder(id)
+	if !ok {
+		return signing.Key{}, fmt.Errorf("%w: %s", signing.ErrUnknownBuilder, id)
+	}
+	if b.Revoked {
+		return signing.Key{}, fmt.Errorf("%w: builder %s was revoked from ledger index %d on", signing.ErrKeyNotValid, id, b.RevokedFrom)
+	}
+	return b.Key, nil
+}
+
+// Builder returns a builder by its ID.
+func (r *Roster) Builder(id signing.BuilderID) (Builder, bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	number, ok := r.numbers[id]
+	if !ok {
+		return Builder{}, false
+	}
+	return r.builders[number], true
+}
+
+// ByNumber returns a builder by its number.
+func (r *Roster) ByNumber(number uint32) (Builder, bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if int(number) >= len(r.builders) {
+		return Builder{}, false
+	}
+	return r.builders[number], true
+}
+
+// Counts implements divergence.Operators: the operator behind a builder, and
+// whether a claim that the builder made at a ledger index moves verdicts.
+func (r *Roster) Counts(builder uint32, index uint64) (operator uint32, counted bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if int(builder) >= len(r.builders) {
+		return 0, false
+	}
+	b := &r.builders[builder]
+	return b.OperatorNumber, b.Tier == Counted && index < b.RevokedFrom
+}
+
+// All yields the builders in the order of their numbers, as they are now.
+func (r *Roster) All() iter.Seq[Builder] {
+	r.mu.RLock()
+	builders := append([]Builder(nil), r.builders...)
+	r.mu.RUnlock()
+	return func(yield func(Builder) bool) {
+		for _, b := range builders {
+			if !yield(b) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,16 @@
+// Package ledger is the public record: an append-only Merkle log of entries,
+// and the attachments that entries name. It holds the formats and all that a
+// reader needs: decoding entries, verifying receipts, reading and checking a log
+// over HTTP or from a directory.
+//
+// A log is laid out as C2SP tlog-tiles says (https://c2sp.org/tlog-tiles) and
+// its checkpoints are C2SP signed notes (https://c2sp.org/tlog-checkpoint), so
+// any client of those formats can check it; this package uses
+// golang.org/x/mod/sumdb for both. Leaves are hashed as RFC 6962 says.
+//
+// The package trusts a checkpoint only under a log key that its caller names,
+// and an entry only when the tree of such a checkpoint contains it. What an
+// entry's evidence is worth is not its subject.
+//
+// Package append, below this one, is the writer; only the aggregator has one.
+package ledger

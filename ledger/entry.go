@@ -1,0 +1,135 @@
+package ledger
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"regexp"
+	"sync"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// Kind says what an entry's body is.
+type Kind string
+
+// The kinds of entries. Whatever can move a verdict is one of them; a reader
+// keeps entries of a kind that it does not know, and judges nothing by them.
+const (
+	Attestation Kind = "attestation" // a Sigstore bundle, package signing
+	Enrolment   Kind = "enrolment"   // package enrolment
+	Revocation  Kind = "revocation"  // package enrolment
+	PackageSet  Kind = "package-set" // package pkgset; the members are an attachment
+)
+
+// Sizes in bytes.
+const (
+	// MaxEntrySize is the greatest size of an encoded entry: the length prefix
+	// of a tlog-tiles entry bundle has 16 bits.
+	MaxEntrySize = 65535
+	// MaxBodySize bounds what an entry's body may decompress to.
+	MaxBodySize = 4 << 20
+)
+
+// An Entry is one record of the ledger.
+type Entry struct {
+	Kind Kind
+	// ReceivedAt is when the writer took the entry, in whole milliseconds; it
+	// never decreases from one entry to the next. It is the only clock that
+	// verdicts know.
+	ReceivedAt time.Time
+	// Body is the evidence, byte for byte as it came.
+	Body []byte
+}
+
+// entryVersion begins every encoded entry.
+const entryVersion = 1
+
+var kindPattern = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
+
+// ErrTooLarge is what [CompressBody] returns for a body that no entry can hold.
+var ErrTooLarge = errors.New("larger than a ledger entry can hold")
+
+// An entry is encoded as
+//
+//	version (1 byte) | length of kind (1 byte) | kind | receivedAt (8 bytes,
+//	big-endian, milliseconds since 1970) | body (one zstd frame)
+//
+// so that a body can be compressed before its place in the log is known.
+
+// CompressBody returns the compressed form of a body. It fails with
+// [ErrTooLarge] if an entry could not hold it.
+func CompressBody(body []byte) ([]byte, error) {
+	if len(body) > MaxBodySize {
+		return nil, fmt.Errorf("body of %d bytes: %w (%d)", len(body), ErrTooLarge, MaxBodySize)
+	}
+	compressed := compressor().EncodeAll(body, nil)
+	if n := len(compressed) + 2 + 32 + 8; n > MaxEntrySize {
+		return nil, fmt.Errorf("body of %d bytes, %d compressed: %w (%d)", len(body), len(compressed), ErrTooLarge, MaxEntrySize)
+	}
+	return compressed, nil
+}
+
+// AppendEntry appends the encoding of an entry whose body is compressed already
+// to buf.
+func AppendEntry(buf []byte, kind Kind, receivedAt time.Time, compressed []byte) []byte {
+	buf = append(buf, entryVersion, byte(len(kind)))
+	buf = append(buf, kind...)
+	buf = binary.BigEndian.AppendUint64(buf, uint64(receivedAt.UnixMilli())) //nolint:gosec // after 1970
+	return append(buf, compressed...)
+}
+
+// Encode returns the bytes of the entry, which are the log's leaf.
+func (e *Entry) Encode() ([]byte, error) {
+	if !kindPattern.MatchString(string(e.Kind)) {
+		return nil, fmt.Errorf("encoding entry: kind %q is not 1 to 32 characters of a-z, 0-9 and -", e.Kind)
+	}
+	compressed, err := CompressBody(e.Body)
+	if err != nil {
+		return nil, fmt.Errorf("encoding entry: %w", err)
+	}
+	return AppendEntry(nil, e.Kind, e.ReceivedAt, compressed), nil
+}
+
+// DecodeEntry reads an entry. It never uses more memory than [MaxBodySize] and
+// a constant.
+func DecodeEntry(data []byte) (*Entry, error) {
+	if len(data) < 2 || len(data) > MaxEntrySize {
+		return nil, fmt.Errorf("decoding entry: %d bytes is no entry's size", len(data))
+	}
+	if data[0] != entryVersion {
+		return nil, fmt.Errorf("decoding entry: version %d is not known", data[0])
+	}
+	n := int(data[1])
+	if len(data) < 2+n+8 || !kindPattern.Match(data[2:2+n]) {
+		return nil, errors.New("decoding entry: the kind is malformed")
+	}
+	milliseconds := binary.BigEndian.Uint64(data[2+n:])
+	if milliseconds > 1<<43 { // the year 2248
+		return nil, errors.New("decoding entry: the time of receipt is out of range")
+	}
+	body, err := decompressor().DecodeAll(data[2+n+8:], nil)
+	if err != nil {
+		return nil, fmt.Errorf("decoding entry: decompressing body: %w", err)
+	}
+	return &Entry{Kind: Kind(data[2 : 2+n]), ReceivedAt: time.UnixMilli(int64(milliseconds)).UTC(), Body: body}, nil
+}
+
+// The coders are safe for concurrent use and costly to make.
+var (
+	compressor = sync.OnceValue(func() *zstd.Encoder {
+		e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(false))
+		if err != nil {
+			panic(err) // constant options
+		}
+		return e
+	})
+	decompressor = sync.OnceValue(func() *zstd.Decoder {
+		d, err := zstd.NewReader(nil, zstd.WithDecoderMaxMemory(MaxBodySize), zstd.WithDecoderConcurrency(0))
+		if err != nil {
+			panic(err) // constant options
+		}
+		return d
+	})
+)

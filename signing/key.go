@@ -1,0 +1,120 @@
+package signing
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base32"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"regexp"
+
+	"github.com/sigstore/sigstore-go/pkg/root"
+	"github.com/sigstore/sigstore-go/pkg/verify"
+	"github.com/sigstore/sigstore/pkg/signature"
+)
+
+// BuilderID names a builder: the first 20 bytes of the SHA-256 of its public
+// key (PKIX, DER) in lower-case base 32 of RFC 4648, 32 characters.
+type BuilderID string
+
+var (
+	builderIDPattern  = regexp.MustCompile(`^[a-z2-7]{32}$`)
+	builderIDEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+)
+
+// ParseBuilderID checks the spelling of a builder's ID.
+func ParseBuilderID(s string) (BuilderID, error) {
+	if !builderIDPattern.MatchString(s) {
+		return "", fmt.Errorf("builder id %.40q is not 32 characters of a-z and 2-7", s)
+	}
+	return BuilderID(s), nil
+}
+
+// A PublicKey is a builder's public key: Ed25519, or ECDSA on P-256.
+type PublicKey struct {
+	der      []byte
+	sum      [sha256.Size]byte
+	verifier *verify.Verifier
+}
+
+// NewPublicKey accepts an ed25519.PublicKey or a P-256 *ecdsa.PublicKey.
+func NewPublicKey(key crypto.PublicKey) (*PublicKey, error) {
+	var err error
+	var v signature.Verifier
+	switch k := key.(type) {
+	case ed25519.PublicKey:
+		v, err = signature.LoadED25519Verifier(k)
+	case *ecdsa.PublicKey:
+		if k.Curve != elliptic.P256() {
+			return nil, fmt.Errorf("ECDSA key on %s: only P-256 is accepted", k.Curve.Params().Name)
+		}
+		v, err = signature.LoadECDSAVerifier(k, crypto.SHA256)
+	default:
+		return nil, fmt.Errorf("key of type %T: only Ed25519 and ECDSA P-256 keys are accepted", key)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("loading public key: %w", err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("encoding public key: %w", err)
+	}
+	p := &PublicKey{der: der, sum: sha256.Sum256(der)}
+	// The validity period is the caller's subject (see Key): sigstore-go does
+	// not check it where no trusted timestamp is at hand.
+	material := root.NewTrustedPublicKeyMaterial(func(string) (root.TimeConstrainedVerifier, error) {
+		return &root.ExpiringKey{Verifier: v}, nil
+	})
+	p.verifier, err = verify.NewVerifier(material, verify.WithNoObserverTimestamps())
+	if err != nil {
+		return nil, fmt.Errorf("preparing verifier: %w", err)
+	}
+	return p, nil
+}
+
+// ParsePublicKey reads a PEM block "PUBLIC KEY" (PKIX), as
+// [PublicKey.PEM] writes it.
+func ParsePublicKey(text []byte) (*PublicKey, error) {
+	block, rest := pem.Decode(text)
+	if block == nil || block.Type != "PUBLIC KEY" {
+		return nil, errors.New(`no PEM block "PUBLIC KEY" found`)
+	}
+	if extra, _ := pem.Decode(rest); extra != nil {
+		return nil, errors.New("more than one PEM block found")
+	}
+	return ParsePublicKeyDER(block.Bytes)
+}
+
+// ParsePublicKeyDER reads a PKIX public key.
+func ParsePublicKeyDER(der []byte) (*PublicKey, error) {
+	key, err := x509.ParsePKIXPublicKey(der)
+	if err != nil {
+		return nil, fmt.Errorf("parsing public key: %w", err)
+	}
+	return NewPublicKey(key)
+}
+
+// Builder returns the builder whose key this is.
+func (p *PublicKey) Builder() BuilderID { return builderID(p.sum) }
+
+func builderID(sum [sha256.Size]byte) BuilderID {
+	return BuilderID(builderIDEncoding.EncodeToString(sum[:20]))
+}
+
+// Hint is the key's name in a bundle's verification material: the base 64 of
+// the SHA-256 of the PKIX key, as cosign and sigstore-go write it.
+func (p *PublicKey) Hint() string { return base64.StdEncoding.EncodeToString(p.sum[:]) }
+
+// DER returns the key in PKIX form.
+func (p *PublicKey) DER() []byte { return append([]byte(nil), p.der...) }
+
+// PEM returns the key as a PEM block "PUBLIC KEY".
+func (p *PublicKey) PEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: p.der})
+}

@@ -1,0 +1,171 @@
+package signing
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+
+	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
+	"github.com/sigstore/sigstore-go/pkg/bundle"
+	"github.com/sigstore/sigstore-go/pkg/verify"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"repronet/attestation"
+)
+
+// MaxBundleSize bounds a bundle in bytes of JSON: a statement of the greatest
+// size in base 64, and room for signature and certificates.
+const MaxBundleSize = attestation.MaxPayloadSize/3*4 + 64<<10
+
+// MediaType is the bundle version that is written and accepted.
+const MediaType = "application/vnd.dev.sigstore.bundle.v0.3+json"
+
+// Reasons for which [Open] refuses a bundle. Its errors wrap one of these.
+var (
+	// ErrMalformed: not a bundle of the accepted form, or its statement breaks
+	// a rule of package attestation.
+	ErrMalformed = errors.New("malformed")
+	// ErrUnknownBuilder: the look-up knows no such builder.
+	ErrUnknownBuilder = errors.New("builder is not enrolled")
+	// ErrKeyNotValid: the key is expired, not yet valid or revoked.
+	ErrKeyNotValid = errors.New("key is not valid")
+	// ErrSignature: the signature is not that key's signature of the payload.
+	ErrSignature = errors.New("signature does not verify")
+)
+
+// A Key is a builder's key with the time in which it may sign.
+type Key struct {
+	*PublicKey
+	NotBefore, NotAfter time.Time // zero: unbounded
+}
+
+// CheckValid reports whether the key may sign at t.
+func (k Key) CheckValid(t time.Time) error {
+	if !k.NotBefore.IsZero() && t.Before(k.NotBefore) {
+		return fmt.Errorf("%w: not before %s", ErrKeyNotValid, k.NotBefore.UTC().Format(time.RFC3339))
+	}
+	if !k.NotAfter.IsZero() && t.After(k.NotAfter) {
+		return fmt.Errorf("%w: expired on %s", ErrKeyNotValid, k.NotAfter.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// Lookup returns the key of a builder, or an error that wraps
+// [ErrUnknownBuilder] or [ErrKeyNotValid]. It is asked anew for each bundle, so
+// a revocation acts at once. It is called from several goroutines.
+type Lookup func(BuilderID) (Key, error)
+
+// Verified is a statement together with the builder that is proven to have
+// signed it. Only [Open] makes one.
+type Verified struct {
+	statement *attestation.Statement
+	builder   BuilderID
+	bundle    []byte
+	payload   []byte
+	digest    attestation.Digest
+}
+
+// Statement returns the claim. Callers must not change it.
+func (v *Verified) Statement() *attestation.Statement { return v.statement }
+
+// Builder returns who signed the claim.
+func (v *Verified) Builder() BuilderID { return v.builder }
+
+// Bundle returns the evidence, byte for byte as it came.
+func (v *Verified) Bundle() []byte { return v.bundle }
+
+// Payload returns the signed bytes of the statement.
+func (v *Verified) Payload() []byte { return v.payload }
+
+// PayloadDigest returns the SHA-256 of the payload. With the builder it
+// identifies the claim: signatures are malleable, and a bundle can be spelled in
+// many ways.
+func (v *Verified) PayloadDigest() attestation.Digest { return v.digest }
+
+// Open checks a bundle completely: its form, the signature by the key that
+// lookup knows for the builder, that key's validity at the time at (of
+// receipt), and the statement. The errors wrap one of this package's sentinels.
+func Open(bundleJSON []byte, lookup Lookup, at time.Time) (*Verified, error) {
+	u, err := parseBundle(bundleJSON)
+	if err != nil {
+		return nil, fmt.Errorf("%w bundle: %w", ErrMalformed, err)
+	}
+	id := u.builder()
+	key, err := lookup(id)
+	if err != nil {
+		return nil, err
+	}
+	if key.PublicKey == nil || key.Builder() != id {
+		return nil, fmt.Errorf("%w: the key known for builder %s is another one", ErrUnknownBuilder, id)
+	}
+	if err := key.CheckValid(at); err != nil {
+		return nil, err
+	}
+	if _, err := key.verifier.Verify(u.bundle, verify.NewPolicy(verify.WithoutArtifactUnsafe(), verify.WithKey())); err != nil {
+		return nil, fmt.Errorf("%w: builder %s: %w", ErrSignature, id, err)
+	}
+	statement, err := attestation.Parse(u.payload)
+	if err != nil {
+		return nil, fmt.Errorf("%w statement: %w", ErrMalformed, err)
+	}
+	return &Verified{
+		statement: statement, builder: id, bundle: bundleJSON,
+		payload: u.payload, digest: sha256.Sum256(u.payload),
+	}, nil
+}
+
+// unverified is a bundle whose form is right and whose signature nobody checked.
+type unverified struct {
+	bundle  *bundle.Bundle
+	hint    [sha256.Size]byte
+	payload []byte
+}
+
+func (u *unverified) builder() BuilderID { return builderID(u.hint) }
+
+// Peek returns the builder that a bundle names and the SHA-256 of its payload
+// without checking anything but the form: what a reporter needs to recognise its
+// own bundle, never a reason to believe it.
+func Peek(bundleJSON []byte) (BuilderID, attestation.Digest, error) {
+	u, err := parseBundle(bundleJSON)
+	if err != nil {
+		return "", attestation.Digest{}, fmt.Errorf("%w bundle: %w", ErrMalformed, err)
+	}
+	return u.builder(), sha256.Sum256(u.payload), nil
+}
+
+func parseBundle(bundleJSON []byte) (*unverified, error) {
+	if len(bundleJSON) > MaxBundleSize {
+		return nil, fmt.Errorf("%d bytes, at most %d are accepted", len(bundleJSON), MaxBundleSize)
+	}
+	var message protobundle.Bundle
+	if err := protojson.Unmarshal(bundleJSON, &message); err != nil {
+		return nil, fmt.Errorf("not a Sigstore bundle in JSON: %w", err)
+	}
+	if message.MediaType != MediaType {
+		return nil, fmt.Errorf("mediaType is %.60q, want %q", message.MediaType, MediaType)
+	}
+	envelope := message.GetDsseEnvelope()
+	switch {
+	case envelope == nil:
+		return nil, errors.New("contains no DSSE envelope")
+	case envelope.PayloadType != attestation.PayloadType:
+		return nil, fmt.Errorf("payloadType is %.60q, want %q", envelope.PayloadType, attestation.PayloadType)
+	case len(envelope.Signatures) != 1:
+		return nil, fmt.Errorf("has %d signatures, want one", len(envelope.Signatures))
+	case len(envelope.Payload) > attestation.MaxPayloadSize:
+		return nil, fmt.Errorf("payload of %d bytes, at most %d are accepted", len(envelope.Payload), attestation.MaxPayloadSize)
+	}
+	u := &unverified{payload: envelope.Payload}
+	hint, err := base64.StdEncoding.Strict().DecodeString(message.GetVerificationMaterial().GetPublicKey().GetHint())
+	if err != nil || len(hint) != len(u.hint) {
+		return nil, errors.New("names no key: publicKey.hint is the base 64 of the SHA-256 of the builder's public key")
+	}
+	copy(u.hint[:], hint)
+	if u.bundle, err = bundle.NewBundle(&message); err != nil {
+		return nil, err
+	}
+	return u, nil
+}
