@@ -1,0 +1,66 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Client gives an HTTP client for the server at address, in either of the forms
+// of the package documentation, and the base URL that goes before every path:
+//
+//	client, base, err := wire.Client(address, time.Minute)
+//	client.Get(base + "/api/v1/summary")
+//
+// The base URL has no slash at its end. timeout bounds a whole request, from
+// the dial to the last byte of the answer; zero means no bound. A proxy is
+// taken from the environment, for http and https only. How much of an answer
+// to read is the caller's decision.
+//
+// Client does not connect: an address that nobody answers shows in the first
+// request. A caller makes one client and keeps it.
+func Client(address string, timeout time.Duration) (*http.Client, string, error) {
+	if IsMultiaddr(address) {
+		transport, base, err := dialP2P(address)
+		if err != nil {
+			return nil, "", err
+		}
+		return &http.Client{Transport: transport, Timeout: timeout}, base, nil
+	}
+	base, err := baseURL(address)
+	if err != nil {
+		return nil, "", fmt.Errorf("address %q: %w; an address looks like https://HOST/ or /dns4/HOST/tcp/PORT/p2p/ID", address, err)
+	}
+	transport := &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		TLSHandshakeTimeout: 10 * time.Second,
+		IdleConnTimeout:     90 * time.Second,
+		MaxIdleConnsPerHost: 8,
+		ForceAttemptHTTP2:   true,
+		// Without pings a connection whose link died is used until the
+		// kernel gives it up, which can take a quarter of an hour.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second},
+	}
+	return &http.Client{Transport: transport, Timeout: timeout}, base, nil
+}
+
+func baseURL(address string) (string, error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "", errors.New("it is not a URL")
+	}
+	switch {
+	case u.Scheme != "http" && u.Scheme != "https":
+		return "", errors.New("it starts with neither http:// nor https:// nor a slash")
+	case u.Hostname() == "":
+		return "", errors.New("it names no host")
+	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return "", errors.New("it has a user name, a query or a fragment")
+	}
+	return strings.TrimRight(u.String(), "/"), nil
+}
