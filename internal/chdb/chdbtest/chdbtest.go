@@ -1,0 +1,111 @@
+// Package chdbtest gives tests a real ClickHouse: one embedded engine in a test process, one
+// fresh database for each test.
+//
+//	conn, err := clickhouse.Open(chdbtest.Database(t))
+//
+// Where the engine's library is missing, the test is skipped and says so on standard error; where
+// the environment variable CI is set, it fails.
+package chdbtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"repronet/internal/chdb"
+)
+
+// shared is the process's engine. The library can have only one data directory open at a time.
+var shared = sync.OnceValues(open)
+
+// databases numbers the databases of the process.
+var databases atomic.Int64
+
+// Open returns the engine of this test process. It must not be closed: it ends with the process,
+// and its data with it.
+func Open(t testing.TB) *chdb.Engine {
+	t.Helper()
+	engine, err := shared()
+	switch {
+	case err == nil:
+		return engine.Engine
+	case os.Getenv("CI") == "" && (errors.Is(err, chdb.ErrNoLibrary) || errors.Is(err, chdb.ErrUnsupported)):
+		fmt.Fprintf(os.Stderr, "\n*** SKIPPED without ClickHouse: %s: %v\n\n", t.Name(), err)
+		t.Skip(err)
+	default:
+		t.Fatalf("opening the ClickHouse engine for tests: %v", err)
+	}
+	return nil
+}
+
+// Database makes a database for this test and returns the options of a connection to it; its name
+// is in Auth.Database. It is dropped when the test ends.
+func Database(t testing.TB) *clickhouse.Options {
+	t.Helper()
+	engine := Open(t)
+	admin, err := clickhouse.Open(engine.Options(""))
+	if err != nil {
+		t.Fatalf("connecting to the ClickHouse engine: %v", err)
+	}
+	name := fmt.Sprintf("test_%d_%s", databases.Add(1), strings.Map(identifier, t.Name()))
+	if err := admin.Exec(t.Context(), "CREATE DATABASE "+name+" ENGINE = Atomic"); err != nil {
+		t.Fatalf("making a database for the test: %v", err)
+	}
+	ended := context.WithoutCancel(t.Context())
+	t.Cleanup(func() {
+		if err := admin.Exec(ended, "DROP DATABASE "+name+" SYNC"); err != nil {
+			t.Errorf("dropping the test's database: %v", err)
+		}
+		if err := admin.Close(); err != nil {
+			t.Errorf("disconnecting from the ClickHouse engine: %v", err)
+		}
+	})
+	return engine.Options(name)
+}
+
+// identifier maps a rune to what may stand in an unquoted name.
+func identifier(r rune) rune {
+	if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+		return r
+	}
+	return '_'
+}
+
+// process is an engine with what has to live as long as it: the pipe to its janitor.
+type process struct {
+	*chdb.Engine
+	janitor io.WriteCloser
+}
+
+// open starts the engine on a temporary directory. A janitor process removes the directory when
+// its standard input ends, that is when this process has ended, however it did.
+func open() (process, error) {
+	if _, err := chdb.Find(); err != nil {
+		return process{}, err
+	}
+	directory, err := os.MkdirTemp("", "chdbtest-")
+	if err != nil {
+		return process{}, err
+	}
+	janitor := exec.Command("sh", "-c", `read -r _; rm -rf -- "$1"`, "janitor", directory)
+	janitor.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt from the terminal is not for it
+	pipe, err := janitor.StdinPipe()
+	if err != nil {
+		return process{}, err
+	}
+	if err := janitor.Start(); err != nil {
+		return process{}, err
+	}
+	engine, err := chdb.Open(context.Background(), chdb.Config{Path: directory, MaxServerMemory: 4 << 30})
+	return process{engine, pipe}, err
+}
