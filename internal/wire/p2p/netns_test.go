@@ -1,0 +1,257 @@
+package p2p
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
+
+	"repronet/internal/netnstest"
+)
+
+// TestMain lets the test binary be a process on a host of its own: HOST_ROLE
+// names the role, of which each is a function below. It talks over stdin and
+// stdout and ends with its stdin.
+func TestMain(m *testing.M) {
+	roles := map[string]func() error{"server": serverRole, "office": officeRole, "client": clientRole}
+	if role := os.Getenv("HOST_ROLE"); role != "" {
+		if err := roles[role](); err != nil {
+			fmt.Fprintln(os.Stderr, role+":", err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// serverRole prints its addresses, one a line, and an empty line.
+func serverRole() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	cfg := Config{
+		Listen:  []string{"/ip4/" + os.Getenv("HOST_IP") + "/tcp/4001", "/ip4/" + os.Getenv("HOST_IP") + "/udp/4001/quic-v1"},
+		KeyFile: os.Getenv("HOST_KEY"),
+	}
+	start := Listen
+	if os.Getenv("HOST_LIMITS") == "libp2p" {
+		limits, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(rcmgr.DefaultLimits.AutoScale()))
+		if err != nil {
+			return err
+		}
+		start = func(ctx context.Context, cfg Config) (*Listener, error) { return listen(ctx, cfg, limits) }
+	}
+	l, err := start(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	fmt.Println(strings.Join(l.Addrs(), "\n") + "\n")
+	server := &http.Server{Handler: http.HandlerFunc(echo), ReadHeaderTimeout: 10 * time.Second}
+	go server.Serve(l)
+	_, err = io.Copy(io.Discard, os.Stdin)
+	cancel()
+	l.Wait()
+	return err
+}
+
+// officeRole is 20 reporters behind one address: they all send a request at
+// once. It prints how many were answered.
+func officeRole() error {
+	location, peerID, _ := strings.Cut(os.Getenv("HOST_SERVER"), "/p2p/")
+	var wg sync.WaitGroup
+	answered := make(chan struct{}, 20)
+	for range cap(answered) {
+		transport, err := NewTransport(location, peerID)
+		if err != nil {
+			return err
+		}
+		defer transport.Close()
+		wg.Go(func() {
+			client := &http.Client{Transport: transport, Timeout: 15 * time.Second}
+			if _, err := post(context.Background(), client, transport.BaseURL(), make([]byte, 1000)); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				return
+			}
+			answered <- struct{}{}
+		})
+	}
+	wg.Wait()
+	fmt.Println(len(answered))
+	return nil
+}
+
+// clientRole reads lines "TIMEOUT REQUESTS SIZE". For each it sends that many
+// requests at once and prints how many were answered and how long all took.
+func clientRole() error {
+	location, peerID, _ := strings.Cut(os.Getenv("HOST_SERVER"), "/p2p/")
+	transport, err := NewTransport(location, peerID)
+	if err != nil {
+		return err
+	}
+	defer transport.Close()
+	for {
+		var timeout string
+		var requests, size int
+		if _, err := fmt.Scanln(&timeout, &requests, &size); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		limit, err := time.ParseDuration(timeout)
+		if err != nil {
+			return err
+		}
+		client := &http.Client{Transport: transport, Timeout: limit}
+		answered := make(chan struct{}, requests)
+		var wg sync.WaitGroup
+		start := time.Now()
+		for range requests {
+			wg.Go(func() {
+				if _, err := post(context.Background(), client, transport.BaseURL(), make([]byte, size)); err != nil {
+					fmt.Fprintln(os.Stderr, err)
+					return
+				}
+				answered <- struct{}{}
+			})
+		}
+		wg.Wait()
+		fmt.Println(len(answered), time.Since(start))
+	}
+}
+
+// process is a role at work on a host.
+type process struct {
+	t     *testing.T
+	stdin io.WriteCloser
+	out   *bufio.Scanner
+	err   strings.Builder
+}
+
+func startRole(t *testing.T, n *netnstest.Network, host int, role string, env ...string) *process {
+	t.Helper()
+	cmd := n.Command(context.WithoutCancel(t.Context()), host, os.Args[0])
+	cmd.Env = append(append(os.Environ(), "HOST_ROLE="+role, "HOST_IP="+n.Addr(host)), env...)
+	p := &process{t: t}
+	cmd.Stderr = &p.err
+	var err error
+	if p.stdin, err = cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.out = bufio.NewScanner(stdout)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.stop(cmd) })
+	return p
+}
+
+func (p *process) stop(cmd *exec.Cmd) {
+	p.stdin.Close()
+	kill := time.AfterFunc(15*time.Second, func() { cmd.Process.Kill() })
+	defer kill.Stop()
+	if err := cmd.Wait(); err != nil {
+		p.t.Errorf("%v: %s", err, p.err.String())
+	}
+}
+
+func (p *process) line() string {
+	p.t.Helper()
+	if !p.out.Scan() {
+		p.t.Fatalf("the process ended: %v", p.out.Err())
+	}
+	return p.out.Text()
+}
+
+func startServerRole(t *testing.T, n *netnstest.Network, limits string) map[string]string {
+	t.Helper()
+	server := startRole(t, n, 0, "server", "HOST_KEY="+filepath.Join(t.TempDir(), "key"), "HOST_LIMITS="+limits)
+	var addrs []string
+	for line := server.line(); line != ""; line = server.line() {
+		addrs = append(addrs, line)
+	}
+	return byTransport(addrs)
+}
+
+// Twenty reporters of one office, of which libp2p's defaults would let in a few:
+// that they do shows that this test sees the limits.
+func TestManyReportersBehindOneAddress(t *testing.T) {
+	for _, name := range []string{"tcp", "quic"} {
+		t.Run(name, func(t *testing.T) {
+			n := netnstest.New(t, 2)
+			addrs := startServerRole(t, n, "ours")
+			if got := startRole(t, n, 1, "office", "HOST_SERVER="+addrs[name]).line(); got != "20" {
+				t.Errorf("%s of 20 got through", got)
+			}
+		})
+		t.Run(name+" with libp2p's limits", func(t *testing.T) {
+			n := netnstest.New(t, 2)
+			addrs := startServerRole(t, n, "libp2p")
+			got := startRole(t, n, 1, "office", "HOST_SERVER="+addrs[name]).line()
+			t.Logf("%s of 20 got through", got)
+			if got == "20" {
+				t.Error("all of 20 got through, so this test would not notice that the limits are too low")
+			}
+		})
+	}
+}
+
+func TestCutLink(t *testing.T) {
+	for _, name := range []string{"tcp", "quic"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := netnstest.New(t, 2)
+			client := startRole(t, n, 1, "client", "HOST_SERVER="+startServerRole(t, n, "ours")[name])
+			send := func(timeout time.Duration, requests, size int) (answered int, took time.Duration) {
+				t.Helper()
+				fmt.Fprintln(client.stdin, timeout, requests, size)
+				var duration string
+				if _, err := fmt.Sscan(client.line(), &answered, &duration); err != nil {
+					t.Fatal(err)
+				}
+				took, err := time.ParseDuration(duration)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return answered, took
+			}
+			if answered, _ := send(10*time.Second, 20, 1<<20); answered != 20 {
+				t.Fatalf("%d of 20 requests answered before the cut", answered)
+			}
+			n.Cut(1)
+			cut := time.Now()
+			for time.Since(cut) < 5*time.Second {
+				// Enough at once to fill every queue on the way.
+				answered, took := send(time.Second, 100, 1<<20)
+				if answered != 0 || took > 2*time.Second {
+					t.Errorf("on the dead link %d requests of 100 were answered, and the timeout of 1s took %v", answered, took)
+				}
+			}
+			n.Restore(1)
+			restored := time.Now()
+			for {
+				if answered, _ := send(2*time.Second, 1, 1000); answered == 1 {
+					break
+				}
+				if time.Since(restored) > 30*time.Second {
+					t.Fatal("no answer 30 s after the link came back")
+				}
+				time.Sleep(500 * time.Millisecond)
+			}
+			t.Logf("answered again %v after the link came back", time.Since(restored).Round(time.Millisecond))
+		})
+	}
+}

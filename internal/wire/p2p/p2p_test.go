@@ -1,0 +1,477 @@
+package p2p
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/libp2p/go-libp2p/core/network"
+)
+
+var testListen = []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"}
+
+// startServer serves handler until the test ends and returns the addresses by
+// transport, "tcp" and "quic".
+func startServer(t testing.TB, server *http.Server) (*Listener, map[string]string) {
+	t.Helper()
+	l, err := Listen(context.WithoutCancel(t.Context()), Config{
+		Listen:  testListen,
+		KeyFile: filepath.Join(t.TempDir(), "key"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.ConnContext = ConnContext
+	if server.ReadHeaderTimeout == 0 {
+		server.ReadHeaderTimeout = 5 * time.Second
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	t.Cleanup(func() {
+		server.Close()
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("Serve: %v", err)
+		}
+		wait(t, l)
+	})
+	return l, byTransport(l.Addrs())
+}
+
+func wait(t testing.TB, l *Listener) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() { l.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		t.Error("the host still runs 10 s after it was closed")
+	}
+}
+
+func byTransport(addrs []string) map[string]string {
+	m := make(map[string]string)
+	for _, addr := range addrs {
+		name := "tcp"
+		if strings.Contains(addr, "quic") {
+			name = "quic"
+		}
+		m[name] = addr
+	}
+	return m
+}
+
+func newClient(t testing.TB, addr string) (*http.Client, *Transport) {
+	t.Helper()
+	location, peerID, _ := strings.Cut(addr, "/p2p/")
+	transport, err := NewTransport(location, peerID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := transport.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &http.Client{Transport: transport, Timeout: 20 * time.Second}, transport
+}
+
+// echo answers with the method, path, peer and digest of the body.
+func echo(w http.ResponseWriter, r *http.Request) {
+	h := sha256.New()
+	if _, err := io.Copy(h, r.Body); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	host, _, _ := net.SplitHostPort(r.RemoteAddr)
+	fmt.Fprintf(w, "%s %s %s %s %x", r.Method, r.URL.Path, host, PeerID(r.Context()), h.Sum(nil))
+}
+
+func post(ctx context.Context, c *http.Client, url string, body []byte) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return "", err
+	}
+	resp, err := c.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if resp.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("%s: %s", resp.Status, answer)
+	}
+	return string(answer), err
+}
+
+func eachTransport(t *testing.T, server func() *http.Server, test func(t *testing.T, addr string, l *Listener)) {
+	for _, name := range []string{"tcp", "quic"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l, addrs := startServer(t, server())
+			test(t, addrs[name], l)
+		})
+	}
+}
+
+func echoServer() *http.Server {
+	return &http.Server{Handler: http.HandlerFunc(echo), ReadHeaderTimeout: 5 * time.Second}
+}
+
+func TestRoundTrip(t *testing.T) {
+	eachTransport(t, echoServer, func(t *testing.T, addr string, _ *Listener) {
+		client, transport := newClient(t, addr)
+		for _, size := range []int{0, 1, 1000, 4 << 20} {
+			body := bytes.Repeat([]byte("x"), size)
+			got, err := post(t.Context(), client, transport.BaseURL()+"/path", body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sum := sha256.Sum256(body)
+			want := "POST /path 127.0.0.1 " + transport.swarm.LocalPeer().String() + " " + hex.EncodeToString(sum[:])
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%d bytes (-want +got):\n%s", size, diff)
+			}
+		}
+	})
+}
+
+// The same server value answers on plain TCP, where there is no peer ID.
+func TestSameHandlerOnTCP(t *testing.T) {
+	plain, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := echoServer()
+	_, addrs := startServer(t, server)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(plain) }()
+	t.Cleanup(func() { server.Close(); <-served })
+
+	sum := sha256.Sum256([]byte("body"))
+	got, err := post(t.Context(), http.DefaultClient, "http://"+plain.Addr().String()+"/", []byte("body"))
+	if want := fmt.Sprintf("POST / 127.0.0.1  %x", sum); got != want || err != nil {
+		t.Errorf("over TCP: %q, %v, want %q", got, err, want)
+	}
+	client, transport := newClient(t, addrs["tcp"])
+	got, err = post(t.Context(), client, transport.BaseURL(), []byte("body"))
+	if want := fmt.Sprintf("POST / 127.0.0.1 %s %x", transport.swarm.LocalPeer(), sum); got != want || err != nil {
+		t.Errorf("over libp2p: %q, %v, want %q", got, err, want)
+	}
+}
+
+func TestParallelClients(t *testing.T) {
+	const clients, requests = 20, 20
+	eachTransport(t, echoServer, func(t *testing.T, addr string, _ *Listener) {
+		var wg sync.WaitGroup
+		for range clients {
+			client, transport := newClient(t, addr)
+			for range requests {
+				wg.Go(func() {
+					if _, err := post(t.Context(), client, transport.BaseURL(), make([]byte, 1000)); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		}
+		wg.Wait()
+	})
+}
+
+func TestStreamsPerPeerAreLimited(t *testing.T) {
+	release := make(chan struct{})
+	l, err := Listen(t.Context(), Config{Listen: testListen, KeyFile: filepath.Join(t.TempDir(), "key"), MaxStreamsPerPeer: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release })}
+	go server.Serve(l)
+	t.Cleanup(func() { server.Close(); wait(t, l) })
+	client, transport := newClient(t, byTransport(l.Addrs())["tcp"])
+	failed := make(chan error, 5)
+	var wg sync.WaitGroup
+	for range 5 {
+		wg.Go(func() {
+			if _, err := post(t.Context(), client, transport.BaseURL(), nil); err != nil {
+				failed <- err
+			}
+		})
+	}
+	for range 2 {
+		select {
+		case <-failed:
+		case <-time.After(5 * time.Second):
+			t.Fatal("more streams than the limit are open")
+		}
+	}
+	close(release)
+	wg.Wait()
+	if len(failed) > 0 {
+		t.Errorf("a request within the limit failed: %v", <-failed)
+	}
+	// Another peer was not held up and is not now.
+	other, otherTransport := newClient(t, byTransport(l.Addrs())["tcp"])
+	if _, err := post(t.Context(), other, otherTransport.BaseURL(), nil); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWrongPeerID(t *testing.T) {
+	eachTransport(t, echoServer, func(t *testing.T, addr string, _ *Listener) {
+		key, err := newIdentity()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := newSwarm(key, &network.NullResourceManager{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer closeSwarm(s)
+		location, _, _ := strings.Cut(addr, "/p2p/")
+		client, transport := newClient(t, location+"/p2p/"+s.LocalPeer().String())
+		_, err = post(t.Context(), client, transport.BaseURL(), nil)
+		if err == nil || !strings.Contains(err.Error(), "peer id mismatch") {
+			t.Errorf("error %v, want one that says the peer ID is another", err)
+		}
+	})
+}
+
+func TestRedirectElsewhere(t *testing.T) {
+	_, addrs := startServer(t, &http.Server{Handler: http.RedirectHandler("http://127.0.0.1:1/", http.StatusTemporaryRedirect)})
+	client, transport := newClient(t, addrs["tcp"])
+	_, err := post(t.Context(), client, transport.BaseURL(), nil)
+	if err == nil || !strings.Contains(err.Error(), "must not redirect elsewhere") {
+		t.Errorf("error %v, want one that refuses the redirect", err)
+	}
+}
+
+func TestRefusalReachesUploader(t *testing.T) {
+	server := func() *http.Server {
+		return &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if _, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1000)); err != nil {
+				http.Error(w, "too large", http.StatusRequestEntityTooLarge)
+			}
+		})}
+	}
+	eachTransport(t, server, func(t *testing.T, addr string, _ *Listener) {
+		client, transport := newClient(t, addr)
+		_, err := post(t.Context(), client, transport.BaseURL(), make([]byte, 4<<20))
+		if err == nil || !strings.Contains(err.Error(), "413") {
+			t.Errorf("error %v, want the answer 413", err)
+		}
+	})
+}
+
+// rawStream opens a stream without HTTP on it.
+func rawStream(t *testing.T, addr string) network.Stream {
+	t.Helper()
+	_, transport := newClient(t, addr)
+	s, err := transport.swarm.NewStream(t.Context(), transport.server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// expectEnd reads s to its end, of whatever kind, which must come in time.
+func expectEnd(t *testing.T, s network.Stream, within time.Duration) string {
+	t.Helper()
+	s.SetReadDeadline(time.Now().Add(within))
+	got, err := io.ReadAll(s)
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		t.Errorf("the server still waits after %v", within)
+	}
+	return string(got)
+}
+
+func TestSlowClients(t *testing.T) {
+	server := func() *http.Server {
+		return &http.Server{Handler: http.HandlerFunc(echo), ReadHeaderTimeout: 300 * time.Millisecond, ReadTimeout: 600 * time.Millisecond, IdleTimeout: 300 * time.Millisecond}
+	}
+	eachTransport(t, server, func(t *testing.T, addr string, _ *Listener) {
+		for name, tt := range map[string]struct{ sent, want string }{
+			"header": {sent: "GET / HTTP/1.1\r\nHost: x\r\n"},
+			"body":   {sent: "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n1", want: "HTTP/1.1 400 "},
+			"idle":   {sent: "GET / HTTP/1.1\r\nHost: x\r\n\r\n", want: "HTTP/1.1 200 "},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				s := rawStream(t, addr)
+				if err := selectProtocol(t.Context(), s); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := io.WriteString(s, tt.sent); err != nil {
+					t.Fatal(err)
+				}
+				if got := expectEnd(t, s, 5*time.Second); !strings.HasPrefix(got, tt.want) {
+					t.Errorf("answer %q, want one that starts %q", got, tt.want)
+				}
+			})
+		}
+		t.Run("negotiation", func(t *testing.T) {
+			t.Parallel()
+			s := rawStream(t, addr)
+			if _, err := s.Write([]byte{19}); err != nil { // a length, and nothing after it
+				t.Fatal(err)
+			}
+			expectEnd(t, s, negotiationTimeout+5*time.Second)
+		})
+	})
+}
+
+func TestOtherProtocol(t *testing.T) {
+	_, addrs := startServer(t, echoServer())
+	s := rawStream(t, addrs["tcp"])
+	defer s.Reset()
+	if _, err := io.WriteString(s, "\x13/multistream/1.0.0\n\x0c/ping/1.0.0\n"); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, len("\x13/multistream/1.0.0\n\x03na\n"))
+	s.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if _, err := io.ReadFull(s, buf); err != nil || !strings.HasSuffix(string(buf), "\x03na\n") {
+		t.Errorf("answer %q, %v, want na", buf, err)
+	}
+}
+
+func TestVanishingClient(t *testing.T) {
+	started, gone := make(chan struct{}, 1), make(chan struct{}, 1)
+	server := func() *http.Server {
+		return &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			started <- struct{}{}
+			<-r.Context().Done()
+			gone <- struct{}{}
+		})}
+	}
+	for _, name := range []string{"tcp", "quic"} {
+		t.Run(name, func(t *testing.T) {
+			l, addrs := startServer(t, server())
+			client, transport := newClient(t, addrs[name])
+			done := make(chan error, 1)
+			go func() {
+				_, err := post(t.Context(), client, transport.BaseURL(), nil)
+				done <- err
+			}()
+			<-started
+			transport.Close()
+			if err := <-done; err == nil {
+				t.Error("the client's request went on after Close")
+			}
+			select {
+			case <-gone:
+			case <-time.After(5 * time.Second):
+				t.Fatal("the handler was not told that its client is gone")
+			}
+			deadline := time.Now().Add(5 * time.Second)
+			for {
+				l.mu.Lock()
+				open := l.open
+				l.mu.Unlock()
+				if open == 0 {
+					break
+				}
+				if time.Now().After(deadline) {
+					t.Fatalf("%d streams are still open", open)
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+		})
+	}
+}
+
+func TestShutdownDrains(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	l, err := Listen(t.Context(), Config{Listen: testListen, KeyFile: filepath.Join(t.TempDir(), "key")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(entered)
+		<-release
+		echo(w, r)
+	})}
+	go server.Serve(l)
+	client, transport := newClient(t, byTransport(l.Addrs())["tcp"])
+	answered := make(chan error, 1)
+	go func() {
+		_, err := post(t.Context(), client, transport.BaseURL(), []byte("x"))
+		answered <- err
+	}()
+	<-entered
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.Shutdown(t.Context()) }()
+	<-l.closing
+	if _, err := post(t.Context(), client, transport.BaseURL(), nil); err == nil {
+		t.Error("a request was served after Shutdown began")
+	}
+	close(release)
+	if err := <-answered; err != nil {
+		t.Errorf("the request under way when Shutdown began: %v", err)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+	wait(t, l)
+}
+
+func TestContextClosesAtOnce(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	l, err := Listen(ctx, Config{Listen: testListen, KeyFile: filepath.Join(t.TempDir(), "key")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	entered := make(chan struct{})
+	server := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(entered)
+		<-r.Context().Done()
+	})}
+	go server.Serve(l)
+	client, transport := newClient(t, byTransport(l.Addrs())["quic"])
+	go func() { <-entered; cancel() }()
+	if _, err := post(t.Context(), client, transport.BaseURL(), nil); err == nil {
+		t.Error("the request was answered")
+	}
+	wait(t, l)
+	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept: %v, want net.ErrClosed", err)
+	}
+}
+
+func TestCloseIdle(t *testing.T) {
+	l, addrs := startServer(t, echoServer())
+	client, transport := newClient(t, addrs["tcp"])
+	if _, err := post(t.Context(), client, transport.BaseURL(), nil); err != nil {
+		t.Fatal(err)
+	}
+	l.closeIdle(0)
+	if n := len(l.swarm.Conns()); n != 1 {
+		t.Fatalf("%d connections, want the one whose stream is kept alive", n)
+	}
+	client.CloseIdleConnections()
+	for l.closeIdle(time.Hour); len(l.swarm.Conns()) > 0 && len(l.swarm.Conns()[0].GetStreams()) > 0; {
+		time.Sleep(10 * time.Millisecond)
+	}
+	l.closeIdle(time.Hour)
+	if n := len(l.swarm.Conns()); n != 1 {
+		t.Fatalf("%d connections, want the one that was just used", n)
+	}
+	l.closeIdle(0)
+	if n := len(l.swarm.Conns()); n != 0 {
+		t.Fatalf("%d connections, want none", n)
+	}
+	// The client finds out by itself.
+	if _, err := post(t.Context(), client, transport.BaseURL(), nil); err != nil {
+		t.Error(err)
+	}
+}
