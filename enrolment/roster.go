@@ -47,6 +47,37 @@ func NewRoster() *Roster {
 // contradicts earlier ones.
 var ErrConflict = errors.New("contradicts an earlier entry")
 
+// Check reports why the next entry of this kind and body could not be applied.
+func (r *Roster) Check(kind ledger.Kind, body []byte) error {
+	switch kind {
+	case ledger.Enrolment:
+		e, _, err := ParseEnrolment(body)
+		if err != nil {
+			return err
+		}
+		if b, known := r.Builder(e.Builder); known && b.Operator != e.Operator {
+			return belongsTo(b, e.Operator)
+		}
+	case ledger.Revocation:
+		revocation, err := ParseRevocation(body)
+		if err != nil {
+			return err
+		}
+		if _, known := r.Builder(revocation.Builder); !known {
+			return neverEnrolled(revocation.Builder)
+		}
+	}
+	return nil
+}
+
+func belongsTo(b Builder, operator string) error {
+	return fmt.Errorf("%w: builder %s belongs to operator %s, not %s", ErrConflict, b.ID, b.Operator, operator)
+}
+
+func neverEnrolled(id signing.BuilderID) error {
+	return fmt.Errorf("%w: builder %s was never enrolled", ErrConflict, id)
+}
+
 // Apply folds the entry at a ledger index in, if it is of a kind that concerns
 // the roster. It returns the builder that it changed, and false where it changed
 // nothing that moves verdicts of statements made before it (the first enrolment
@@ -77,7 +108,7 @@ func (r *Roster) enrol(index uint64, e *Enrolment, key *signing.PublicKey) (uint
 	if number, known := r.numbers[e.Builder]; known {
 		b := &r.builders[number]
 		if b.Operator != e.Operator {
-			return 0, false, fmt.Errorf("%w: builder %s belongs to operator %s, not %s", ErrConflict, e.Builder, b.Operator, e.Operator)
+			return 0, false, belongsTo(*b, e.Operator)
 		}
 		rejudge := b.Tier != e.Tier
 		b.Tier, b.Key = e.Tier, validity
@@ -103,7 +134,7 @@ func (r *Roster) revoke(revocation *Revocation) (uint32, bool, error) {
 	defer r.mu.Unlock()
 	number, known := r.numbers[revocation.Builder]
 	if !known {
-		return 0, false, fmt.Errorf("%w: builder %s was never enrolled", ErrConflict, revocation.Builder)
+		return 0, false, neverEnrolled(revocation.Builder)
 	}
 	b := &r.builders[number]
 	if b.Revoked && b.RevokedFrom <= revocation.From {

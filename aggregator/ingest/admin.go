@@ -1,0 +1,59 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+
+	"repronet/enrolment"
+	"repronet/ledger"
+	"repronet/signing"
+)
+
+// Enrol writes an enrolment to the ledger, after which the builder's statements
+// are accepted. It refuses what contradicts earlier entries.
+func (in *Ingest) Enrol(ctx context.Context, e *enrolment.Enrolment) (index uint64, err error) {
+	body, err := e.Encode()
+	if err != nil {
+		return 0, err
+	}
+	return in.administer(ctx, ledger.Enrolment, body)
+}
+
+// Revoke writes a revocation to the ledger. From the call's return on, the
+// builder's statements are refused; those at index from and later do not count.
+// A nil from stands for the end of the ledger: what the builder said before
+// stays.
+func (in *Ingest) Revoke(ctx context.Context, builder signing.BuilderID, from *uint64, size func() uint64, reason string) (index uint64, err error) {
+	r := enrolment.Revocation{Builder: builder, Reason: reason}
+	if from != nil {
+		r.From = *from
+	} else {
+		r.From = size()
+	}
+	body, err := r.Encode()
+	if err != nil {
+		return 0, err
+	}
+	return in.administer(ctx, ledger.Revocation, body)
+}
+
+// PublishSet writes a package set's entry; its attachment is durable already.
+func (in *Ingest) PublishSet(ctx context.Context, body []byte) (index uint64, err error) {
+	return in.log.Append(ctx, ledger.PackageSet, body)
+}
+
+func (in *Ingest) administer(ctx context.Context, kind ledger.Kind, body []byte) (uint64, error) {
+	in.admin.Lock()
+	defer in.admin.Unlock()
+	if err := in.roster.Check(kind, body); err != nil {
+		return 0, err
+	}
+	index, err := in.log.Append(context.WithoutCancel(ctx), kind, body)
+	if err != nil {
+		return 0, fmt.Errorf("writing %s to the ledger: %w", kind, err)
+	}
+	if _, _, err := in.roster.Apply(index, kind, body); err != nil {
+		return 0, fmt.Errorf("applying %s: %w", kind, err)
+	}
+	return index, nil
+}

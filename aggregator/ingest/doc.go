@@ -1,0 +1,11 @@
+// Package ingest is the one way into the ledger. Bytes come in from anybody; an
+// entry goes out only for a bundle that [signing.Open] has verified under the
+// roster of the moment, and the answer is given only when the entry is durable.
+//
+// The same claim of the same builder is stored once, however often and in
+// whatever spelling it comes: a duplicate, also one of a claim that is still
+// being written, gets the index and the receipt of the first.
+//
+// The package trusts the roster it is given. Who may change that roster is the
+// subject of the [Admin] methods' caller.
+package ingest

@@ -1,0 +1,165 @@
+// Package cli is what the three programs share in how they speak: subcommands
+// with manual-page help, usage errors with status 64, results on standard
+// output and messages on standard error.
+package cli
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// Exit statuses that mean the same in every program.
+const (
+	OK      = 0
+	Failure = 1
+	Usage   = 64 // sysexits.h: EX_USAGE
+)
+
+// Env is the world a command runs in, so that tests can run it in-process.
+type Env struct {
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+}
+
+// System is the Env of the process.
+func System() *Env { return &Env{os.Stdin, os.Stdout, os.Stderr} }
+
+// A Program is a command with subcommands.
+type Program struct {
+	Name     string // as typed
+	Summary  string // one line
+	About    string // paragraphs of the manual page
+	Commands []Command
+}
+
+// A Command is one subcommand. Its name may be of several words ("builders
+// enrol").
+type Command struct {
+	Name     string
+	Synopsis string // of the arguments, as in a manual page
+	Summary  string // one line
+	About    string // paragraphs: description, exit statuses, examples
+	// Prepare declares the flags and returns what runs with the arguments left
+	// after them.
+	Prepare func(flags *flag.FlagSet) func(ctx context.Context, env *Env, args []string) error
+}
+
+// ExitError ends the program with a status; its message may be empty.
+type ExitError struct {
+	Status int
+	Err    error
+}
+
+func (e *ExitError) Error() string {
+	if e.Err == nil {
+		return fmt.Sprintf("exit status %d", e.Status)
+	}
+	return e.Err.Error()
+}
+
+func (e *ExitError) Unwrap() error { return e.Err }
+
+// Exit returns an error that ends the program with a status and no message.
+func Exit(status int) error { return &ExitError{Status: status} }
+
+// Usagef returns an error for a call that was written wrongly.
+func Usagef(format string, args ...any) error {
+	return &ExitError{Status: Usage, Err: fmt.Errorf(format, args...)}
+}
+
+// Run runs the program with the arguments after its name and returns the exit
+// status.
+func (p *Program) Run(ctx context.Context, env *Env, args []string) int {
+	if len(args) == 0 {
+		p.help(env.Stderr)
+		return Usage
+	}
+	if a := args[0]; a == "help" || a == "-h" || a == "--help" || a == "-help" {
+		if command, _ := p.find(args[1:]); command != nil {
+			p.commandHelp(env.Stdout, command)
+		} else {
+			p.help(env.Stdout)
+		}
+		return OK
+	}
+	command, rest := p.find(args)
+	if command == nil {
+		fmt.Fprintf(env.Stderr, "%s: unknown command %q\nRun '%s help' for the list of commands.\n", p.Name, strings.Join(args[:min(2, len(args))], " "), p.Name)
+		return Usage
+	}
+	flags := flag.NewFlagSet(command.Name, flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	run := command.Prepare(flags)
+	if err := flags.Parse(rest); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			p.commandHelp(env.Stdout, command)
+			return OK
+		}
+		return p.fail(env, command, &ExitError{Status: Usage, Err: err})
+	}
+	if err := run(ctx, env, flags.Args()); err != nil {
+		return p.fail(env, command, err)
+	}
+	return OK
+}
+
+func (p *Program) fail(env *Env, command *Command, err error) int {
+	status := Failure
+	if exit, ok := errors.AsType[*ExitError](err); ok {
+		status = exit.Status
+		if exit.Err == nil {
+			return status
+		}
+	}
+	fmt.Fprintf(env.Stderr, "%s %s: %v\n", p.Name, command.Name, err)
+	if status == Usage {
+		fmt.Fprintf(env.Stderr, "Run '%s help %s' for how to call it.\n", p.Name, command.Name)
+	}
+	return status
+}
+
+// find returns the command with the longest name that args begin with.
+func (p *Program) find(args []string) (*Command, []string) {
+	var found *Command
+	words := 0
+	for i := range p.Commands {
+		name := strings.Fields(p.Commands[i].Name)
+		if len(name) > words && len(args) >= len(name) && strings.Join(args[:len(name)], " ") == p.Commands[i].Name {
+			found, words = &p.Commands[i], len(name)
+		}
+	}
+	return found, args[words:]
+}
+
+func (p *Program) help(w io.Writer) {
+	fmt.Fprintf(w, "NAME\n  %s - %s\n\nSYNOPSIS\n  %s COMMAND [OPTIONS] [ARGUMENTS]\n\n%s\n\nCOMMANDS\n", p.Name, p.Summary, p.Name, strings.TrimSpace(p.About))
+	for _, c := range p.Commands {
+		fmt.Fprintf(w, "  %-18s %s\n", c.Name, c.Summary)
+	}
+	fmt.Fprintf(w, "\nRun '%s help COMMAND' for a command's manual.\n", p.Name)
+}
+
+func (p *Program) commandHelp(w io.Writer, command *Command) {
+	fmt.Fprintf(w, "NAME\n  %s %s - %s\n\nSYNOPSIS\n  %s %s %s\n", p.Name, command.Name, command.Summary, p.Name, command.Name, command.Synopsis)
+	if about := strings.TrimSpace(command.About); about != "" {
+		fmt.Fprintf(w, "\nDESCRIPTION\n%s\n", about)
+	}
+	flags := flag.NewFlagSet(command.Name, flag.ContinueOnError)
+	command.Prepare(flags)
+	heading := "\nOPTIONS\n"
+	flags.VisitAll(func(f *flag.Flag) {
+		value, usage := flag.UnquoteUsage(f)
+		fmt.Fprintf(w, "%s  --%s %s\n", heading, f.Name, strings.ToUpper(value))
+		fmt.Fprintf(w, "      %s", strings.ReplaceAll(usage, "\n", "\n      "))
+		if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "0" {
+			fmt.Fprintf(w, " (default %s)", f.DefValue)
+		}
+		fmt.Fprintln(w)
+		heading = ""
+	})
+}
