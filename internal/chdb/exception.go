@@ -37,12 +37,14 @@ func newException(message string) *exception {
 }
 
 // framed returns the exception as ClickHouse writes it behind rows it has already delivered
-// (WriteBufferFromHTTPServerResponse): between markers, with a tag and its length.
+// (WriteBufferFromHTTPServerResponse): between markers, with a tag and its length. The driver
+// notices it by failing to read it as rows and takes what follows that place for a repetition;
+// padding moves the place before the text, so that the text comes out whole and once.
 func (e *exception) framed() []byte {
 	text := e.message
 	if len(text) > maxExceptionText {
 		text = strings.ToValidUTF8(text[:maxExceptionText], "")
 	}
 	tag := strings.ToLower(rand.Text()[:16])
-	return fmt.Appendf(nil, "\r\n__exception__\r\n%s\r\n%s\n%d %s\r\n__exception__\r\n", tag, text, len(text)+1, tag)
+	return fmt.Appendf(nil, "\r\n__exception__\r\n%s\r\n%128s%s\n%d %[1]s\r\n__exception__\r\n", tag, "", text, len(text)+129)
 }
