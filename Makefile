@@ -1,0 +1,53 @@
+# The two commands of the README are `make run` and `make test`.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+export CGO_ENABLED ?= 1
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X repronet/internal/cli.Version=$(VERSION)
+TOOL := go tool -modfile=tools/go.mod
+BINARIES := repronet-reporter repronet-aggregator repronet-verify
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 20
+
+.PHONY: build
+build: ## Build the three programs into bin/
+	@mkdir -p bin
+	@for b in $(BINARIES); do echo "building bin/$$b" >&2; CGO_ENABLED=0 go build -trimpath -ldflags='$(LDFLAGS)' -o bin/$$b ./cmd/$$b; done
+
+.PHONY: engine
+engine: ## Fetch the embedded ClickHouse engine
+	@engine/fetch.sh
+
+.PHONY: run
+run: build engine ## Start an aggregator and three builders that really build (WITH=go|nix)
+	@e2e/demo/run.sh $(if $(WITH),--with $(WITH))
+
+.PHONY: serve
+serve: build engine ## Start an empty aggregator on http://127.0.0.1:8080
+	@bin/repronet-aggregator serve --data run/empty --listen 127.0.0.1:8080
+
+.PHONY: test
+test: engine ## Install what the tests need, then run all of them, with the race detector
+	@.ci/prepare
+	@$(MAKE) --no-print-directory build
+	go test -race -shuffle=on -timeout 20m ./...
+	cd k8s/check && go test -timeout 10m ./...
+
+.PHONY: check
+check: ## Everything that must hold before a commit lands
+	go mod tidy -diff
+	$(MAKE) --no-print-directory lint
+	$(MAKE) --no-print-directory test
+
+.PHONY: lint
+lint: ## Format, lint and look for dead code
+	$(TOOL) golangci-lint run ./...
+	@dead="$$($(TOOL) deadcode -test ./...)"; if [ -n "$$dead" ]; then echo "$$dead"; exit 1; fi
+
+.PHONY: vulncheck
+vulncheck: ## Look for known vulnerabilities (needs the vulnerability database)
+	$(TOOL) govulncheck ./...
