@@ -21,10 +21,11 @@
 //   - One statement in a request; a second one is refused (code 62).
 //   - A failed statement is a *clickhouse.Exception with ClickHouse's code, also when it fails
 //     after the first rows were delivered.
-//   - An INSERT batch is executed to its end or not at all once its body has arrived, whatever
-//     becomes of the context. It is acknowledged when it is in a part on disk: a process that is
-//     killed loses no acknowledged row. (A machine that loses power can, as with a server, unless
-//     the fsync settings of MergeTree are on.)
+//   - An INSERT batch is executed once its body has arrived, whatever becomes of the context. It
+//     makes one part for each partition it touches, and each of these is there as a whole or not
+//     at all. It is acknowledged when it is on disk: a process that is killed loses no
+//     acknowledged row. (A machine that loses power can, as with a server, unless the fsync
+//     settings of MergeTree are on.)
 //   - A context that ends makes the call return at once. The engine is then asked to stop the
 //     statement, which takes it a moment; meanwhile the statement holds its place in the pool.
 //   - Leaving rows unread: cancel their context before closing them, else clickhouse-go reads

@@ -24,6 +24,7 @@ func TestMain(m *testing.M) {
 		openingChild:   openOnce,
 		insertingChild: insertForever,
 		countingChild:  countOnce,
+		closingChild:   closeOnce,
 	} {
 		if path := os.Getenv(variable); path != "" {
 			role(path)
@@ -173,6 +174,7 @@ const (
 	insertingChild = "CHDB_TEST_INSERT_INTO"
 	openingChild   = "CHDB_TEST_OPEN"
 	countingChild  = "CHDB_TEST_COUNT"
+	closingChild   = "CHDB_TEST_CLOSE"
 )
 
 // child is this test binary in another role.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 )
 
 // scope is what a request asks a session to be set to before its statement runs.
@@ -102,12 +103,26 @@ func (e *Engine) release(s *session, changed bool) {
 	e.work.Done()
 }
 
-// kill asks the engine to end what the session is running. It returns before that has ended.
-func (e *Engine) kill(s *session) {
-	e.anchorMu.Lock()
-	defer e.anchorMu.Unlock()
-	if err := e.anchor.exec("KILL QUERY WHERE Settings['log_comment'] = '" + s.mark + "' ASYNC"); err != nil {
-		e.logger.Warn("statement of an ended context goes on", slog.Any("error", err))
+// killUntil asks the engine again and again to stop what the session is running, until that has
+// ended: the first time may be too early for the engine to know of the statement.
+func (e *Engine) killUntil(ended <-chan struct{}, s *session) {
+	for pause := 10 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		select {
+		case <-ended:
+			return
+		default:
+		}
+		e.anchorMu.Lock()
+		err := e.anchor.exec("KILL QUERY WHERE Settings['log_comment'] = '" + s.mark + "' ASYNC")
+		e.anchorMu.Unlock()
+		if err != nil {
+			e.logger.Warn("stopping the statement of an ended context", slog.Any("error", err))
+		}
+		select {
+		case <-ended:
+			return
+		case <-time.After(pause):
+		}
 	}
 }
 

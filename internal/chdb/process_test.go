@@ -3,13 +3,16 @@ package chdb_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/google/go-cmp/cmp"
 
 	"repronet/internal/chdb"
 )
@@ -124,4 +127,47 @@ func countOnce(path string) {
 	must(conn.Close())
 	must(engine.Close())
 	fmt.Println("whole", whole, "partial", partial)
+}
+
+// closeOnce is a process that closes its engine while an INSERT is running and a result is being
+// read, opens it again and prints what it saw.
+func closeOnce(path string) {
+	ctx := context.Background()
+	engine, conn := mustOpen(path)
+	reading, err := conn.Query(ctx, "SELECT number FROM numbers(100000000000)")
+	must(err)
+	if !reading.Next() {
+		log.Fatal(reading.Err())
+	}
+	inserted := make(chan error)
+	go func() {
+		inserted <- conn.Exec(ctx, "INSERT INTO kept.t SELECT 2, number + sleepEachRow(0.001) FROM numbers(500)")
+	}()
+	time.Sleep(100 * time.Millisecond)
+	must(engine.Close())
+	must(engine.Close())
+	fmt.Println("insert", <-inserted)
+	for reading.Next() {
+	}
+	fmt.Println("reading closed", errors.Is(reading.Err(), chdb.ErrClosed))
+	fmt.Println("request closed", errors.Is(conn.Exec(ctx, "SELECT 1"), chdb.ErrClosed))
+
+	engine, conn = mustOpen(path)
+	var rows uint64
+	must(conn.QueryRow(ctx, "SELECT count() FROM kept.t").Scan(&rows))
+	fmt.Println("rows", rows)
+	must(engine.Close())
+}
+
+func TestClose(t *testing.T) {
+	command := child(t, closingChild, t.TempDir())
+	command.Stderr = os.Stderr
+	out, err := command.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "insert <nil>\nreading closed true\nrequest closed true\nrows 500\n"
+	if diff := cmp.Diff(want, string(out)); diff != "" {
+		t.Errorf("closing (-want +got):\n%s", diff)
+	}
 }

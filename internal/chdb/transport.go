@@ -116,12 +116,12 @@ func (e *Engine) start(ctx context.Context, st statement) (*result, error) {
 	r := &result{ctx: ctx, cancel: cancel, chunks: make(chan []byte)}
 	go func() {
 		defer close(r.chunks)
-		killed := make(chan struct{})
-		unkill := func() bool { return true }
+		ended, killed := make(chan struct{}), make(chan struct{})
+		stopKilling := func() bool { return true }
 		if st.body == nil {
-			unkill = context.AfterFunc(ctx, func() {
+			stopKilling = context.AfterFunc(ctx, func() {
 				defer close(killed)
-				e.kill(s)
+				e.killUntil(ended, s)
 			})
 		}
 		changed, err := s.run(st, e.hello, func(chunk []byte) error {
@@ -134,7 +134,8 @@ func (e *Engine) start(ctx context.Context, st statement) (*result, error) {
 				return ErrClosed
 			}
 		})
-		if !unkill() {
+		close(ended)
+		if !stopKilling() {
 			<-killed // or it would hit the session's next statement
 			err = ctx.Err()
 		}

@@ -204,6 +204,27 @@ func TestCancelRunning(t *testing.T) {
 	})
 }
 
+// TestCancelWaiting ends contexts of requests that wait for a place in the pool.
+func TestCancelWaiting(t *testing.T) {
+	options := chdbtest.Database(t)
+	options.MaxOpenConns = 20 // more than the engine has places
+	conn := dial(t, options)
+	running, stop := context.WithCancel(t.Context())
+	var wait sync.WaitGroup
+	for range 8 {
+		wait.Go(func() { _ = conn.Exec(running, slow) })
+	}
+	time.Sleep(200 * time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := conn.Exec(ctx, "SELECT 1"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("waiting for a place: got %v, want DeadlineExceeded", err)
+	}
+	stop()
+	wait.Wait()
+	exec1(t, conn, "SELECT 1")
+}
+
 func TestCancelReading(t *testing.T) {
 	inBothModes(t, func(t *testing.T, conn driver.Conn) {
 		for range 10 {
