@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
+
+	"repronet/internal/durable"
 )
 
 // loadIdentity reads the key in file, in libp2p's own encoding (the PrivateKey
@@ -28,8 +29,8 @@ func loadIdentity(file string) (key crypto.PrivKey, created bool, err error) {
 	if err != nil {
 		return nil, false, fmt.Errorf("encoding libp2p key: %w", err)
 	}
-	if err := writeSecret(file, encoded); err != nil {
-		return nil, false, fmt.Errorf("writing libp2p key: %w", err)
+	if err := durable.WriteFile(file, encoded, 0o600); err != nil {
+		return nil, false, fmt.Errorf("making libp2p key: %w", err)
 	}
 	return key, true, nil
 }
@@ -59,37 +60,4 @@ func readIdentity(file string) (crypto.PrivKey, error) {
 		return nil, fmt.Errorf("libp2p key %s is damaged (%w): restore it from a backup, or remove it and give the new address to the reporters", file, err)
 	}
 	return key, nil
-}
-
-// writeSecret writes a new file of mode 0600 durably: after a crash it is there
-// whole or not at all.
-func writeSecret(file string, data []byte) (err error) {
-	dir := filepath.Dir(file)
-	f, err := os.CreateTemp(dir, ".p2p-key-*") // CreateTemp makes it 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-		}
-	}()
-	if _, err := f.Write(data); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), file); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -64,7 +64,7 @@ func TestBadIdentity(t *testing.T) {
 		"empty":     {content: []byte{}, mode: 0o600, want: "is damaged"},
 		"cut":       {content: key[:len(key)-1], mode: 0o600, want: "is damaged"},
 		"readable":  {content: key, mode: 0o644, want: "chmod 600"},
-		"no folder": {want: "writing libp2p key"},
+		"no folder": {want: "making libp2p key"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -209,49 +209,90 @@ func TestManyReportersBehindOneAddress(t *testing.T) {
 	}
 }
 
+// client is a clientRole seen from the test.
+type client struct{ *process }
+
+func startClientRole(t *testing.T, n *netnstest.Network, server string) client {
+	t.Helper()
+	return client{startRole(t, n, 1, "client", "HOST_SERVER="+server)}
+}
+
+func (c client) send(timeout time.Duration, requests, size int) (answered int, took time.Duration) {
+	c.t.Helper()
+	fmt.Fprintln(c.stdin, timeout, requests, size)
+	var duration string
+	if _, err := fmt.Sscan(c.line(), &answered, &duration); err != nil {
+		c.t.Fatal(err)
+	}
+	took, err := time.ParseDuration(duration)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return answered, took
+}
+
+// recover sends requests until one is answered.
+func (c client) recover(within time.Duration) {
+	c.t.Helper()
+	start := time.Now()
+	for {
+		if answered, _ := c.send(2*time.Second, 1, 1000); answered == 1 {
+			break
+		}
+		if time.Since(start) > within {
+			c.t.Fatalf("no answer after %v", within)
+		}
+		time.Sleep(500 * time.Millisecond)
+	}
+	c.t.Logf("answered again after %v", time.Since(start).Round(time.Millisecond))
+}
+
 func TestCutLink(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"tcp", "quic"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			n := netnstest.New(t, 2)
-			client := startRole(t, n, 1, "client", "HOST_SERVER="+startServerRole(t, n, "ours")[name])
-			send := func(timeout time.Duration, requests, size int) (answered int, took time.Duration) {
-				t.Helper()
-				fmt.Fprintln(client.stdin, timeout, requests, size)
-				var duration string
-				if _, err := fmt.Sscan(client.line(), &answered, &duration); err != nil {
-					t.Fatal(err)
-				}
-				took, err := time.ParseDuration(duration)
-				if err != nil {
-					t.Fatal(err)
-				}
-				return answered, took
-			}
-			if answered, _ := send(10*time.Second, 20, 1<<20); answered != 20 {
+			client := startClientRole(t, n, startServerRole(t, n, "ours")[name])
+			if answered, _ := client.send(20*time.Second, 20, 4<<20); answered != 20 {
 				t.Fatalf("%d of 20 requests answered before the cut", answered)
 			}
 			n.Cut(1)
-			cut := time.Now()
-			for time.Since(cut) < 5*time.Second {
+			for start := time.Now(); time.Since(start) < 5*time.Second; {
 				// Enough at once to fill every queue on the way.
-				answered, took := send(time.Second, 100, 1<<20)
+				answered, took := client.send(time.Second, 50, 4<<20)
 				if answered != 0 || took > 2*time.Second {
-					t.Errorf("on the dead link %d requests of 100 were answered, and the timeout of 1s took %v", answered, took)
+					t.Errorf("on the dead link %d requests of 50 were answered, and the timeout of 1s took %v", answered, took)
 				}
 			}
 			n.Restore(1)
-			restored := time.Now()
-			for {
-				if answered, _ := send(2*time.Second, 1, 1000); answered == 1 {
-					break
-				}
-				if time.Since(restored) > 30*time.Second {
-					t.Fatal("no answer 30 s after the link came back")
-				}
-				time.Sleep(500 * time.Millisecond)
+			client.recover(30 * time.Second)
+		})
+	}
+}
+
+// A laptop that gets another address has connections that look alive and go
+// nowhere.
+func TestClientChangesAddress(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"tcp", "quic"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := netnstest.New(t, 2)
+			client := startClientRole(t, n, startServerRole(t, n, "ours")[name])
+			if answered, _ := client.send(10*time.Second, 1, 1000); answered != 1 {
+				t.Fatal("no answer before the change")
 			}
-			t.Logf("answered again %v after the link came back", time.Since(restored).Round(time.Millisecond))
+			for _, args := range [][]string{
+				{"addr", "add", "10.77.0.250/24", "dev", "eth0"},
+				{"addr", "del", n.Addr(1) + "/24", "dev", "eth0"},
+				{"addr", "replace", "10.77.0.250/24", "dev", "eth0"},
+			} {
+				if out, err := n.Command(t.Context(), 1, "ip", args...).CombinedOutput(); err != nil {
+					t.Fatalf("ip %v: %v: %s", args, err, out)
+				}
+			}
+			client.recover(dialTimeout + 10*time.Second)
 		})
 	}
 }

@@ -147,6 +147,37 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
+// A client that failed to connect tries when it is asked to, whatever it has
+// seen before.
+func TestServerComesLater(t *testing.T) {
+	keyFile := filepath.Join(t.TempDir(), "key")
+	l, err := Listen(t.Context(), Config{Listen: testListen, KeyFile: keyFile})
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := byTransport(l.Addrs())["tcp"]
+	l.Close()
+	wait(t, l)
+
+	client, transport := newClient(t, addr)
+	for range 3 {
+		if _, err := post(t.Context(), client, transport.BaseURL(), nil); err == nil || !strings.Contains(err.Error(), "connection refused") {
+			t.Errorf("error %v, want connection refused", err)
+		}
+	}
+	location, _, _ := strings.Cut(addr, "/p2p/")
+	l, err = Listen(t.Context(), Config{Listen: []string{location}, KeyFile: keyFile})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := echoServer()
+	go server.Serve(l)
+	t.Cleanup(func() { server.Close(); wait(t, l) })
+	if _, err := post(t.Context(), client, transport.BaseURL(), nil); err != nil {
+		t.Error(err)
+	}
+}
+
 // The same server value answers on plain TCP, where there is no peer ID.
 func TestSameHandlerOnTCP(t *testing.T) {
 	plain, err := net.Listen("tcp", "127.0.0.1:0")
@@ -253,140 +284,6 @@ func TestRedirectElsewhere(t *testing.T) {
 	_, err := post(t.Context(), client, transport.BaseURL(), nil)
 	if err == nil || !strings.Contains(err.Error(), "must not redirect elsewhere") {
 		t.Errorf("error %v, want one that refuses the redirect", err)
-	}
-}
-
-func TestRefusalReachesUploader(t *testing.T) {
-	server := func() *http.Server {
-		return &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if _, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1000)); err != nil {
-				http.Error(w, "too large", http.StatusRequestEntityTooLarge)
-			}
-		})}
-	}
-	eachTransport(t, server, func(t *testing.T, addr string, _ *Listener) {
-		client, transport := newClient(t, addr)
-		_, err := post(t.Context(), client, transport.BaseURL(), make([]byte, 4<<20))
-		if err == nil || !strings.Contains(err.Error(), "413") {
-			t.Errorf("error %v, want the answer 413", err)
-		}
-	})
-}
-
-// rawStream opens a stream without HTTP on it.
-func rawStream(t *testing.T, addr string) network.Stream {
-	t.Helper()
-	_, transport := newClient(t, addr)
-	s, err := transport.swarm.NewStream(t.Context(), transport.server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-// expectEnd reads s to its end, of whatever kind, which must come in time.
-func expectEnd(t *testing.T, s network.Stream, within time.Duration) string {
-	t.Helper()
-	s.SetReadDeadline(time.Now().Add(within))
-	got, err := io.ReadAll(s)
-	var timeout net.Error
-	if errors.As(err, &timeout) && timeout.Timeout() {
-		t.Errorf("the server still waits after %v", within)
-	}
-	return string(got)
-}
-
-func TestSlowClients(t *testing.T) {
-	server := func() *http.Server {
-		return &http.Server{Handler: http.HandlerFunc(echo), ReadHeaderTimeout: 300 * time.Millisecond, ReadTimeout: 600 * time.Millisecond, IdleTimeout: 300 * time.Millisecond}
-	}
-	eachTransport(t, server, func(t *testing.T, addr string, _ *Listener) {
-		for name, tt := range map[string]struct{ sent, want string }{
-			"header": {sent: "GET / HTTP/1.1\r\nHost: x\r\n"},
-			"body":   {sent: "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n1", want: "HTTP/1.1 400 "},
-			"idle":   {sent: "GET / HTTP/1.1\r\nHost: x\r\n\r\n", want: "HTTP/1.1 200 "},
-		} {
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				s := rawStream(t, addr)
-				if err := selectProtocol(t.Context(), s); err != nil {
-					t.Fatal(err)
-				}
-				if _, err := io.WriteString(s, tt.sent); err != nil {
-					t.Fatal(err)
-				}
-				if got := expectEnd(t, s, 5*time.Second); !strings.HasPrefix(got, tt.want) {
-					t.Errorf("answer %q, want one that starts %q", got, tt.want)
-				}
-			})
-		}
-		t.Run("negotiation", func(t *testing.T) {
-			t.Parallel()
-			s := rawStream(t, addr)
-			if _, err := s.Write([]byte{19}); err != nil { // a length, and nothing after it
-				t.Fatal(err)
-			}
-			expectEnd(t, s, negotiationTimeout+5*time.Second)
-		})
-	})
-}
-
-func TestOtherProtocol(t *testing.T) {
-	_, addrs := startServer(t, echoServer())
-	s := rawStream(t, addrs["tcp"])
-	defer s.Reset()
-	if _, err := io.WriteString(s, "\x13/multistream/1.0.0\n\x0c/ping/1.0.0\n"); err != nil {
-		t.Fatal(err)
-	}
-	buf := make([]byte, len("\x13/multistream/1.0.0\n\x03na\n"))
-	s.SetReadDeadline(time.Now().Add(5 * time.Second))
-	if _, err := io.ReadFull(s, buf); err != nil || !strings.HasSuffix(string(buf), "\x03na\n") {
-		t.Errorf("answer %q, %v, want na", buf, err)
-	}
-}
-
-func TestVanishingClient(t *testing.T) {
-	started, gone := make(chan struct{}, 1), make(chan struct{}, 1)
-	server := func() *http.Server {
-		return &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-			started <- struct{}{}
-			<-r.Context().Done()
-			gone <- struct{}{}
-		})}
-	}
-	for _, name := range []string{"tcp", "quic"} {
-		t.Run(name, func(t *testing.T) {
-			l, addrs := startServer(t, server())
-			client, transport := newClient(t, addrs[name])
-			done := make(chan error, 1)
-			go func() {
-				_, err := post(t.Context(), client, transport.BaseURL(), nil)
-				done <- err
-			}()
-			<-started
-			transport.Close()
-			if err := <-done; err == nil {
-				t.Error("the client's request went on after Close")
-			}
-			select {
-			case <-gone:
-			case <-time.After(5 * time.Second):
-				t.Fatal("the handler was not told that its client is gone")
-			}
-			deadline := time.Now().Add(5 * time.Second)
-			for {
-				l.mu.Lock()
-				open := l.open
-				l.mu.Unlock()
-				if open == 0 {
-					break
-				}
-				if time.Now().After(deadline) {
-					t.Fatalf("%d streams are still open", open)
-				}
-				time.Sleep(10 * time.Millisecond)
-			}
-		})
 	}
 }
 

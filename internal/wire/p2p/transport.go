@@ -19,7 +19,7 @@ import (
 
 // dialTimeout is for connecting, where there is no connection, and for the
 // server's agreement on a new stream.
-const dialTimeout = 15 * time.Second
+const dialTimeout = 10 * time.Second
 
 // Transport is an [http.RoundTripper] to one server. It listens on nothing, and
 // its own peer ID is made anew with each Transport.
@@ -99,6 +99,16 @@ func (t *Transport) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	// The swarm's own back-off would grow to five minutes and fail requests
 	// without trying.
 	t.swarm.Backoff().Clear(t.server)
+	reused := t.swarm.Connectedness(t.server) == network.Connected
+	c, err := t.open(ctx)
+	if err != nil && reused && ctx.Err() == nil {
+		// The server has closed the idle connection, which shows only now.
+		return t.open(ctx)
+	}
+	return c, err
+}
+
+func (t *Transport) open(ctx context.Context) (net.Conn, error) {
 	s, err := t.swarm.NewStream(ctx, t.server)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to libp2p peer %s: %w", t.server, err)
