@@ -20,25 +20,36 @@ type Checkpoint struct {
 	Text   []byte    // the signed note, as it came
 }
 
-// ErrCheckpoint is wrapped by every refusal of a checkpoint.
-var ErrCheckpoint = errors.New("invalid checkpoint")
+// ErrInvalid is wrapped by every error that says that the log itself is wrong: a
+// checkpoint that its key did not sign, tiles or entries that the checkpoint's
+// tree does not contain, resources that the checkpoint promises and that are not
+// there. Other errors of reading are trouble on the way.
+var ErrInvalid = errors.New("invalid log")
+
+// maxCheckpointSize leaves room for the cosignatures of many witnesses.
+const maxCheckpointSize = 64 << 10
 
 // OpenCheckpoint checks a signed note under the log's key and reads it. The
 // origin must be the key's name.
 func OpenCheckpoint(text []byte, log note.Verifier) (*Checkpoint, error) {
 	n, err := note.Open(text, note.VerifierList(log))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrCheckpoint, err)
+		return nil, fmt.Errorf("%w: checkpoint: %w", ErrInvalid, err)
 	}
 	c, err := parseCheckpoint(n.Text)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrCheckpoint, err)
+		return nil, fmt.Errorf("%w: checkpoint: %w", ErrInvalid, err)
 	}
 	if c.Origin != log.Name() {
-		return nil, fmt.Errorf("%w: it is of the log %.100q, not %q", ErrCheckpoint, c.Origin, log.Name())
+		return nil, fmt.Errorf("%w: the checkpoint is of the log %.100q, not %q", ErrInvalid, c.Origin, log.Name())
 	}
 	c.Text = text
 	return c, nil
+}
+
+// tree is the tree that the checkpoint commits to.
+func (c *Checkpoint) tree() tlog.Tree {
+	return tlog.Tree{N: int64(c.Size), Hash: c.Root} //nolint:gosec // at most 2^62
 }
 
 func parseCheckpoint(text string) (*Checkpoint, error) {

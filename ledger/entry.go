@@ -48,6 +48,15 @@ const entryVersion = 1
 
 var kindPattern = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 
+// Validate reports whether k is written as a kind is: 1 to 32 characters of a-z,
+// 0-9 and "-", a letter first.
+func (k Kind) Validate() error {
+	if !kindPattern.MatchString(string(k)) {
+		return fmt.Errorf("%q is not a kind of entry: that is 1 to 32 characters of a-z, 0-9 and -, a letter first", string(k))
+	}
+	return nil
+}
+
 // ErrTooLarge is what [CompressBody] returns for a body that no entry can hold.
 var ErrTooLarge = errors.New("larger than a ledger entry can hold")
 
@@ -71,8 +80,8 @@ func CompressBody(body []byte) ([]byte, error) {
 	return compressed, nil
 }
 
-// AppendEntry appends the encoding of an entry whose body is compressed already
-// to buf.
+// AppendEntry appends the encoding of an entry of a valid kind, whose body is
+// compressed already, to buf.
 func AppendEntry(buf []byte, kind Kind, receivedAt time.Time, compressed []byte) []byte {
 	buf = append(buf, entryVersion, byte(len(kind)))
 	buf = append(buf, kind...)
@@ -82,8 +91,8 @@ func AppendEntry(buf []byte, kind Kind, receivedAt time.Time, compressed []byte)
 
 // Encode returns the bytes of the entry, which are the log's leaf.
 func (e *Entry) Encode() ([]byte, error) {
-	if !kindPattern.MatchString(string(e.Kind)) {
-		return nil, fmt.Errorf("encoding entry: kind %q is not 1 to 32 characters of a-z, 0-9 and -", e.Kind)
+	if err := e.Kind.Validate(); err != nil {
+		return nil, fmt.Errorf("encoding entry: %w", err)
 	}
 	compressed, err := CompressBody(e.Body)
 	if err != nil {

@@ -24,11 +24,11 @@ func (r *Receipt) Verify(log note.Verifier) (*Entry, error) {
 		return nil, fmt.Errorf("verifying receipt: %w", err)
 	}
 	if r.Index >= checkpoint.Size {
-		return nil, fmt.Errorf("verifying receipt: index %d is not in a tree of %d entries", r.Index, checkpoint.Size)
+		return nil, fmt.Errorf("verifying receipt: %w: index %d is not in a tree of %d entries", ErrInvalid, r.Index, checkpoint.Size)
 	}
 	leaf := tlog.RecordHash(r.Entry)
 	if err := tlog.CheckRecord(r.Proof, int64(checkpoint.Size), checkpoint.Root, int64(r.Index), leaf); err != nil { //nolint:gosec // bounded by OpenCheckpoint
-		return nil, fmt.Errorf("verifying receipt: entry %d is not in the tree of %d entries: %w", r.Index, checkpoint.Size, err)
+		return nil, fmt.Errorf("verifying receipt: %w: entry %d is not in the tree of %d entries: %w", ErrInvalid, r.Index, checkpoint.Size, err)
 	}
 	entry, err := DecodeEntry(r.Entry)
 	if err != nil {

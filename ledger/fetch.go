@@ -1,0 +1,68 @@
+package ledger
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+)
+
+// A Fetcher opens a resource of a log by its path ("checkpoint",
+// "tile/0/x001/234"). A resource that is not there gives an error that wraps
+// [fs.ErrNotExist]. It is called from several goroutines. It need not bound what
+// it returns: readers stop at the size that a resource can have.
+type Fetcher func(ctx context.Context, path string) (io.ReadCloser, error)
+
+// Dir reads a log from a directory: the writer's own, or a mirror.
+func Dir(dir string) Fetcher {
+	return func(_ context.Context, path string) (io.ReadCloser, error) {
+		return os.Open(filepath.Join(dir, filepath.FromSlash(path)))
+	}
+}
+
+// HTTP reads a log over HTTP from below a base URL, without a slash at its end.
+// The client's timeout bounds each resource; retrying is the caller's choice.
+func HTTP(client *http.Client, base string) Fetcher {
+	return func(ctx context.Context, path string) (io.ReadCloser, error) {
+		url := base + "/" + path
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return nil, err
+		}
+		response, err := client.Do(request)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case response.StatusCode == http.StatusOK:
+			return response.Body, nil
+		case response.StatusCode == http.StatusNotFound || response.StatusCode == http.StatusGone:
+			err = &fs.PathError{Op: "GET", Path: url, Err: fs.ErrNotExist}
+		default:
+			err = fmt.Errorf("GET %s: %s", url, response.Status)
+		}
+		return nil, errors.Join(err, response.Body.Close())
+	}
+}
+
+// read fetches a whole resource of at most limit bytes.
+func read(ctx context.Context, fetch Fetcher, path string, limit int64) ([]byte, error) {
+	resource, err := fetch(ctx, path)
+	if err != nil {
+		return nil, fmt.Errorf("fetching %s: %w", path, err)
+	}
+	var data bytes.Buffer
+	n, err := data.ReadFrom(io.LimitReader(resource, limit+1))
+	if err := errors.Join(err, resource.Close()); err != nil {
+		return nil, fmt.Errorf("fetching %s: %w", path, err)
+	}
+	if n > limit {
+		return nil, fmt.Errorf("%w: %s is larger than the %d bytes that it can have", ErrInvalid, path, limit)
+	}
+	return data.Bytes(), nil
+}
