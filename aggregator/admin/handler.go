@@ -1,0 +1,107 @@
+package admin
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"repronet/enrolment"
+	"repronet/signing"
+)
+
+// maxDocument bounds the JSON of a request, in bytes; maxList that of a package
+// set's list.
+const (
+	maxDocument = 64 << 10
+	maxList     = 1 << 30
+)
+
+type answer struct {
+	Index uint64 `json:"index"`
+}
+
+// revocation is the body of a request to revoke.
+type revocation struct {
+	Builder string  `json:"builder"`
+	From    *uint64 `json:"from,omitempty"`
+	Reason  string  `json:"reason"`
+}
+
+// Handler serves a Service to [Dial]. It is for a socket that only the operator
+// can open.
+func Handler(service Service) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /enrol", func(w http.ResponseWriter, r *http.Request) {
+		var e enrolment.Enrolment
+		if !decode(w, r, &e) {
+			return
+		}
+		index, err := service.Enrol(r.Context(), &e)
+		reply(w, answer{index}, err)
+	})
+	mux.HandleFunc("POST /revoke", func(w http.ResponseWriter, r *http.Request) {
+		var request revocation
+		if !decode(w, r, &request) {
+			return
+		}
+		id, err := signing.ParseBuilderID(request.Builder)
+		if err != nil {
+			reply(w, nil, err)
+			return
+		}
+		index, err := service.Revoke(r.Context(), id, request.From, request.Reason)
+		reply(w, answer{index}, err)
+	})
+	mux.HandleFunc("POST /sets/{name}", func(w http.ResponseWriter, r *http.Request) {
+		published, err := service.PublishSet(r.Context(), r.PathValue("name"), r.URL.Query().Get("revision"), http.MaxBytesReader(w, r.Body, maxList))
+		reply(w, published, err)
+	})
+	mux.HandleFunc("POST /reindex", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Trailer", errorTrailer)
+		if err := service.Reindex(r.Context(), flusher{w, http.NewResponseController(w)}); err != nil {
+			w.Header().Set(errorTrailer, strconv.Quote(err.Error()))
+		}
+	})
+	return mux
+}
+
+// errorTrailer carries the error of a request whose answer was progress.
+const errorTrailer = "Repronet-Error"
+
+// flusher sends each line of progress at once.
+type flusher struct {
+	w          http.ResponseWriter
+	controller *http.ResponseController
+}
+
+func (f flusher) Write(p []byte) (int, error) {
+	n, err := f.w.Write(p)
+	if err != nil {
+		return n, err
+	}
+	return n, f.controller.Flush()
+}
+
+func decode(w http.ResponseWriter, r *http.Request, into any) bool {
+	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxDocument))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		reply(w, nil, fmt.Errorf("reading request: %w", err))
+		return false
+	}
+	return true
+}
+
+// reply answers 200 with JSON, or 422 with the error's text: the other side is
+// the operator, who may see it as it is.
+func reply(w http.ResponseWriter, result any, err error) {
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(result); err != nil {
+		return // the operator is gone; what was done is done
+	}
+}

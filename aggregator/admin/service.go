@@ -1,0 +1,32 @@
+package admin
+
+import (
+	"context"
+	"io"
+
+	"repronet/enrolment"
+	"repronet/signing"
+)
+
+// Service is what an operator can ask for. Each change is durable in the ledger
+// when its method returns.
+type Service interface {
+	// Enrol returns the ledger index of the enrolment.
+	Enrol(ctx context.Context, e *enrolment.Enrolment) (uint64, error)
+	// Revoke takes the builder's statements from ledger index from on away;
+	// nil stands for the end of the ledger.
+	Revoke(ctx context.Context, builder signing.BuilderID, from *uint64, reason string) (uint64, error)
+	// PublishSet publishes a package set read from a list of store paths or
+	// nix-eval-jobs' output.
+	PublishSet(ctx context.Context, name, revision string, list io.Reader) (Published, error)
+	// Reindex rebuilds the index from the ledger and swaps it in; progress is
+	// told as lines of text.
+	Reindex(ctx context.Context, progress io.Writer) error
+}
+
+// Published is what became of a package set.
+type Published struct {
+	Index   uint64 `json:"index"`   // of the ledger entry
+	Members int    `json:"members"` // outputs in the set
+	Skipped int    `json:"skipped"` // lines that said that they could not be evaluated
+}

@@ -1,0 +1,126 @@
+// Package schedule runs the aggregator's periodic jobs: each bounded in time,
+// never twice at once, and with what became of its last run kept to be shown.
+package schedule
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/robfig/cron/v3"
+)
+
+// A Job is something to do again and again.
+type Job struct {
+	Name     string // for people and for the metrics' label
+	Schedule string // as robfig/cron reads it: "@every 1m", "17 3 * * *" (UTC)
+	Timeout  time.Duration
+	Run      func(ctx context.Context) error
+}
+
+// State is what became of a job.
+type State struct {
+	Name, Schedule string
+	Running        bool
+	Last           time.Time // begin of the last run that ended; zero before
+	Duration       time.Duration
+	Err            string // of the last run, "" if it went well
+	Next           time.Time
+}
+
+// A Scheduler runs jobs. Its zero value does not work; use [New].
+type Scheduler struct {
+	cron   *cron.Cron
+	logger *slog.Logger
+	runs   *prometheus.CounterVec
+	ctx    context.Context // of Run; jobs end with it
+	mu     sync.Mutex      // guards states
+	states []State
+	ids    []cron.EntryID
+}
+
+// New returns a scheduler for jobs. A schedule that cannot be read is an error.
+func New(jobs []Job, logger *slog.Logger, registry prometheus.Registerer) (*Scheduler, error) {
+	s := &Scheduler{
+		cron:   cron.New(cron.WithLocation(time.UTC)),
+		logger: logger,
+		runs: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "repronet_job_runs_total", Help: "Runs of periodic jobs, by job and how they ended.",
+		}, []string{"job", "result"}),
+		states: make([]State, len(jobs)),
+	}
+	if registry != nil {
+		registry.MustRegister(s.runs)
+	}
+	for i, job := range jobs {
+		s.states[i] = State{Name: job.Name, Schedule: job.Schedule}
+		id, err := s.cron.AddFunc(job.Schedule, func() { s.run(i, job) })
+		if err != nil {
+			return nil, fmt.Errorf("scheduling %s: %w", job.Name, err)
+		}
+		s.ids = append(s.ids, id)
+	}
+	return s, nil
+}
+
+// Run starts the schedule, waits for ctx to end, and then for the jobs that run.
+func (s *Scheduler) Run(ctx context.Context) {
+	s.ctx = ctx
+	s.cron.Start()
+	<-ctx.Done()
+	<-s.cron.Stop().Done()
+}
+
+// States returns what became of the jobs, in their order.
+func (s *Scheduler) States() []State {
+	s.mu.Lock()
+	states := slices.Clone(s.states)
+	s.mu.Unlock()
+	for i, id := range s.ids {
+		states[i].Next = s.cron.Entry(id).Next
+	}
+	return states
+}
+
+// run runs a job, unless it is running already or the scheduler is stopping.
+func (s *Scheduler) run(i int, job Job) {
+	begin := time.Now()
+	s.mu.Lock()
+	busy := s.states[i].Running
+	s.states[i].Running = true
+	s.mu.Unlock()
+	if busy {
+		s.runs.WithLabelValues(job.Name, "skipped").Inc()
+		s.logger.Warn("job still runs, skipping a run", "job", job.Name)
+		return
+	}
+	err := s.guarded(job)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	state := &s.states[i]
+	state.Running, state.Last, state.Duration, state.Err = false, begin, time.Since(begin), ""
+	if err == nil {
+		s.runs.WithLabelValues(job.Name, "ok").Inc()
+		return
+	}
+	state.Err = err.Error()
+	s.runs.WithLabelValues(job.Name, "error").Inc()
+	s.logger.Error("job went wrong", "job", job.Name, "error", err)
+}
+
+// guarded turns a panic of one job into its error: the others go on.
+func (s *Scheduler) guarded(job Job) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	ctx, cancel := context.WithTimeout(s.ctx, job.Timeout)
+	defer cancel()
+	return job.Run(ctx)
+}
