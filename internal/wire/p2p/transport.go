@@ -125,9 +125,10 @@ func (t *Transport) open(ctx context.Context) (net.Conn, error) {
 
 // reset ends a stream and does not wait for that, as neither Close nor Reset end
 // at once on a dead link: each waits for room in the connection's queue of
-// frames, and with it would a request that has timed out. The swarm's Close
-// waits for every stream to be gone.
+// frames, and with it would a request that has timed out. So does a Write, which
+// only a deadline wakes. The swarm's Close waits for every stream to be gone.
 func reset(s network.Stream) error {
+	_ = s.SetDeadline(time.Now())
 	go s.Reset()
 	return nil
 }
