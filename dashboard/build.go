@@ -1,0 +1,352 @@
+package dashboard
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+)
+
+// Limits of one page, so that a build with thousands of outputs is still light.
+// The API has the rest.
+const (
+	matrixRows     = 60
+	matrixBuilders = 48
+	detailOutputs  = 12
+	claimRows      = 40
+	inputRows      = 24
+	failureRows    = 20
+	historyRows    = 20
+)
+
+type buildPage struct {
+	frame
+	Name      name
+	Ecosystem string
+	Lone      bool // an output whose build nobody named
+	Tally     bar
+	Matrix    matrix
+	Outputs   []outputView
+	More      int // outputs without details
+	Failures  []failureView
+	MoreFails int
+	Commands  []command
+	Verify    []command
+	Evidence  bool // entries can be fetched
+}
+
+// A matrix shows which builder got which digest of which output.
+type matrix struct {
+	Builders              []builderName
+	Rows                  []matrixRow
+	MoreRows, MoreColumns int
+	Wide                  bool // headings stand upright
+}
+
+type matrixRow struct {
+	Name    name
+	Label   string
+	Verdict string
+	Cells   []matrixCell
+}
+
+type matrixCell struct {
+	Builder builderName
+	Marks   []cellMark
+}
+
+type cellMark struct {
+	Mark   mark
+	Status string // why it does not count, "" if it does
+}
+
+type outputView struct {
+	Row         OutputRow
+	Anchor      string
+	Name        name
+	Label       string
+	DigestKind  string
+	Factions    []faction
+	Traits      []trait
+	Environment environment
+	Plans       []planView
+	History     []changeView
+	Claims      []claimView
+	MoreClaims  int
+	Regression  bool
+}
+
+// environment compares the recorded traits of the builders of one output.
+type environment struct {
+	Builders []builderName
+	Rows     []environmentRow
+}
+
+type environmentRow struct {
+	Trait  string
+	Values []string
+	Varies bool
+}
+
+type planView struct {
+	Plan       SetPlan
+	Href       string
+	Inputs     []inputView
+	MoreInputs int
+}
+
+type inputView struct {
+	Name name
+	Row  OutputRow
+}
+
+type changeView struct {
+	From, To string
+	Index    uint64
+	At       moment
+}
+
+type claimView struct {
+	Mark     mark
+	Builder  builderName
+	Index    uint64
+	At       moment
+	Occasion string
+	Status   string
+	Tile     string // URL of the ledger's tile with the entry, "" while it is not full
+}
+
+type failureView struct {
+	Failure Failure
+	Builder builderName
+	At      moment
+}
+
+func (d *Dashboard) build(c *gin.Context) (string, view, error) {
+	ctx := c.Request.Context()
+	build, lone, err := d.findBuild(c, c.Param("name"))
+	if err != nil {
+		return "", nil, err
+	}
+	watermark, err := d.source.Watermark(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	now := time.Now()
+	v := &buildPage{
+		Name: newName(build.Name), Ecosystem: build.Ecosystem, Lone: lone,
+		Evidence: d.config.Entry != nil, Commands: rebuildCommands(build), Verify: verifyCommands(build, d.baseURL(c)),
+	}
+	v.frame = frame{Title: v.Name.Short(), JSON: "/api/v1/builds?" + url.Values{"name": {build.Name}}.Encode(), Indexed: watermark}
+	if lone {
+		v.JSON = "/api/v1/outputs?" + url.Values{"name": {build.Name}}.Encode()
+	}
+	v.Tally = tally(build.Outputs)
+
+	// What diverges is what people come for.
+	outputs := slices.Clone(build.Outputs)
+	slices.SortStableFunc(outputs, func(a, b Output) int { return cmp.Compare(severity(a.Verdict), severity(b.Verdict)) })
+	factions := make([][]faction, len(outputs))
+	for i := range outputs {
+		factions[i] = factionsOf(outputs[i].Claims)
+	}
+	v.Matrix = newMatrix(outputs, factions)
+	for i := range outputs[:min(len(outputs), detailOutputs)] {
+		v.Outputs = append(v.Outputs, newOutputView(&outputs[i], factions[i], watermark, now))
+	}
+	v.More = len(outputs) - len(v.Outputs)
+	for _, f := range build.Failures[:min(len(build.Failures), failureRows)] {
+		v.Failures = append(v.Failures, failureView{f, newBuilderName(f.Operator, f.Builder), newMoment(f.ReceivedAt, now)})
+	}
+	v.MoreFails = len(build.Failures) - len(v.Failures)
+	return "build", v, nil
+}
+
+// findBuild takes the path behind /builds. Some names begin with a slash and
+// some do not, and a path cannot tell. Where no build has the name, an output
+// may: third parties attest files without saying how they were built.
+func (d *Dashboard) findBuild(c *gin.Context, path string) (build *Build, lone bool, err error) {
+	ctx := c.Request.Context()
+	candidates := []string{path, strings.TrimPrefix(path, "/")}
+	for _, name := range candidates {
+		build, err := d.source.Build(ctx, name)
+		if !errors.Is(err, ErrNotFound) {
+			return build, false, err
+		}
+	}
+	for _, key := range candidates {
+		output, err := d.source.Output(ctx, key)
+		switch {
+		case err == nil:
+			return &Build{Name: output.Key, Ecosystem: output.Ecosystem, Outputs: []Output{*output}}, true, nil
+		case !errors.Is(err, ErrNotFound):
+			return nil, false, err
+		}
+	}
+	return nil, false, &notFoundError{"Nobody attested a build or an output of this name. Names are exact: the search finds parts of them."}
+}
+
+func severity(verdict string) int {
+	return slices.Index([]string{"diverged", "reproduced", "single", "unbuilt"}, verdict)
+}
+
+func tally(outputs []Output) bar {
+	counts := map[string]uint64{}
+	for _, o := range outputs {
+		counts[o.Verdict]++
+	}
+	var parts []series
+	for _, verdict := range []string{"reproduced", "diverged", "single", "unbuilt"} {
+		parts = append(parts, series{Name: verdict, Count: counts[verdict]})
+	}
+	return newBar(parts...)
+}
+
+func newMatrix(outputs []Output, factions [][]faction) matrix {
+	m := matrix{}
+	for _, o := range outputs {
+		for _, claim := range o.Claims {
+			if !slices.ContainsFunc(m.Builders, func(b builderName) bool { return b.ID == claim.Builder }) {
+				m.Builders = append(m.Builders, newBuilderName(claim.Operator, claim.Builder))
+			}
+		}
+	}
+	slices.SortFunc(m.Builders, func(a, b builderName) int {
+		return cmp.Or(cmp.Compare(a.Operator, b.Operator), cmp.Compare(a.ID, b.ID))
+	})
+	m.MoreColumns = max(0, len(m.Builders)-matrixBuilders)
+	m.Builders = m.Builders[:len(m.Builders)-m.MoreColumns]
+	m.Wide = len(m.Builders) > 6
+	m.MoreRows = max(0, len(outputs)-matrixRows)
+	for i, o := range outputs[:len(outputs)-m.MoreRows] {
+		row := matrixRow{Name: newName(o.Key), Label: label(o.OutputRow), Verdict: o.Verdict}
+		if i < detailOutputs {
+			row.Name.Href = "#" + anchor(o.OutputRow)
+		}
+		for _, b := range m.Builders {
+			cell := matrixCell{Builder: b}
+			for _, f := range factions[i] {
+				at := -1 // the claim that says most: one that counts, or the last
+				for j, claim := range o.Claims {
+					if claim.Builder == b.ID && claim.Digest == f.Mark.Digest && (at < 0 || !o.Claims[at].Counts) {
+						at = j
+					}
+				}
+				if at >= 0 {
+					cell.Marks = append(cell.Marks, cellMark{f.Mark, o.Claims[at].Status})
+				}
+			}
+			row.Cells = append(row.Cells, cell)
+		}
+		m.Rows = append(m.Rows, row)
+	}
+	return m
+}
+
+// label is what an output is called among those of its build.
+func label(row OutputRow) string {
+	if row.Output != "" {
+		return row.Output
+	}
+	return newName(row.Key).Label
+}
+
+func newOutputView(o *Output, factions []faction, watermark uint64, now time.Time) outputView {
+	v := outputView{
+		Row: o.OutputRow, Anchor: anchor(o.OutputRow), Name: newName(o.Key), Label: label(o.OutputRow), DigestKind: o.DigestKind,
+		Factions: factions, Environment: newEnvironment(o.Claims),
+	}
+	if o.Verdict == "diverged" {
+		v.Traits = separating(o.Claims, factions)
+	}
+	for _, plan := range o.Member {
+		p := planView{Plan: plan, Href: withSet("/", plan.Set)}
+		inputs := slices.Clone(plan.Inputs)
+		slices.SortStableFunc(inputs, func(a, b OutputRow) int { return cmp.Compare(severity(a.Verdict), severity(b.Verdict)) })
+		for _, input := range inputs[:min(len(inputs), inputRows)] {
+			p.Inputs = append(p.Inputs, inputView{outputName(input), input})
+		}
+		p.MoreInputs = len(inputs) - len(p.Inputs)
+		v.Plans = append(v.Plans, p)
+	}
+	for _, change := range slices.Backward(o.History) {
+		if len(v.History) == historyRows {
+			break
+		}
+		v.History = append(v.History, changeView{change.From, change.To, change.Index, newMoment(change.ReceivedAt, now)})
+	}
+	if n := len(o.History); n > 0 {
+		v.Regression = o.History[n-1].From == "reproduced" && o.History[n-1].To == "diverged"
+	}
+	marks := map[string]mark{}
+	for _, f := range factions {
+		marks[f.Mark.Digest] = f.Mark
+	}
+	for _, claim := range slices.Backward(o.Claims) {
+		if len(v.Claims) == claimRows {
+			break
+		}
+		view := claimView{
+			Mark: marks[claim.Digest], Builder: newBuilderName(claim.Operator, claim.Builder), Index: claim.Index,
+			At: newMoment(claim.ReceivedAt, now), Occasion: claim.Occasion, Status: claim.Status,
+		}
+		if (claim.Index/256+1)*256 <= watermark {
+			view.Tile = entriesTile(claim.Index / 256)
+		}
+		v.Claims = append(v.Claims, view)
+	}
+	v.MoreClaims = len(o.Claims) - len(v.Claims)
+	return v
+}
+
+// entriesTile is the path of a full tile of entries, as
+// https://c2sp.org/tlog-tiles writes its number: in groups of three digits, all
+// but the last marked with an x.
+func entriesTile(n uint64) string {
+	path := fmt.Sprintf("%03d", n%1000)
+	for n /= 1000; n > 0; n /= 1000 {
+		path = fmt.Sprintf("x%03d/%s", n%1000, path)
+	}
+	return "/log/tile/entries/" + path
+}
+
+func newEnvironment(claims []Claim) environment {
+	latest := map[string]map[string]string{} // builder → traits of its last claim
+	e := environment{}
+	for _, claim := range claims {
+		if len(claim.Environment) == 0 {
+			continue
+		}
+		if latest[claim.Builder] == nil {
+			if len(e.Builders) == matrixBuilders {
+				continue
+			}
+			e.Builders = append(e.Builders, newBuilderName(claim.Operator, claim.Builder))
+		}
+		latest[claim.Builder] = claim.Environment
+	}
+	var traits []string
+	for _, environment := range latest {
+		for trait := range environment {
+			if !slices.Contains(traits, trait) {
+				traits = append(traits, trait)
+			}
+		}
+	}
+	slices.Sort(traits)
+	for _, trait := range traits {
+		row := environmentRow{Trait: trait}
+		for _, b := range e.Builders {
+			value := latest[b.ID][trait]
+			row.Varies = row.Varies || len(row.Values) > 0 && row.Values[0] != value
+			row.Values = append(row.Values, value)
+		}
+		e.Rows = append(e.Rows, row)
+	}
+	return e
+}

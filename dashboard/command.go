@@ -1,0 +1,107 @@
+package dashboard
+
+import (
+	"strings"
+	"unicode"
+)
+
+// A command is something to copy into a shell.
+type command struct {
+	Says string // what it does
+	Text string
+}
+
+// quote writes a word for a POSIX shell. What no command should contain, a
+// control character, or a dash in front that would make the word an option,
+// makes it fail.
+func quote(word string) (quoted string, ok bool) {
+	if word == "" || word[0] == '-' || strings.ContainsFunc(word, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return "", false
+	}
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/.-_+@:=,%", r)
+	}
+	if !strings.ContainsFunc(word, func(r rune) bool { return !plain(r) }) {
+		return word, true
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'", true
+}
+
+// shell writes a command line in which each NUL stands for a word of untrusted
+// origin. It returns nothing where one of them cannot be written.
+func shell(says, line string, words ...string) []command {
+	for _, word := range words {
+		quoted, ok := quote(word)
+		if !ok {
+			return nil
+		}
+		line = replaceFirst(line, quoted)
+	}
+	return []command{{says, line}}
+}
+
+// replaceFirst fills the first place, marked so that no word can contain it.
+func replaceFirst(line, word string) string {
+	before, after, _ := strings.Cut(line, "\x00")
+	return before + word + after
+}
+
+// rebuildCommands are how to make the outputs of a build again.
+func rebuildCommands(b *Build) []command {
+	switch {
+	case b.Ecosystem == "nix" && strings.HasSuffix(b.Name, ".drv"):
+		return append(
+			shell("Build it again and compare with what is in your store; keep what differs.",
+				"nix-build \x00 --check -K", b.Name),
+			shell("The same with flakes enabled, for all outputs.",
+				"nix build \x00 --rebuild --keep-failed", b.Name+"^*")...)
+	case b.Ecosystem == "guix" && strings.HasSuffix(b.Name, ".drv"):
+		return shell("Build it again and compare with what is in your store; keep what differs.",
+			"guix build \x00 --check --keep-failed", b.Name)
+	case b.Ecosystem == "go" && strings.Contains(b.Name, "@"):
+		return append(
+			shell("Build the module in an empty directory, without the paths of your machine in it.",
+				"CGO_ENABLED=0 GOBIN=\"$(mktemp -d)\" go install -trimpath \x00", b.Name),
+			attestCommand(b)...)
+	default:
+		return attestCommand(b)
+	}
+}
+
+// attestCommand reports a rebuild of anything.
+func attestCommand(b *Build) []command {
+	line, words := "repronet-reporter exec --ecosystem \x00 --build \x00", []string{b.Ecosystem, b.Name}
+	for i, o := range b.Outputs {
+		if i == 3 {
+			break
+		}
+		line += " \\\n    --output \x00=PATH"
+		words = append(words, label(o.OutputRow))
+	}
+	return shell("Run your build and attest what came out.", line+" \\\n    -- YOUR BUILD COMMAND", words...)
+}
+
+// verifyCommands are how to check the page's verdicts without believing it.
+func verifyCommands(b *Build, aggregator string) []command {
+	var commands []command
+	for i, o := range b.Outputs {
+		if i == 2 {
+			break
+		}
+		commands = append(commands, shell("Check "+label(o.OutputRow)+" against the ledger, with keys that you pinned yourself.",
+			"repronet-verify output \x00 --aggregator \x00 --quorum 2", o.Key, aggregator)...)
+	}
+	return commands
+}
+
+// beginCommands are what to do at an aggregator that has seen nothing yet.
+func beginCommands(aggregator string) []command {
+	var commands []command
+	commands = append(commands, shell("On the machine that builds: make a key and say where reports go. It prints the builder's public key.",
+		"repronet-reporter init --aggregator \x00 --report all", aggregator)...)
+	commands = append(commands, shell("At the aggregator: enrol that key.",
+		"repronet-aggregator builders enrol --key builder.pub --operator YOUR-NAME")...)
+	commands = append(commands, shell("Build something, attest what came out, and send it.",
+		"repronet-reporter exec --build YOUR-NAME/hello --output out=./hello -- go build -o ./hello .\nrepronet-reporter run --once")...)
+	return commands
+}

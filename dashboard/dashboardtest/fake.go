@@ -1,0 +1,572 @@
+package dashboardtest
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"repronet/attestation"
+	"repronet/dashboard"
+	"repronet/divergence"
+	"repronet/enrolment"
+	"repronet/signing"
+)
+
+// Fake is a dashboard.Source in memory. It judges with package divergence, like
+// every other; the rest is as plain as can be.
+type Fake struct {
+	mu      sync.Mutex // guards all below
+	size    uint64     // ledger entries
+	roster  []*builder // by number
+	outputs map[string]*output
+	builds  map[string]*dashboard.Build // without outputs
+	sets    map[string]*set
+	stated  uint64
+}
+
+type builder struct {
+	dashboard.BuilderDetail
+	revoked bool
+}
+
+type output struct {
+	row     dashboard.OutputRow
+	kind    string
+	claims  []dashboard.Claim
+	number  []uint32 // of the builder of each claim
+	state   divergence.Output
+	verdict divergence.Judgement
+	history []dashboard.Change
+}
+
+type set struct {
+	dashboard.Set
+	members []Member
+}
+
+// NewFake returns a source that has seen a scenario.
+func NewFake(s *Scenario) *Fake {
+	f := &Fake{outputs: map[string]*output{}, builds: map[string]*dashboard.Build{}, sets: map[string]*set{}}
+	for _, b := range s.Builders {
+		f.roster = append(f.roster, &builder{BuilderDetail: dashboard.BuilderDetail{
+			Builder:   dashboard.Builder{ID: string(ID(b.Label)), Operator: b.Operator, Tier: string(b.Tier), Flags: []string{}},
+			PublicKey: string(PublicKey(b.Label).PEM()), EnrolledAt: f.size,
+			Streams: []dashboard.Stream{}, Verdicts: map[string]uint64{}, Recent: []dashboard.Claim{},
+		}})
+		f.size++
+	}
+	for _, entry := range s.Entries {
+		f.Append(entry)
+	}
+	return f
+}
+
+// Append takes one more entry in.
+func (f *Fake) Append(entry Entry) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	index := f.size
+	f.size++
+	switch {
+	case entry.Set != nil:
+		f.sets[entry.Set.Name] = &set{
+			Set:     dashboard.Set{Name: entry.Set.Name, Revision: entry.Set.Revision, PublishedAt: entry.At, Index: index, Members: uint64(len(entry.Set.Members))},
+			members: entry.Set.Members,
+		}
+	case entry.Revoke != "":
+		b := f.roster[f.number(entry.Revoke)]
+		b.Revoked, b.revoked, b.RevokedFrom = true, true, &index
+		b.Flags = append(b.Flags, "revoked")
+	default:
+		f.state(index, f.number(entry.Builder), entry)
+	}
+}
+
+func (f *Fake) number(label string) uint32 {
+	id := string(ID(label))
+	i := slices.IndexFunc(f.roster, func(b *builder) bool { return b.ID == id })
+	if i < 0 {
+		panic(fmt.Sprintf("the scenario has no builder %q", label))
+	}
+	return uint32(i) //nolint:gosec // an index
+}
+
+func (f *Fake) state(index uint64, number uint32, entry Entry) {
+	b, s := f.roster[number], entry.Statement
+	b.Attestations++
+	b.LastSeen = entry.At
+	f.stated++
+	if s.Type == attestation.Withdraw {
+		for _, subject := range s.Subjects {
+			o := f.outputs[subject.Name]
+			o.state.Withdraw(number, subject.Digest)
+			for i := range o.claims {
+				if o.number[i] == number && o.claims[i].Digest == subject.Digest.String() {
+					o.claims[i].Counts, o.claims[i].Status = false, "withdrawn"
+				}
+			}
+			f.judge(o, index, entry.At)
+		}
+		return
+	}
+	for _, made := range s.Builds {
+		build := f.builds[made.Name]
+		if build == nil {
+			build = &dashboard.Build{Name: made.Name, Ecosystem: s.Ecosystem, Failures: []dashboard.Failure{}}
+			f.builds[made.Name] = build
+		}
+		if s.Type == attestation.BuildFailed {
+			build.Failures = append(build.Failures, dashboard.Failure{
+				Index: index, ReceivedAt: entry.At, Builder: b.ID, Operator: b.Operator, Failure: made.Failure, Environment: s.Environment,
+			})
+			continue
+		}
+		for _, i := range made.Outputs {
+			f.claim(index, number, entry, made, s.Subjects[i])
+		}
+	}
+}
+
+func (f *Fake) claim(index uint64, number uint32, entry Entry, made attestation.Build, subject attestation.Subject) {
+	b, s := f.roster[number], entry.Statement
+	o := f.outputs[subject.Name]
+	if o == nil {
+		o = &output{kind: string(s.DigestKind), row: dashboard.OutputRow{Key: subject.Name, Ecosystem: s.Ecosystem, Build: made.Name}}
+		f.outputs[subject.Name] = o
+	}
+	claim := dashboard.Claim{
+		Index: index, ReceivedAt: entry.At, Builder: b.ID, Operator: b.Operator, Tier: b.Tier, Digest: subject.Digest.String(),
+		Occasion: string(made.Occasion), FinishedOn: made.Finished, Environment: s.Environment, Counts: b.Tier == string(enrolment.Counted),
+	}
+	if !claim.Counts {
+		claim.Status = "open"
+	}
+	c := divergence.Claim{Builder: number, Digest: subject.Digest, Index: index}
+	if !made.InputsDigest.IsZero() {
+		claim.InputsDigest = made.InputsDigest.String()
+		c.Inputs = divergence.NewInputsKey(made.InputsDigest)
+	}
+	o.claims = append(o.claims, claim)
+	o.number = append(o.number, number)
+	o.state.Add(c)
+	b.Observations++
+	b.Recent = slices.Insert(b.Recent, 0, claim)
+	b.Recent = b.Recent[:min(len(b.Recent), 20)]
+	f.judge(o, index, entry.At)
+}
+
+type counting []*builder
+
+// Counts makes the roster a divergence.Operators.
+func (roster counting) Counts(number uint32, _ uint64) (uint32, bool) {
+	operator := slices.IndexFunc(roster, func(b *builder) bool { return b.Operator == roster[number].Operator })
+	return uint32(operator), roster[number].Tier == string(enrolment.Counted) //nolint:gosec // an index
+}
+
+func (f *Fake) judge(o *output, index uint64, at time.Time) {
+	before := o.verdict.Verdict
+	o.verdict = divergence.Judge(&o.state, counting(f.roster))
+	if o.verdict.Verdict != before {
+		o.history = append(o.history, dashboard.Change{Index: index, ReceivedAt: at, From: before.String(), To: o.verdict.Verdict.String()})
+	}
+}
+
+// rowOf completes a row by what the output's newest judgement says.
+func (f *Fake) rowOf(key string) dashboard.OutputRow {
+	o := f.outputs[key]
+	if o == nil {
+		return dashboard.OutputRow{Key: key, Verdict: divergence.Unbuilt.String()}
+	}
+	row := o.row
+	row.Verdict, row.Operators, row.Digests = o.verdict.Verdict.String(), o.verdict.Operators, o.verdict.Digests
+	if o.verdict.Verdict == divergence.Diverged {
+		row.Shape = o.verdict.Shape.String()
+		row.Cause = divergence.CauseOf(o.verdict.Inputs, f.inputDiverged(key)).String()
+	}
+	return row
+}
+
+func (f *Fake) inputDiverged(key string) bool {
+	for _, s := range f.sets {
+		for _, m := range s.members {
+			if m.Key == key && slices.ContainsFunc(m.Inputs, func(input string) bool {
+				o := f.outputs[input]
+				return o != nil && o.verdict.Verdict == divergence.Diverged
+			}) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Watermark implements dashboard.Source, as do the following.
+func (f *Fake) Watermark(ctx context.Context) (uint64, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.size, ctx.Err()
+}
+
+func (f *Fake) keys(name string) ([]string, *set, error) {
+	if name == "" {
+		var keys []string
+		for key, o := range f.outputs {
+			if o.verdict.Verdict != divergence.Unbuilt {
+				keys = append(keys, key)
+			}
+		}
+		slices.Sort(keys)
+		return keys, nil, nil
+	}
+	s := f.sets[name]
+	if s == nil {
+		return nil, nil, dashboard.ErrNotFound
+	}
+	keys := make([]string, len(s.members))
+	for i, m := range s.members {
+		keys[i] = m.Key
+	}
+	return keys, s, nil
+}
+
+// Summary implements dashboard.Source.
+func (f *Fake) Summary(ctx context.Context, name string) (*dashboard.Summary, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	keys, s, err := f.keys(name)
+	if err != nil {
+		return nil, err
+	}
+	sum := &dashboard.Summary{Set: name, Outputs: uint64(len(keys)), Attestations: f.stated, LedgerSize: f.size, Indexed: f.size}
+	if s != nil {
+		sum.Revision = s.Revision
+	}
+	for _, key := range keys {
+		switch f.rowOf(key).Verdict {
+		case "reproduced":
+			sum.Reproduced++
+		case "diverged":
+			sum.Diverged++
+		case "single":
+			sum.Single++
+		default:
+			sum.Unbuilt++
+		}
+	}
+	sum.Compared = sum.Reproduced + sum.Diverged
+	var operators []string
+	for _, b := range f.roster {
+		sum.Observations += b.Observations
+		if b.Attestations > 0 {
+			sum.Builders++
+			if !slices.Contains(operators, b.Operator) {
+				operators = append(operators, b.Operator)
+			}
+		}
+	}
+	sum.Operators = uint64(len(operators))
+	for _, build := range f.builds {
+		sum.Failures += uint64(len(build.Failures))
+	}
+	return sum, ctx.Err()
+}
+
+// History implements dashboard.Source.
+func (f *Fake) History(ctx context.Context, name string) ([]dashboard.DayCounts, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	keys, _, err := f.keys(name)
+	if err != nil {
+		return nil, err
+	}
+	if name == "" { // also those that have no position any more
+		keys = keys[:0]
+		for key := range f.outputs {
+			keys = append(keys, key)
+		}
+	}
+	var changes []dashboard.Change
+	for _, key := range keys {
+		if o := f.outputs[key]; o != nil {
+			changes = append(changes, o.history...)
+		}
+	}
+	slices.SortFunc(changes, func(a, b dashboard.Change) int { return cmp.Compare(a.Index, b.Index) })
+	days := []dashboard.DayCounts{}
+	var now dashboard.DayCounts
+	of := func(verdict string) *uint64 {
+		switch verdict {
+		case "reproduced":
+			return &now.Reproduced
+		case "diverged":
+			return &now.Diverged
+		case "single":
+			return &now.Single
+		default:
+			return new(uint64)
+		}
+	}
+	for _, change := range changes {
+		day := change.ReceivedAt.UTC().Truncate(24 * time.Hour)
+		if len(days) == 0 || !days[len(days)-1].Day.Equal(day) {
+			days = append(days, dashboard.DayCounts{})
+		}
+		now.Day = day
+		if from := of(change.From); *from > 0 {
+			*from--
+		}
+		*of(change.To)++
+		days[len(days)-1] = now
+	}
+	return days, ctx.Err()
+}
+
+// Sets implements dashboard.Source.
+func (f *Fake) Sets(ctx context.Context) ([]dashboard.Set, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	sets := []dashboard.Set{}
+	for _, s := range f.sets {
+		sets = append(sets, s.Set)
+	}
+	slices.SortFunc(sets, func(a, b dashboard.Set) int { return cmp.Compare(a.Name, b.Name) })
+	return sets, ctx.Err()
+}
+
+// Output implements dashboard.Source.
+func (f *Fake) Output(ctx context.Context, key string) (*dashboard.Output, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.outputs[key] == nil {
+		return nil, dashboard.ErrNotFound
+	}
+	return f.outputOf(key), ctx.Err()
+}
+
+func (f *Fake) outputOf(key string) *dashboard.Output {
+	o := f.outputs[key]
+	out := &dashboard.Output{
+		OutputRow: f.rowOf(key), DigestKind: o.kind,
+		Claims: slices.Clone(o.claims), History: append([]dashboard.Change{}, o.history...), Member: []dashboard.SetPlan{},
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.sets)) {
+		for _, m := range f.sets[name].members {
+			if m.Key != key {
+				continue
+			}
+			plan := dashboard.SetPlan{Set: name, Attribute: m.Attribute, Version: m.Version, System: m.System, Maintainers: m.Maintainers}
+			for _, input := range m.Inputs {
+				plan.Inputs = append(plan.Inputs, f.rowOf(input))
+			}
+			out.Member = append(out.Member, plan)
+		}
+	}
+	return out
+}
+
+// Build implements dashboard.Source.
+func (f *Fake) Build(ctx context.Context, name string) (*dashboard.Build, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	b := f.builds[name]
+	if b == nil {
+		return nil, dashboard.ErrNotFound
+	}
+	build := *b
+	build.Failures = slices.Clone(b.Failures)
+	build.Outputs = []dashboard.Output{}
+	for _, key := range slices.Sorted(maps.Keys(f.outputs)) {
+		if f.outputs[key].row.Build == name {
+			build.Outputs = append(build.Outputs, *f.outputOf(key))
+		}
+	}
+	return &build, ctx.Err()
+}
+
+// ByDigest implements dashboard.Source.
+func (f *Fake) ByDigest(ctx context.Context, digest attestation.Digest) ([]dashboard.OutputRow, error) {
+	return f.rows(ctx, 1000, func(o *output) bool {
+		return slices.ContainsFunc(o.claims, func(c dashboard.Claim) bool { return c.Digest == digest.String() })
+	})
+}
+
+// Search implements dashboard.Source.
+func (f *Fake) Search(ctx context.Context, text string, limit int) ([]dashboard.OutputRow, error) {
+	text = strings.ToLower(text)
+	return f.rows(ctx, limit, func(o *output) bool {
+		return strings.Contains(strings.ToLower(o.row.Key), text) || strings.Contains(strings.ToLower(o.row.Build), text)
+	})
+}
+
+func (f *Fake) rows(ctx context.Context, limit int, wanted func(*output) bool) ([]dashboard.OutputRow, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	rows := []dashboard.OutputRow{}
+	for _, key := range slices.Sorted(maps.Keys(f.outputs)) {
+		if len(rows) < limit && wanted(f.outputs[key]) {
+			rows = append(rows, f.rowOf(key))
+		}
+	}
+	return rows, ctx.Err()
+}
+
+// Divergences implements dashboard.Source.
+func (f *Fake) Divergences(ctx context.Context, q dashboard.DivergenceQuery) (*dashboard.DivergencePage, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	keys, _, err := f.keys(q.Set)
+	if err != nil {
+		return nil, err
+	}
+	page := &dashboard.DivergencePage{Divergences: []dashboard.Divergence{}}
+	var all []dashboard.Divergence
+	for _, key := range keys {
+		o := f.outputs[key]
+		if o == nil || o.verdict.Verdict != divergence.Diverged {
+			continue
+		}
+		row := f.rowOf(key)
+		last := o.history[len(o.history)-1]
+		d := dashboard.Divergence{OutputRow: row, Since: last.ReceivedAt, Index: last.Index, Previous: last.From, Factions: factions(o.claims)}
+		if (q.Shape == "" || q.Shape == row.Shape) && (q.Cause == "" || q.Cause == row.Cause) && f.holds(o, q.Builder) && f.maintains(key, q.Maintainer) {
+			all = append(all, d)
+		}
+	}
+	page.Total = uint64(len(all))
+	slices.SortFunc(all, func(a, b dashboard.Divergence) int {
+		return cmp.Or(cmp.Compare(b.Index, a.Index), cmp.Compare(a.Key, b.Key))
+	})
+	if q.Cursor != "" {
+		index, key, ok := strings.Cut(q.Cursor, ":")
+		at, err := strconv.ParseUint(index, 10, 64)
+		if !ok || err != nil {
+			return nil, errors.Join(dashboard.ErrNotFound, err)
+		}
+		all = slices.DeleteFunc(all, func(d dashboard.Divergence) bool { return d.Index > at || d.Index == at && d.Key <= key })
+	}
+	if len(all) > q.Limit {
+		all = all[:q.Limit]
+		last := all[len(all)-1]
+		page.Next = fmt.Sprintf("%d:%s", last.Index, last.Key)
+	}
+	page.Divergences = append(page.Divergences, all...)
+	return page, ctx.Err()
+}
+
+func (f *Fake) holds(o *output, id signing.BuilderID) bool {
+	return id == "" || slices.ContainsFunc(o.claims, func(c dashboard.Claim) bool { return c.Builder == string(id) && c.Counts })
+}
+
+func (f *Fake) maintains(key, who string) bool {
+	if who == "" {
+		return true
+	}
+	for _, s := range f.sets {
+		if slices.ContainsFunc(s.members, func(m Member) bool { return m.Key == key && slices.Contains(m.Maintainers, who) }) {
+			return true
+		}
+	}
+	return false
+}
+
+func factions(claims []dashboard.Claim) []dashboard.Faction {
+	var list []dashboard.Faction
+	for _, c := range claims {
+		if !c.Counts {
+			continue
+		}
+		i := slices.IndexFunc(list, func(f dashboard.Faction) bool { return f.Digest == c.Digest })
+		if i < 0 {
+			i = len(list)
+			list = append(list, dashboard.Faction{Digest: c.Digest})
+		}
+		if !slices.Contains(list[i].Operators, c.Operator) {
+			list[i].Operators = append(list[i].Operators, c.Operator)
+		}
+	}
+	for i := range list {
+		slices.Sort(list[i].Operators)
+	}
+	slices.SortFunc(list, func(a, b dashboard.Faction) int {
+		return cmp.Or(cmp.Compare(len(b.Operators), len(a.Operators)), cmp.Compare(a.Digest, b.Digest))
+	})
+	return list
+}
+
+// Builders implements dashboard.Source.
+func (f *Fake) Builders(ctx context.Context) ([]dashboard.Builder, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	list := []dashboard.Builder{}
+	for _, b := range f.roster {
+		list = append(list, b.Builder)
+	}
+	slices.SortFunc(list, func(a, b dashboard.Builder) int {
+		return cmp.Or(cmp.Compare(a.Operator, b.Operator), cmp.Compare(a.ID, b.ID))
+	})
+	return list, ctx.Err()
+}
+
+// Builder implements dashboard.Source.
+func (f *Fake) Builder(ctx context.Context, id signing.BuilderID) (*dashboard.BuilderDetail, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for number, b := range f.roster {
+		if b.ID != string(id) {
+			continue
+		}
+		detail := b.BuilderDetail
+		detail.Verdicts = map[string]uint64{}
+		for key, o := range f.outputs {
+			if slices.Contains(o.number, uint32(number)) { //nolint:gosec // an index
+				detail.Verdicts[f.rowOf(key).Verdict]++
+			}
+		}
+		return &detail, ctx.Err()
+	}
+	return nil, dashboard.ErrNotFound
+}
+
+// Agreement implements dashboard.Source.
+func (f *Fake) Agreement(ctx context.Context) ([]dashboard.Agreement, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	pairs := map[[2]string]*dashboard.Agreement{}
+	for _, o := range f.outputs {
+		positions := map[string][]string{}
+		for _, c := range o.claims {
+			if c.Status != "withdrawn" && c.Status != "revoked" && !slices.Contains(positions[c.Operator], c.Digest) {
+				positions[c.Operator] = append(positions[c.Operator], c.Digest)
+			}
+		}
+		operators := slices.Sorted(maps.Keys(positions))
+		for i, a := range operators {
+			slices.Sort(positions[a])
+			for _, b := range operators[i+1:] {
+				slices.Sort(positions[b])
+				pair := pairs[[2]string{a, b}]
+				if pair == nil {
+					pair = &dashboard.Agreement{A: a, B: b}
+					pairs[[2]string{a, b}] = pair
+				}
+				pair.Common++
+				if slices.Equal(positions[a], positions[b]) {
+					pair.Agree++
+				}
+			}
+		}
+	}
+	list := []dashboard.Agreement{}
+	for _, pair := range pairs {
+		list = append(list, *pair)
+	}
+	slices.SortFunc(list, func(a, b dashboard.Agreement) int { return cmp.Or(cmp.Compare(a.A, b.A), cmp.Compare(a.B, b.B)) })
+	return list, ctx.Err()
+}

@@ -1,0 +1,155 @@
+package dashboard
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/gin-gonic/gin"
+)
+
+// Limits of the overview; the lists that it begins have pages of their own.
+const (
+	overviewDivergences = 8
+	overviewSets        = 12
+)
+
+type overviewPage struct {
+	frame
+	Empty    bool // nothing was attested yet
+	Commands []command
+	Set      string // "" for everything
+	Revision string
+	Counts   counts
+	Live     liveCounts
+	Chart    *areaChart
+	Newest   []divergenceRow
+	More     string // URL of the whole list of divergences
+	Total    uint64
+	Sets     []setRow
+	AllSets  uint64
+}
+
+// counts is a summary as pages show it.
+type counts struct {
+	Outputs, Compared, Reproduced, Diverged, Single, Unbuilt string
+	Rate, Coverage                                           string
+	AnyCompared                                              bool
+	Bar                                                      bar
+}
+
+func newCounts(s *Summary) counts {
+	return counts{
+		Outputs: count(s.Outputs, "output"), Compared: number(s.Compared),
+		Reproduced: number(s.Reproduced), Diverged: number(s.Diverged), Single: number(s.Single), Unbuilt: number(s.Unbuilt),
+		Rate: percent(s.Reproduced, s.Compared), Coverage: percent(s.Compared, s.Outputs),
+		AnyCompared: s.Compared > 0,
+		Bar: newBar(
+			series{Name: "reproduced", Count: s.Reproduced},
+			series{Name: "diverged", Count: s.Diverged},
+			series{Name: "single", Count: s.Single},
+			series{Name: "unbuilt", Count: s.Unbuilt}),
+	}
+}
+
+// liveCounts are the numbers that app.js keeps current.
+type liveCounts struct {
+	Attestations, Observations, Builders, Operators, Failures, Indexed, LedgerSize string
+	Behind                                                                         string // entries not indexed yet, "" for none
+}
+
+func newLiveCounts(s *Summary) liveCounts {
+	live := liveCounts{
+		Attestations: number(s.Attestations), Observations: number(s.Observations), Builders: number(s.Builders),
+		Operators: number(s.Operators), Failures: number(s.Failures), Indexed: number(s.Indexed), LedgerSize: number(s.LedgerSize),
+	}
+	if s.LedgerSize > s.Indexed {
+		live.Behind = number(s.LedgerSize - s.Indexed)
+	}
+	return live
+}
+
+type setRow struct {
+	Set       Set
+	Href      string
+	Current   bool
+	Published moment
+	Counts    counts
+}
+
+func (d *Dashboard) overview(c *gin.Context) (string, view, error) {
+	ctx := c.Request.Context()
+	set := c.Query("set")
+	summary, err := d.source.Summary(ctx, set)
+	if err != nil {
+		return "", nil, missing(err, "No package set named “%s” is published here.", set)
+	}
+	v := &overviewPage{
+		frame:    frame{Title: "Overview", Section: "/", JSON: withSet("/api/v1/summary", set), Indexed: summary.Indexed},
+		Empty:    summary.Attestations == 0,
+		Set:      set,
+		Revision: summary.Revision,
+		Counts:   newCounts(summary),
+		Live:     newLiveCounts(summary),
+		More:     withSet("/divergences", set),
+	}
+	if set != "" {
+		v.Title = "Set " + set
+	}
+	if v.Empty {
+		v.Commands = beginCommands(d.baseURL(c))
+	}
+	now := time.Now()
+	days, err := d.source.History(ctx, set)
+	if err != nil {
+		return "", nil, err
+	}
+	v.Chart = newAreaChart(days, now)
+	newest, err := d.source.Divergences(ctx, DivergenceQuery{Set: set, Limit: overviewDivergences})
+	if err != nil {
+		return "", nil, err
+	}
+	v.Total = newest.Total
+	for _, divergence := range newest.Divergences {
+		v.Newest = append(v.Newest, newDivergenceRow(divergence, now))
+	}
+	v.Sets, v.AllSets, err = d.setRows(ctx, set)
+	return "overview", v, err
+}
+
+// setRows summarises the first package sets by name, and the one that is shown.
+func (d *Dashboard) setRows(ctx context.Context, current string) (rows []setRow, all uint64, err error) {
+	sets, err := d.source.Sets(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	all = uint64(len(sets))
+	if len(sets) > overviewSets {
+		i := max(0, slices.IndexFunc(sets, func(s Set) bool { return s.Name == current }))
+		first := min(i, len(sets)-overviewSets)
+		sets = sets[first : first+overviewSets]
+	}
+	for _, set := range sets {
+		summary, err := d.source.Summary(ctx, set.Name)
+		if errors.Is(err, ErrNotFound) {
+			continue // unpublished in between
+		}
+		if err != nil {
+			return nil, 0, err
+		}
+		rows = append(rows, setRow{
+			Set: set, Href: withSet("/", set.Name), Current: set.Name == current,
+			Published: newMoment(set.PublishedAt, time.Now()), Counts: newCounts(summary),
+		})
+	}
+	return rows, all, nil
+}
+
+func withSet(path, set string) string {
+	if set == "" {
+		return path
+	}
+	return path + "?" + url.Values{"set": {set}}.Encode()
+}
