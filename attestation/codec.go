@@ -1,9 +1,10 @@
 package attestation
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"slices"
+	"io"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -48,8 +49,8 @@ type wireBuild struct {
 }
 
 // Parse reads a statement. It accepts UTF-8 JSON with each member at most once,
-// spelled exactly, and no unknown ones, so that no two parsers can read the
-// same bytes differently. The error names the first thing that is wrong.
+// spelled exactly, no unknown ones and no null, so that no two parsers can read
+// the same bytes differently. The error names the first thing that is wrong.
 func Parse(payload []byte) (*Statement, error) {
 	if len(payload) > MaxPayloadSize {
 		return nil, fmt.Errorf("statement of %d bytes: at most %d are accepted", len(payload), MaxPayloadSize)
@@ -58,13 +59,11 @@ func Parse(payload []byte) (*Statement, error) {
 	if err := json.Unmarshal(payload, &w, json.RejectUnknownMembers(true)); err != nil {
 		return nil, fmt.Errorf("parsing statement: %w", readable(err))
 	}
+	if err := refuseNull(payload); err != nil {
+		return nil, fmt.Errorf("parsing statement: %w", err)
+	}
 	if w.Type != StatementType {
 		return nil, fmt.Errorf("statement's _type is %q, want %q", clip(w.Type), StatementType)
-	}
-	switch PredicateType(w.PredicateType) {
-	case Rebuild, BuildFailed, Withdraw:
-	default:
-		return nil, fmt.Errorf("predicateType %q is not one of %s, %s, %s", clip(w.PredicateType), Rebuild, BuildFailed, Withdraw)
 	}
 	if w.Predicate == nil {
 		return nil, errors.New("statement has no predicate")
@@ -74,6 +73,27 @@ func Parse(payload []byte) (*Statement, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// refuseNull refuses the one JSON value that the decoder takes for an absent
+// member, and that other languages tell from it.
+func refuseNull(payload []byte) error {
+	if !bytes.Contains(payload, []byte("null")) {
+		return nil
+	}
+	decoder := jsontext.NewDecoder(bytes.NewReader(payload))
+	for {
+		token, err := decoder.ReadToken()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return readable(err)
+		}
+		if token.Kind() == 'n' {
+			return fmt.Errorf("%s: null has no place here: leave the member out", clip(string(decoder.StackPointer())))
+		}
+	}
 }
 
 // Encode returns the statement as JSON: the same bytes for the same statement.
@@ -105,7 +125,7 @@ func fromWire(w *wireStatement) *Statement {
 	}
 	for _, b := range p.Builds {
 		s.Builds = append(s.Builds, Build{
-			Name: b.Name, Outputs: b.Outputs, Started: b.StartedOn, Finished: b.FinishedOn,
+			Name: b.Name, Outputs: b.Outputs, Started: b.StartedOn.UTC(), Finished: b.FinishedOn.UTC(),
 			Occasion: b.Occasion, InputsDigest: b.InputsDigest, Failure: b.Failure,
 		})
 	}
@@ -127,7 +147,7 @@ func toWire(s *Statement) *wireStatement {
 	}
 	for _, b := range s.Builds {
 		w.Predicate.Builds = append(w.Predicate.Builds, wireBuild{
-			Name: b.Name, Outputs: slices.Clip(b.Outputs), StartedOn: b.Started.UTC(), FinishedOn: b.Finished.UTC(),
+			Name: b.Name, Outputs: b.Outputs, StartedOn: b.Started.UTC(), FinishedOn: b.Finished.UTC(),
 			Occasion: b.Occasion, InputsDigest: b.InputsDigest, Failure: b.Failure,
 		})
 	}
@@ -148,7 +168,7 @@ func readable(err error) error {
 		case semantic.Err != nil:
 			return fmt.Errorf("%s: %w", clip(where), semantic.Err)
 		default:
-			return fmt.Errorf("%s: a JSON %s has no place here", clip(where), semantic.JSONKind)
+			return fmt.Errorf("%s: %s has no place here", clip(where), kindName(semantic.JSONKind))
 		}
 	}
 	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
@@ -158,4 +178,19 @@ func readable(err error) error {
 		return fmt.Errorf("not JSON at byte %d: %w", syntactic.ByteOffset, syntactic.Err)
 	}
 	return err
+}
+
+func kindName(kind jsontext.Kind) string {
+	switch kind {
+	case '{':
+		return "an object"
+	case '[':
+		return "an array"
+	case '"':
+		return "a string"
+	case '0':
+		return "a number"
+	default:
+		return kind.String()
+	}
 }

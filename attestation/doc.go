@@ -8,10 +8,10 @@
 //   - withdraw/v1: "I no longer claim these digests for these outputs."
 //
 // The package is pure: it reads no files, no network and no clock. It trusts
-// nothing: [Parse] accepts exactly the documents that [Statement.Encode] can
-// produce (in any member order), and refuses everything else with an error that
-// names what is wrong. It says nothing about who made a claim; that is package
-// signing's subject.
+// nothing: [Parse] accepts the documents that [Statement.Encode] can produce (in
+// any order of members, with any white space) and refuses everything else with
+// an error that names what is wrong. It says nothing about who made a claim;
+// that is package signing's subject.
 //
 // Formats: in-toto Statement v1
 // (https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md); the

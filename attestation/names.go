@@ -4,15 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 var (
 	ecosystemPattern = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 	streamPattern    = regexp.MustCompile(`^[0-9a-f]{32}$`)
-	outputPattern    = regexp.MustCompile(`^[0-9a-zA-Z_][0-9a-zA-Z+\-._?=]{0,63}$`)
-	genericPattern   = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}/[^/]`)
+	outputPattern    = regexp.MustCompile(`^[0-9a-zA-Z_][0-9a-zA-Z+\-._~]{0,254}$`)
+	genericPattern   = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}/`)
 )
 
 // OutputKey returns the name of an output for comparison: "<build>^<output>" as
@@ -29,23 +30,14 @@ func ValidateEcosystem(name string) error {
 
 // ValidateBuild reports whether name can be a build's name in the ecosystem.
 func ValidateBuild(ecosystem, name string) error {
-	if err := validateName(name); err != nil {
-		return fmt.Errorf("build name %q: %w", clip(name), err)
-	}
 	var err error
-	switch ecosystem {
-	case "nix":
-		if !isStorePath("/nix/store/", name) || !strings.HasSuffix(name, ".drv") {
-			err = errors.New("a Nix build is named by its derivation's store path, /nix/store/<hash>-<name>.drv")
+	switch store := storeOf(ecosystem); {
+	case store != "":
+		if !isStorePath(store, name) || !strings.HasSuffix(name, ".drv") {
+			err = fmt.Errorf("a build of %s is named by its derivation's store path, %s<hash>-<name>.drv", ecosystem, store)
 		}
-	case "guix":
-		if !isStorePath("/gnu/store/", name) || !strings.HasSuffix(name, ".drv") {
-			err = errors.New("a Guix build is named by its derivation's store path, /gnu/store/<hash>-<name>.drv")
-		}
-	case "generic":
-		if !genericPattern.MatchString(name) {
-			err = errors.New("a generic build's name begins with the operator that defines it: <operator>/<name>")
-		}
+	default:
+		err = validateName(ecosystem, name)
 	}
 	if err != nil {
 		return fmt.Errorf("build name %q: %w", clip(name), err)
@@ -55,34 +47,39 @@ func ValidateBuild(ecosystem, name string) error {
 
 // ValidateOutput reports whether key can be an output's key in the ecosystem.
 func ValidateOutput(ecosystem, key string) error {
-	if len(key) > MaxNameLength {
-		return fmt.Errorf("output key %q: longer than %d bytes", clip(key), MaxNameLength)
-	}
 	if build, output, found := strings.Cut(key, "^"); found {
 		if !outputPattern.MatchString(output) {
 			return fmt.Errorf("output key %q: %q is not an output's name", clip(key), clip(output))
 		}
 		return ValidateBuild(ecosystem, build)
 	}
-	switch ecosystem {
-	case "nix":
-		if !isStorePath("/nix/store/", key) {
-			return fmt.Errorf("output key %q: a Nix output is named by its store path, or by <derivation>^<output>", clip(key))
+	var err error
+	switch store := storeOf(ecosystem); {
+	case store != "":
+		if !isStorePath(store, key) {
+			err = fmt.Errorf("an output of %s is named by its store path, %s<hash>-<name>, or by <derivation>^<output>", ecosystem, store)
 		}
-		return nil
-	case "guix":
-		if !isStorePath("/gnu/store/", key) {
-			return fmt.Errorf("output key %q: a Guix output is named by its store path, or by <derivation>^<output>", clip(key))
-		}
-		return nil
+	case !strings.Contains(key, "/"):
+		err = errors.New("an output is named as <build>^<output>, or as <project>/<file>")
+	default:
+		err = validateName(ecosystem, key)
 	}
-	if err := validateName(key); err != nil {
+	if err != nil {
 		return fmt.Errorf("output key %q: %w", clip(key), err)
 	}
-	if !strings.Contains(key, "/") {
-		return fmt.Errorf("output key %q: written as <build>^<output>, or <project>/<file>", clip(key))
-	}
 	return nil
+}
+
+// storeOf returns the store's directory of the ecosystems that have one.
+func storeOf(ecosystem string) string {
+	switch ecosystem {
+	case "nix":
+		return "/nix/store/"
+	case "guix":
+		return "/gnu/store/"
+	default:
+		return ""
+	}
 }
 
 // isStorePath reports whether path is <store><hash>-<name> as Nix's checkName
@@ -111,26 +108,29 @@ func isStorePath(store, path string) bool {
 	return true
 }
 
-// validateName holds for names of every ecosystem: printable ASCII without the
-// characters that mean something to shells, HTML or URLs' queries, and no way to
-// leave a directory when somebody uses a name as a path.
-func validateName(name string) error {
+// validateName holds for names of the ecosystems without a store: ASCII without
+// spaces, quotes and what HTML or a URL's query gives a meaning to, relative, and
+// with no way to leave a directory when somebody uses a name as a path.
+func validateName(ecosystem, name string) error {
 	if name == "" {
-		return errors.New("empty")
+		return errors.New("it is empty")
 	}
 	if len(name) > MaxNameLength {
-		return fmt.Errorf("longer than %d bytes", MaxNameLength)
+		return fmt.Errorf("it is longer than %d bytes", MaxNameLength)
 	}
-	for i := range len(name) {
-		c := name[i]
-		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("/.-_+~@:=,%()?", c) >= 0 {
+	for _, r := range name {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/.-_+~@:=,", r) {
 			continue
 		}
-		return fmt.Errorf("contains %q; allowed are letters, digits and / . - _ + ~ @ : = , %% ( ) ?", rune(c))
+		return fmt.Errorf("it contains %q; allowed are letters, digits and / . - _ + ~ @ : = ,", r)
 	}
-	segments := strings.Split(strings.TrimPrefix(name, "/"), "/")
-	if slices.Contains(segments, "..") || slices.Contains(segments, ".") || slices.Contains(segments, "") {
-		return errors.New("has an empty, \".\" or \"..\" path segment")
+	for segment := range strings.SplitSeq(name, "/") {
+		if segment == "" || segment == "." || segment == ".." {
+			return errors.New(`it has an empty, "." or ".." path segment`)
+		}
+	}
+	if ecosystem == "generic" && !genericPattern.MatchString(name) {
+		return errors.New("a generic name begins with the operator that defines it: <operator>/<name>")
 	}
 	return nil
 }
@@ -142,8 +142,8 @@ func validateText(text string, limit int) error {
 		return fmt.Errorf("longer than %d bytes", limit)
 	}
 	for _, r := range text {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == '\uFFFD' || r == '\u2028' || r == '\u2029' || r >= '\u202A' && r <= '\u202E' || r >= '\u2066' && r <= '\u2069' {
-			return fmt.Errorf("contains the control character %U", r)
+		if !unicode.IsPrint(r) || r == utf8.RuneError {
+			return fmt.Errorf("contains %U, which is not printable", r)
 		}
 	}
 	return nil

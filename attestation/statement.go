@@ -105,6 +105,6 @@ const (
 func Traits() []string {
 	return []string{
 		"buildDir", "compiler", "cores", "cpu", "filesystem", "go", "kernel", "locale",
-		"nix", "os", "sandbox", "system", "tz", "umask", "trimpath",
+		"nix", "os", "sandbox", "system", "trimpath", "tz", "umask",
 	}
 }

@@ -4,11 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
 // Validate reports the first rule of the format that s breaks.
 func (s *Statement) Validate() error {
+	switch s.Type {
+	case Rebuild, BuildFailed, Withdraw:
+	default:
+		return fmt.Errorf("predicateType %q is not one of %s, %s, %s", clip(string(s.Type)), Rebuild, BuildFailed, Withdraw)
+	}
 	if err := ValidateEcosystem(s.Ecosystem); err != nil {
 		return err
 	}
@@ -86,6 +92,9 @@ func (s *Statement) validateBuilds() error {
 				return fmt.Errorf("build %d: subject %d belongs to another build already", i, o)
 			}
 			owner[o] = true
+			if err := s.validateOwner(b.Name, s.Subjects[o].Name); err != nil {
+				return fmt.Errorf("build %d: %w", i, err)
+			}
 		}
 		if err := s.validateBuild(b); err != nil {
 			return fmt.Errorf("build %d: %w", i, err)
@@ -93,6 +102,20 @@ func (s *Statement) validateBuilds() error {
 	}
 	if i := slices.Index(owner, false); i >= 0 {
 		return fmt.Errorf("subject %d belongs to no build", i)
+	}
+	return nil
+}
+
+// validateOwner refuses a subject that by its own name belongs to another build.
+func (s *Statement) validateOwner(build, subject string) error {
+	if s.Type == BuildFailed {
+		if subject != build {
+			return fmt.Errorf("subject %q is not the recipe %q, which failed", clip(subject), clip(build))
+		}
+		return nil
+	}
+	if of, _, found := strings.Cut(subject, "^"); found && of != build {
+		return fmt.Errorf("subject %q is not an output of %q", clip(subject), clip(build))
 	}
 	return nil
 }
@@ -109,20 +132,20 @@ func (s *Statement) validateBuild(b Build) error {
 			return errors.New("startedOn is after finishedOn")
 		}
 	}
-	if s.Type == BuildFailed {
-		if b.Failure == "" {
-			return errors.New("a failed build says how it failed")
-		}
-		if b.Occasion != "" && b.Occasion != OccasionBuild && b.Occasion != OccasionRebuild {
-			return fmt.Errorf("occasion %q is neither %q nor %q", clip(string(b.Occasion)), OccasionBuild, OccasionRebuild)
-		}
-		return validateText(b.Failure, MaxTextLength)
-	}
-	if b.Failure != "" {
-		return fmt.Errorf("failure belongs to %s only", BuildFailed)
-	}
 	if b.Occasion != OccasionBuild && b.Occasion != OccasionRebuild {
 		return fmt.Errorf("occasion %q is neither %q nor %q", clip(string(b.Occasion)), OccasionBuild, OccasionRebuild)
+	}
+	if s.Type != BuildFailed {
+		if b.Failure != "" {
+			return fmt.Errorf("failure belongs to %s only", BuildFailed)
+		}
+		return nil
+	}
+	if b.Failure == "" {
+		return errors.New("a failed build says in failure how it failed")
+	}
+	if err := validateText(b.Failure, MaxTextLength); err != nil {
+		return fmt.Errorf("failure: %w", err)
 	}
 	return nil
 }
@@ -130,7 +153,7 @@ func (s *Statement) validateBuild(b Build) error {
 // validateTime bounds a time to what every part can store; whether it is
 // plausible only somebody with a clock can say.
 func validateTime(name string, t time.Time) error {
-	if y := t.Year(); y < 1990 || y > 2200 {
+	if y := t.UTC().Year(); y < 1990 || y > 2200 {
 		return fmt.Errorf("%s is missing, or not between the years 1990 and 2200", name)
 	}
 	return nil
