@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+
+	"repronet/internal/cli"
+	"repronet/reporter"
+)
+
+func initCommand() cli.Command {
+	return cli.Command{
+		Name:     "init",
+		Synopsis: "--aggregator ADDRESS (--sets NAME,… | --report all) [OPTIONS]",
+		Summary:  "prepare this machine to report builds",
+		About: `  Makes the reporter's directory with a new Ed25519 key (or uses the key that
+  --key names), records your consent that what you report is published under
+  CC0-1.0, and prints who you are now and what to do next.
+
+  Only outputs of the package sets named by --sets leave the machine. Their
+  names are looked up in a list that is downloaded whole, so nobody learns what
+  was looked for. With --report all everything that is recorded is sent.
+
+  Calling it again changes what is given and keeps the rest; a key is never
+  replaced.
+
+EXIT STATUS
+  0   the directory is ready
+  1   it could not be prepared
+  64  the command was called wrongly, or consent is missing
+
+EXAMPLES
+  repronet-reporter init --aggregator https://repro.example.org --sets nixos-unstable
+  repronet-reporter init --aggregator /dns4/repro.example.org/tcp/4001/p2p/12D3KooW… \
+      --operator alice --report all --key nix:/etc/nix/attest.key --consent-cc0`,
+		Prepare: func(flags *flag.FlagSet) func(context.Context, *cli.Env, []string) error {
+			dir := dirFlag(flags)
+			var s reporter.Setup
+			flags.StringVar(&s.Aggregator, "aggregator", "", "the aggregator's `address`: https://HOST or a libp2p multiaddr")
+			flags.StringVar(&s.Key, "key", "", "the builder's `key`: FILE (PKCS#8), nix:FILE, ssh:FILE or ssh-agent:NAME;\nwithout it a new key is made")
+			flags.StringVar(&s.Operator, "operator", "", "your `name` as an operator (a-z, 0-9, -); names of generic builds begin with it")
+			flags.StringVar(&s.LogKey, "log-key", "", "the aggregator's log `key`; without it the first answer is trusted")
+			sets := flags.String("sets", "", "the package sets to report, `names` separated by commas")
+			report := flags.String("report", "", "`all`: report everything, whatever set it is in")
+			consent := flags.Bool("consent-cc0", false, "consent to publication under CC0-1.0 without being asked")
+			return func(ctx context.Context, env *cli.Env, args []string) error {
+				if err := noArguments(args); err != nil {
+					return err
+				}
+				if *report != "" && *report != reporter.ReportAll {
+					return cli.Usagef("--report takes only %q", reporter.ReportAll)
+				}
+				s.ReportAll = *report != ""
+				if *sets != "" {
+					s.Sets = strings.Split(*sets, ",")
+				}
+				s.Consent = func() error { return askConsent(env, *consent) }
+				return prepare(ctx, env, dir, s)
+			}
+		},
+	}
+}
+
+func prepare(ctx context.Context, env *cli.Env, dir func() (reporter.Home, error), s reporter.Setup) error {
+	home, err := dir()
+	if err != nil {
+		return err
+	}
+	if s.Program, err = os.Executable(); err != nil {
+		return err
+	}
+	prepared, err := home.Prepare(ctx, s)
+	if errors.Is(err, reporter.ErrSetup) {
+		return cli.Usagef("%w", err)
+	}
+	if err != nil {
+		return err
+	}
+	return printPrepared(env.Stdout, home, prepared, s.Program)
+}
+
+const consentText = `What you report — which outputs your builds had, with which hashes, when, and
+traits of the machine such as its kernel version and CPU model — becomes part of
+a public log under CC0-1.0. A log cannot forget.
+`
+
+func askConsent(env *cli.Env, given bool) error {
+	if given {
+		return nil
+	}
+	in, ok := env.Stdin.(*os.File)
+	if !ok || !term.IsTerminal(int(in.Fd())) { //nolint:gosec // a descriptor fits an int
+		return cli.Usagef("consent is missing: say --consent-cc0 if what you report may be published under CC0-1.0")
+	}
+	fmt.Fprintf(env.Stderr, "%sDo you agree? [y/N] ", consentText)
+	line, err := bufio.NewReader(in).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if answer := strings.ToLower(strings.TrimSpace(line)); answer != "y" && answer != "yes" {
+		return cli.Usagef("without consent nothing can be reported")
+	}
+	return nil
+}
+
+func printPrepared(w io.Writer, home reporter.Home, p *reporter.Prepared, program string) error {
+	operator := p.Config.Operator
+	if operator == "" {
+		operator = "NAME"
+	}
+	scope := "outputs of " + strings.Join(p.Config.Sets, ", ")
+	if p.Config.Report == reporter.ReportAll {
+		scope = "everything"
+	}
+	logKey := p.LogKey
+	if logKey == "" {
+		logKey = fmt.Sprintf("not known yet, will be pinned by the first 'run' (%v)", p.LogKeyError)
+	}
+	_, err := fmt.Fprintf(w, `Builder     %s
+Aggregator  %s
+Log key     %s
+Reports     %s
+Public key  %s
+%s
+Next:
+1. Send the public key to the aggregator's administrator, who runs
+     repronet-aggregator builders enrol --operator %s --key %s
+2. For Nix, add to nix.conf and restart the daemon:
+     post-build-hook = %s
+3. Submit what is recorded, as a service:
+     %s run --dir %s
+   with systemd, in /etc/systemd/system/repronet-reporter.service:
+     [Unit]
+     Description=Report builds to %s
+     After=network-online.target
+     Wants=network-online.target
+     [Service]
+     ExecStart=%s run --dir %s
+     Restart=on-failure
+     RestartSec=30
+     [Install]
+     WantedBy=multi-user.target
+4. See how it is going:
+     %s status --dir %s
+`, p.Config.Builder, p.Config.Aggregator, logKey, scope, p.PublicKeyFile, p.PublicKey.PEM(),
+		operator, "builder.pub", p.Hook, program, home, p.Config.Aggregator, program, home, program, home)
+	return err
+}

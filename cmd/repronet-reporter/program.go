@@ -1,0 +1,57 @@
+package main
+
+import (
+	"flag"
+
+	"repronet/internal/cli"
+	"repronet/reporter"
+)
+
+func program() *cli.Program {
+	return &cli.Program{
+		Name:    "repronet-reporter",
+		Summary: "report what this machine's builds produced",
+		About: `DESCRIPTION
+  Records the hashes of what is built on this machine, signs them, and submits
+  them to an aggregator, which compares them with what others got.
+
+  'init' prepares a directory with a key. 'hook nix', 'attest' and 'exec' record
+  builds there; they never use the network. 'run' submits what was recorded and
+  keeps each record until a receipt proves that the aggregator's log has it.
+
+FILES
+  The directory is --dir, or else the environment's REPRONET_REPORTER_DIR, or
+  else /var/lib/repronet-reporter for root and
+  $XDG_STATE_HOME/repronet-reporter (~/.local/state/…) for everybody else:
+    config.json   what init was told
+    key.pem       the builder's private key
+    builder.pub   its public key, for the aggregator's administrator
+    log.key       the aggregator's log key, pinned on first contact
+    nix-hook      for post-build-hook in nix.conf
+    spool/        records and statements on their way`,
+		Commands: []cli.Command{
+			initCommand(), hookCommand(), attestCommand(), execCommand(), runCommand(), statusCommand(),
+		},
+	}
+}
+
+// exitTryLater is sysexits.h's EX_TEMPFAIL.
+const exitTryLater = 75
+
+// dirFlag declares --dir; the function returned gives the directory.
+func dirFlag(flags *flag.FlagSet) func() (reporter.Home, error) {
+	dir := flags.String("dir", "", "the reporter's `directory` (see 'repronet-reporter help')")
+	return func() (reporter.Home, error) {
+		if *dir != "" {
+			return reporter.Home(*dir), nil
+		}
+		return reporter.DefaultHome()
+	}
+}
+
+func noArguments(args []string) error {
+	if len(args) > 0 {
+		return cli.Usagef("unexpected argument %q", args[0])
+	}
+	return nil
+}

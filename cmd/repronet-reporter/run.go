@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"repronet/internal/cli"
+	"repronet/reporter"
+	"repronet/reporter/spool"
+)
+
+func runCommand() cli.Command {
+	return cli.Command{
+		Name:     "run",
+		Synopsis: "[--once] [--interval DURATION] [--dir DIRECTORY]",
+		Summary:  "submit what was recorded",
+		About: `  Signs what is in the spool, in batches, and submits it. What cannot be
+  delivered is tried again after 5 seconds to 5 minutes, or when the aggregator
+  asks for it. A statement leaves the spool only when its receipt proves, under
+  the pinned log key, that the aggregator's log contains it; one that is refused
+  for good is kept apart, see 'status'. While the builder is not enrolled,
+  statements wait.
+
+  It runs until it is ended by a signal; --once tries once to deliver everything.
+
+EXIT STATUS
+  0   with --once: everything is acknowledged. Else: ended by a signal
+  1   with --once: something was refused. Else: it could not start
+  64  the command was called wrongly
+  75  with --once: something could not be delivered; try again later. Else:
+      another 'run' is at work in this directory`,
+		Prepare: func(flags *flag.FlagSet) func(context.Context, *cli.Env, []string) error {
+			dir := dirFlag(flags)
+			once := flags.Bool("once", false, "try once to deliver everything, and exit")
+			interval := flags.Duration("interval", 10*time.Second, "how long records gather before they are signed")
+			return func(ctx context.Context, env *cli.Env, args []string) error {
+				if err := noArguments(args); err != nil {
+					return err
+				}
+				if *interval < 100*time.Millisecond {
+					return cli.Usagef("--interval %v: at least 100ms", *interval)
+				}
+				home, err := dir()
+				if err != nil {
+					return err
+				}
+				runner, err := reporter.NewRunner(home, slog.New(slog.NewTextHandler(env.Stderr, nil)))
+				if errors.Is(err, spool.ErrLocked) {
+					return &cli.ExitError{Status: exitTryLater, Err: err}
+				}
+				if err != nil {
+					return err
+				}
+				if *once {
+					err = runOnce(ctx, env, runner)
+				} else {
+					err = runner.Run(ctx, *interval)
+				}
+				return errors.Join(err, runner.Close())
+			}
+		},
+	}
+}
+
+func runOnce(ctx context.Context, env *cli.Env, runner *reporter.Runner) error {
+	report, err := runner.Pass(ctx)
+	fmt.Fprintf(env.Stdout, "%d statements acknowledged, %d refused, %d held; %d records and statements left\n",
+		report.Acknowledged, report.Refused, report.Held, report.Left)
+	switch {
+	case report.Held > 0:
+		return fmt.Errorf("the aggregator does not take this builder's statements: %s", report.Reason)
+	case report.Refused > 0:
+		return fmt.Errorf("the aggregator refused %d statements for good: 'repronet-reporter status' says why", report.Refused)
+	case err != nil:
+		return &cli.ExitError{Status: exitTryLater, Err: err}
+	case report.Left > 0:
+		return &cli.ExitError{Status: exitTryLater, Err: errors.New("something is left to deliver: try again later")}
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,98 @@
+package reporter
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"repronet/signing"
+)
+
+// License is what a volunteer's statements are published under.
+const License = "CC0-1.0"
+
+// A Config is an installation's configuration, config.json.
+type Config struct {
+	// Aggregator is a URL, or a multiaddr as package wire describes them.
+	Aggregator string `json:"aggregator"`
+	// Operator is the name that generic builds of this machine begin with.
+	Operator string `json:"operator,omitempty"`
+	// Key is a reference as signing.LoadSigner takes it; a plain file name is
+	// relative to the directory.
+	Key     string            `json:"key"`
+	Builder signing.BuilderID `json:"builder"` // of the key
+	// Report is "sets" (only outputs of Sets are sent) or "all".
+	Report  string   `json:"report"`
+	Sets    []string `json:"sets,omitempty"`
+	Consent Consent  `json:"consent"`
+}
+
+// Consent is the volunteer's permission to publish.
+type Consent struct {
+	License string    `json:"license"`
+	At      time.Time `json:"at"`
+}
+
+// What may be reported.
+const (
+	ReportSets = "sets"
+	ReportAll  = "all"
+)
+
+var (
+	setPattern      = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+	operatorPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
+)
+
+// Validate reports the first thing that is wrong.
+func (c *Config) Validate() error {
+	if c.Aggregator == "" {
+		return errors.New("no aggregator is given")
+	}
+	if c.Operator != "" && !operatorPattern.MatchString(c.Operator) {
+		return fmt.Errorf("operator %q is not 1 to 40 characters of a-z, 0-9 and -", c.Operator)
+	}
+	if c.Key == "" {
+		return errors.New("no key is given")
+	}
+	if _, err := signing.ParseBuilderID(string(c.Builder)); err != nil {
+		return err
+	}
+	switch c.Report {
+	case ReportSets:
+		if len(c.Sets) == 0 {
+			return errors.New(`report is "sets", but no package set is chosen`)
+		}
+	case ReportAll:
+		if len(c.Sets) != 0 {
+			return errors.New(`report is "all": package sets have no meaning then`)
+		}
+	default:
+		return fmt.Errorf("report is %q, want %q or %q", c.Report, ReportSets, ReportAll)
+	}
+	if i := slices.IndexFunc(c.Sets, func(s string) bool { return !setPattern.MatchString(s) }); i >= 0 {
+		return fmt.Errorf("%q is no package set's name", c.Sets[i])
+	}
+	if c.Consent.License != License || c.Consent.At.IsZero() {
+		return fmt.Errorf("consent to publish under %s is missing", License)
+	}
+	return nil
+}
+
+func parseConfig(data []byte) (*Config, error) {
+	var c Config
+	if err := json.Unmarshal(data, &c, json.RejectUnknownMembers(true)); err != nil {
+		return nil, err
+	}
+	return &c, c.Validate()
+}
+
+func (c *Config) encode() ([]byte, error) {
+	data, err := json.Marshal(c, jsontext.WithIndent("  "))
+	return append(data, '\n'), err
+}

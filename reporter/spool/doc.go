@@ -1,0 +1,24 @@
+// Package spool keeps what a builder has collected until the ledger has it.
+//
+// It is a directory, and every step through it is durable before the next one
+// begins:
+//
+//	queue/     one file per [Record]: what was built. Anybody on the machine who
+//	           may write there adds records, at any time, without a lock
+//	outbox/    signed statements, each naming the records it carries
+//	refused/   statements that the aggregator will never accept, with its reason
+//	corrupt/   files that could not be read back
+//	state.json where the chain of statements stands, and the counts
+//	problems.log, contact.json   for people, see [Status]
+//
+// One process at a time is the [Writer]; it alone turns records into statements
+// and deletes anything. A record is in exactly one statement whenever the
+// process dies: the outbox file is on disk before the records it names are
+// deleted, and a Writer that finds both deletes the records. A statement is
+// deleted only after state.json, which counts it, is on disk and says that it
+// will be deleted.
+//
+// The spool trusts the file system and its own lock. It believes nothing of what
+// an aggregator answers: package submit checks receipts, and the caller settles
+// a statement only after that.
+package spool

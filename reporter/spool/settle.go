@@ -1,0 +1,57 @@
+package spool
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// An Outcome is what became of a statement of the outbox.
+type Outcome struct {
+	Item  *Item
+	Index uint64 // of the ledger entry whose receipt was verified
+	// Refusal is the aggregator's reason never to accept the statement; empty
+	// for one that is in the ledger.
+	Refusal string
+}
+
+// Settle records outcomes and takes the statements out of the outbox. What is
+// refused is kept in refused/, and the next statement says that it was skipped.
+func (w *Writer) Settle(outcomes []Outcome) error {
+	if len(outcomes) == 0 {
+		return nil
+	}
+	next := *w.state
+	next.Remove = nil
+	next.Skipped = slices.Clone(w.state.Skipped)
+	for _, o := range outcomes {
+		item := *o.Item
+		next.advance(&item)
+		next.Private += item.Private
+		next.Remove = append(next.Remove, filepath.Join(outboxDir, item.name()))
+		if o.Refusal != "" {
+			next.Skipped = append(next.Skipped, item.Payload)
+			item.Reason = o.Refusal
+			if err := w.writeItem(refusedDir, &item); err != nil {
+				return fmt.Errorf("keeping a refused statement: %w", err)
+			}
+			continue
+		}
+		// A statement may have been refused before a crash, and accepted after.
+		next.Remove = append(next.Remove, filepath.Join(refusedDir, item.name()))
+		next.Skipped = without(next.Skipped, item.Skipped)
+		index := o.Index
+		next.Acknowledged.Statements++
+		next.Acknowledged.Outputs += item.Outputs
+		next.Acknowledged.LastIndex = &index
+		next.Acknowledged.LastTime = time.Now().UTC().Truncate(time.Second)
+	}
+	if err := w.commit(&next); err != nil {
+		return err
+	}
+	for _, o := range outcomes {
+		delete(w.outbox, o.Item.name())
+	}
+	return nil
+}
