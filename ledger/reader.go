@@ -93,13 +93,9 @@ func (t *Tree) Bundle(ctx context.Context, bundle uint64) ([]Record, error) {
 		return nil, fmt.Errorf("bundle %d is not in a tree of %d entries", bundle, t.size)
 	}
 	tile := widen(tlog.Tile{H: tileHeight, L: -1, N: int64(bundle)}, int64(t.size)) //nolint:gosec // at most 2^62
-	data, err := readTile(ctx, t.reader.fetch, tile)
+	entries, err := leaves(ctx, t.reader.fetch, tile)
 	if err != nil {
 		return nil, err
-	}
-	entries, err := parseBundle(data, tile.W)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrInvalid, tilePath(tile), err)
 	}
 	if t.checkpoint != nil {
 		if err := t.checkLeaves(ctx, first, entries); err != nil {
@@ -111,6 +107,19 @@ func (t *Tree) Bundle(ctx context.Context, bundle uint64) ([]Record, error) {
 		records[i] = Record{first + uint64(i), e} //nolint:gosec // at most 255
 	}
 	return records, nil
+}
+
+// leaves fetches the encoded entries of a bundle, unchecked.
+func leaves(ctx context.Context, fetch Fetcher, bundle tlog.Tile) ([][]byte, error) {
+	data, err := readTile(ctx, fetch, bundle)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := parseBundle(data, bundle.W)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrInvalid, tilePath(bundle), err)
+	}
+	return entries, nil
 }
 
 func (t *Tree) checkLeaves(ctx context.Context, first uint64, entries [][]byte) error {
