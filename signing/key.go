@@ -15,7 +15,6 @@ import (
 	"regexp"
 
 	"github.com/sigstore/sigstore-go/pkg/root"
-	"github.com/sigstore/sigstore-go/pkg/verify"
 	"github.com/sigstore/sigstore/pkg/signature"
 )
 
@@ -39,8 +38,8 @@ func ParseBuilderID(s string) (BuilderID, error) {
 // A PublicKey is a builder's public key: Ed25519, or ECDSA on P-256.
 type PublicKey struct {
 	der      []byte
-	sum      [sha256.Size]byte
-	verifier *verify.Verifier
+	sum      [sha256.Size]byte // of der
+	material root.TrustedMaterial
 }
 
 // NewPublicKey accepts an ed25519.PublicKey or a P-256 *ecdsa.PublicKey.
@@ -65,17 +64,12 @@ func NewPublicKey(key crypto.PublicKey) (*PublicKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding public key: %w", err)
 	}
-	p := &PublicKey{der: der, sum: sha256.Sum256(der)}
-	// The validity period is the caller's subject (see Key): sigstore-go does
-	// not check it where no trusted timestamp is at hand.
+	// The validity period is the caller's subject (see Key): sigstore-go checks
+	// it only against trusted timestamps, which these bundles do not have.
 	material := root.NewTrustedPublicKeyMaterial(func(string) (root.TimeConstrainedVerifier, error) {
 		return &root.ExpiringKey{Verifier: v}, nil
 	})
-	p.verifier, err = verify.NewVerifier(material, verify.WithNoObserverTimestamps())
-	if err != nil {
-		return nil, fmt.Errorf("preparing verifier: %w", err)
-	}
-	return p, nil
+	return &PublicKey{der: der, sum: sha256.Sum256(der), material: material}, nil
 }
 
 // ParsePublicKey reads a PEM block "PUBLIC KEY" (PKIX), as

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
@@ -27,6 +28,9 @@ var (
 	// ErrMalformed: not a bundle of the accepted form, or its statement breaks
 	// a rule of package attestation.
 	ErrMalformed = errors.New("malformed")
+	// ErrTooLarge: the bundle or its payload is beyond MaxBundleSize or
+	// attestation.MaxPayloadSize.
+	ErrTooLarge = errors.New("too large")
 	// ErrUnknownBuilder: the look-up knows no such builder.
 	ErrUnknownBuilder = errors.New("builder is not enrolled")
 	// ErrKeyNotValid: the key is expired, not yet valid or revoked.
@@ -90,7 +94,7 @@ func (v *Verified) PayloadDigest() attestation.Digest { return v.digest }
 func Open(bundleJSON []byte, lookup Lookup, at time.Time) (*Verified, error) {
 	u, err := parseBundle(bundleJSON)
 	if err != nil {
-		return nil, fmt.Errorf("%w bundle: %w", ErrMalformed, err)
+		return nil, err
 	}
 	id := u.builder()
 	key, err := lookup(id)
@@ -145,7 +149,7 @@ func (u *unverified) checkSignature(key *PublicKey) error {
 func Peek(bundleJSON []byte) (BuilderID, attestation.Digest, error) {
 	u, err := parseBundle(bundleJSON)
 	if err != nil {
-		return "", attestation.Digest{}, fmt.Errorf("%w bundle: %w", ErrMalformed, err)
+		return "", attestation.Digest{}, err
 	}
 	return u.builder(), sha256.Sum256(u.payload), nil
 }
@@ -167,34 +171,50 @@ func PeekStatement(bundleJSON []byte) (BuilderID, *attestation.Statement, error)
 
 func parseBundle(bundleJSON []byte) (*unverified, error) {
 	if len(bundleJSON) > MaxBundleSize {
-		return nil, fmt.Errorf("%d bytes, at most %d are accepted", len(bundleJSON), MaxBundleSize)
+		return nil, fmt.Errorf("%w: a bundle of %d bytes, at most %d are accepted: split the statement", ErrTooLarge, len(bundleJSON), MaxBundleSize)
 	}
 	var message protobundle.Bundle
 	if err := protojson.Unmarshal(bundleJSON, &message); err != nil {
-		return nil, fmt.Errorf("not a Sigstore bundle in JSON: %w", err)
-	}
-	if message.MediaType != MediaType {
-		return nil, fmt.Errorf("mediaType is %.60q, want %q", message.MediaType, MediaType)
+		return nil, malformed("not a Sigstore bundle in JSON: %s", readable(err))
 	}
 	envelope := message.GetDsseEnvelope()
 	switch {
+	case message.MediaType != MediaType:
+		return nil, malformed("mediaType is %.60q, want %q", message.MediaType, MediaType)
 	case envelope == nil:
-		return nil, errors.New("contains no DSSE envelope")
+		return nil, malformed("it contains no DSSE envelope")
 	case envelope.PayloadType != attestation.PayloadType:
-		return nil, fmt.Errorf("payloadType is %.60q, want %q", envelope.PayloadType, attestation.PayloadType)
+		return nil, malformed("payloadType is %.60q, want %q", envelope.PayloadType, attestation.PayloadType)
 	case len(envelope.Signatures) != 1:
-		return nil, fmt.Errorf("has %d signatures, want one", len(envelope.Signatures))
+		return nil, malformed("it has %d signatures, want one", len(envelope.Signatures))
+	case envelope.Signatures[0].Keyid != "":
+		return nil, malformed("its signature has a keyid: leave it empty, publicKey.hint names the key")
 	case len(envelope.Payload) > attestation.MaxPayloadSize:
-		return nil, fmt.Errorf("payload of %d bytes, at most %d are accepted", len(envelope.Payload), attestation.MaxPayloadSize)
+		return nil, fmt.Errorf("%w: a payload of %d bytes, at most %d are accepted: split the statement", ErrTooLarge, len(envelope.Payload), attestation.MaxPayloadSize)
 	}
 	u := &unverified{payload: envelope.Payload}
 	hint, err := base64.StdEncoding.Strict().DecodeString(message.GetVerificationMaterial().GetPublicKey().GetHint())
 	if err != nil || len(hint) != len(u.hint) {
-		return nil, errors.New("names no key: publicKey.hint is the base 64 of the SHA-256 of the builder's public key")
+		return nil, malformed("it names no key: publicKey.hint is the base 64 of the SHA-256 of the builder's public key")
 	}
 	copy(u.hint[:], hint)
 	if u.bundle, err = bundle.NewBundle(&message); err != nil {
-		return nil, err
+		return nil, malformed("%v", err)
 	}
 	return u, nil
+}
+
+func malformed(format string, args ...any) error {
+	return fmt.Errorf("%w bundle: %s", ErrMalformed, fmt.Sprintf(format, args...))
+}
+
+// readable takes away what protobuf puts before its errors, so that nobody relies
+// on their text, and bounds what they repeat of hostile input.
+func readable(err error) string {
+	const limit = 200
+	text := strings.TrimLeft(strings.TrimPrefix(err.Error(), "proto:"), " \u00a0")
+	if len(text) > limit {
+		text = strings.ToValidUTF8(text[:limit], "") + "…"
+	}
+	return strings.ReplaceAll(text, "\u00a0", " ")
 }
