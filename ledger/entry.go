@@ -17,10 +17,12 @@ type Kind string
 // The kinds of entries. Whatever can move a verdict is one of them; a reader
 // keeps entries of a kind that it does not know, and judges nothing by them.
 const (
-	Attestation Kind = "attestation" // a Sigstore bundle, package signing
-	Enrolment   Kind = "enrolment"   // package enrolment
-	Revocation  Kind = "revocation"  // package enrolment
-	PackageSet  Kind = "package-set" // package pkgset; the members are an attachment
+	Attestation Kind = "attestation"  // a Sigstore bundle, package signing
+	Enrolment   Kind = "enrolment"    // package enrolment
+	Revocation  Kind = "revocation"   // package enrolment
+	PackageSet  Kind = "package-set"  // package pkgset; the members are an attachment
+	OpenPGPSums Kind = "openpgp-sums" // package evidence/openpgp
+	Narinfo     Kind = "narinfo"      // package evidence/narinfo; the file as it was served
 )
 
 // Sizes in bytes.
