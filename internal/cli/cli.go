@@ -95,17 +95,34 @@ func (p *Program) Run(ctx context.Context, env *Env, args []string) int {
 	flags := flag.NewFlagSet(command.Name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	run := command.Prepare(flags)
-	if err := flags.Parse(rest); err != nil {
+	operands, err := parse(flags, rest)
+	if err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			p.commandHelp(env.Stdout, command)
 			return OK
 		}
 		return p.fail(env, command, &ExitError{Status: Usage, Err: err})
 	}
-	if err := run(ctx, env, flags.Args()); err != nil {
+	if err := run(ctx, env, operands); err != nil {
 		return p.fail(env, command, err)
 	}
 	return OK
+}
+
+// parse reads flags before, between and after the operands, which it returns.
+// What comes after "--" is operands.
+func parse(flags *flag.FlagSet, args []string) ([]string, error) {
+	var operands []string
+	for {
+		if err := flags.Parse(args); err != nil {
+			return nil, err
+		}
+		rest := flags.Args()
+		if read := len(args) - len(rest); len(rest) == 0 || read > 0 && args[read-1] == "--" {
+			return append(operands, rest...), nil
+		}
+		operands, args = append(operands, rest[0]), rest[1:]
+	}
 }
 
 func (p *Program) fail(env *Env, command *Command, err error) int {
