@@ -4,8 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 export CGO_ENABLED ?= 1
 
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS := -s -w -X repronet/internal/cli.Version=$(VERSION)
+LDFLAGS := -s -w
 TOOL := go tool -modfile=tools/go.mod
 BINARIES := repronet-reporter repronet-aggregator repronet-verify
 
@@ -24,7 +23,7 @@ engine: ## Fetch the embedded ClickHouse engine
 
 .PHONY: run
 run: build engine ## Start an aggregator and three builders that really build (WITH=go|nix)
-	@e2e/demo/run.sh $(if $(WITH),--with $(WITH))
+	@go run ./e2e/demo $(if $(WITH),--with $(WITH))
 
 .PHONY: serve
 serve: build engine ## Start an empty aggregator on http://127.0.0.1:8080

@@ -1,0 +1,190 @@
+// Package network runs whole networks out of the real programs: an aggregator,
+// reporters, and builds. The scenarios in e2e and the demonstration of `make run`
+// are written with it.
+package network
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Programs is the directory that has the three programs.
+type Programs string
+
+// Aggregator is the path of repronet-aggregator.
+func (p Programs) Aggregator() string { return filepath.Join(string(p), "repronet-aggregator") }
+
+// Reporter is the path of repronet-reporter.
+func (p Programs) Reporter() string { return filepath.Join(string(p), "repronet-reporter") }
+
+// Verify is the path of repronet-verify.
+func (p Programs) Verify() string { return filepath.Join(string(p), "repronet-verify") }
+
+// An Aggregator is a running repronet-aggregator serve.
+type Aggregator struct {
+	Programs  Programs
+	Data      string
+	URL       string   // of its HTTP listener
+	Addresses []string // the others: multiaddrs
+	process   *exec.Cmd
+	ended     chan struct{}
+	err       error // valid after ended
+}
+
+// startTimeout bounds the time until a server answers, with a ledger to read.
+const startTimeout = 2 * time.Minute
+
+// StartAggregator starts a server on a data directory and waits until it
+// answers. Its messages go to log.
+func StartAggregator(ctx context.Context, p Programs, data string, log io.Writer, args ...string) (*Aggregator, error) {
+	a := &Aggregator{Programs: p, Data: data, ended: make(chan struct{})}
+	a.process = exec.CommandContext(ctx, p.Aggregator(), append([]string{"serve", "--data", data}, args...)...)
+	a.process.Stderr = log
+	a.process.Cancel = func() error { return a.process.Process.Signal(syscall.SIGTERM) }
+	a.process.WaitDelay = time.Minute
+	ownGroup(a.process)
+	stdout, err := a.process.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := a.process.Start(); err != nil {
+		return nil, fmt.Errorf("starting the aggregator: %w", err)
+	}
+	lines := make(chan string, 16)
+	go func() {
+		scanner := bufio.NewScanner(stdout)
+		for scanner.Scan() {
+			lines <- scanner.Text()
+		}
+		close(lines)
+		a.err = a.process.Wait()
+		close(a.ended)
+	}()
+	select {
+	case line, ok := <-lines:
+		if !ok {
+			<-a.ended
+			return nil, fmt.Errorf("the aggregator ended at once: %w", a.err)
+		}
+		a.URL = line
+	case <-time.After(startTimeout):
+		return nil, errors.Join(errors.New("the aggregator does not answer"), a.Kill())
+	}
+	// All addresses are printed at once, after the first.
+	for {
+		select {
+		case line, ok := <-lines:
+			if ok {
+				a.Addresses = append(a.Addresses, line)
+				continue
+			}
+		case <-time.After(50 * time.Millisecond):
+		}
+		return a, nil
+	}
+}
+
+// ownGroup keeps a terminal's Ctrl-C from reaching the program: it is stopped in
+// order, by us.
+func ownGroup(command *exec.Cmd) { command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
+
+// Stop ends the server in order and returns what it ended with.
+func (a *Aggregator) Stop() error {
+	if err := a.process.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	<-a.ended
+	return a.err
+}
+
+// Kill ends the server as a power cut would: SIGKILL.
+func (a *Aggregator) Kill() error {
+	if err := a.process.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	<-a.ended
+	return nil
+}
+
+// PID is the server's process.
+func (a *Aggregator) PID() int { return a.process.Process.Pid }
+
+// Ended is closed when the server has ended.
+func (a *Aggregator) Ended() <-chan struct{} { return a.ended }
+
+// Command runs an administrative command and returns its standard output.
+func (a *Aggregator) Command(ctx context.Context, words string, args ...string) (string, error) {
+	args = append(append(strings.Fields(words), "--data", a.Data), args...)
+	return output(exec.CommandContext(ctx, a.Programs.Aggregator(), args...))
+}
+
+// output runs a command; its error holds what it said.
+func output(command *exec.Cmd) (string, error) {
+	var stderr strings.Builder
+	if command.Stderr == nil {
+		command.Stderr = &stderr
+	}
+	text, err := command.Output()
+	if err != nil {
+		return string(text), fmt.Errorf("%s: %w\n%s", strings.Join(command.Args, " "), err, stderr.String())
+	}
+	return string(text), nil
+}
+
+// A Reporter is an installation of repronet-reporter.
+type Reporter struct {
+	Programs Programs
+	Dir      string
+	Operator string
+}
+
+// NewReporter prepares an installation in dir, unless there is one, and enrols
+// its builder at the aggregator. address is where it submits; report says what:
+// "--report", "all" or "--sets", names.
+func NewReporter(ctx context.Context, a *Aggregator, dir, operator, address string, report ...string) (*Reporter, error) {
+	r := &Reporter{Programs: a.Programs, Dir: dir, Operator: operator}
+	args := append([]string{"init", "--dir", dir, "--aggregator", address, "--operator", operator, "--consent-cc0"}, report...)
+	if _, err := output(exec.CommandContext(ctx, r.Programs.Reporter(), args...)); err != nil {
+		return nil, err
+	}
+	_, err := a.Command(ctx, "builders enrol", "--operator", operator, "--key", filepath.Join(dir, "builder.pub"))
+	return r, err
+}
+
+// Hook is Nix's post-build-hook of this installation.
+func (r *Reporter) Hook() string { return filepath.Join(r.Dir, "nix-hook") }
+
+// Exec returns the command that builds and attests.
+func (r *Reporter) Exec(ctx context.Context, args ...string) *exec.Cmd {
+	return exec.CommandContext(ctx, r.Programs.Reporter(), append([]string{"exec", "--dir", r.Dir}, args...)...)
+}
+
+// Submit sends what waits, once.
+func (r *Reporter) Submit(ctx context.Context) error {
+	_, err := output(exec.CommandContext(ctx, r.Programs.Reporter(), "run", "--once", "--dir", r.Dir))
+	return err
+}
+
+// Run keeps a reporter running until ctx ends, and returns how it ended through
+// wait.
+func (r *Reporter) Run(ctx context.Context, log io.Writer) (wait func() error, err error) {
+	command := exec.CommandContext(ctx, r.Programs.Reporter(), "run", "--dir", r.Dir)
+	command.Stderr = log
+	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
+	command.WaitDelay = 30 * time.Second
+	ownGroup(command)
+	if err := command.Start(); err != nil {
+		return nil, fmt.Errorf("starting a reporter: %w", err)
+	}
+	return sync.OnceValue(command.Wait), nil
+}
