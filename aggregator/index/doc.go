@@ -1,0 +1,26 @@
+// Package index turns ledger entries into rows: it follows the ledger, judges
+// each entry in ledger order, and keeps what came of it in package store.
+//
+// # Model
+//
+// What the index says after n entries is a pure function of the entries 0 … n-1
+// and of the attachments that they name. Work is done in batches, which grow with
+// what waits; batches never show: outputs are judged entry by entry, and the
+// roster, the counts and the numbers of outputs move entry by entry too.
+//
+// Entries that change what earlier claims count for (revocations, changes of a
+// tier) and package sets are batches of their own.
+//
+// # Trust
+//
+// The index trusts the ledger to be in order and to stay what it is, and nothing
+// else: each attestation is opened again, under the keys that the ledger's own
+// enrolments name at that place. What does not verify, or cannot be read, moves
+// nothing; its row says why. Indexing never stops at an entry because of what
+// somebody wrote into it.
+//
+// # Stopping
+//
+// The process may end at any moment; see package store for why indexing an entry
+// again changes nothing.
+package index

@@ -1,0 +1,87 @@
+package index
+
+import (
+	"context"
+
+	"repronet/aggregator/store"
+	"repronet/divergence"
+)
+
+// slice is how many outputs are held in memory when all of a builder's, or of a
+// set's, are gone through.
+const slice = 32_768
+
+// rejudge applies an entry about an enrolled builder and judges all outputs
+// that it ever claimed again. It goes through them twice, because counts may
+// only be written as a whole, and must be before the states (see package store).
+func (f *fold) rejudge(ctx context.Context, it *item) error {
+	b := newBatch(it.index + 1)
+	number, judge, err := f.roster.Apply(it.index, it.kind, it.body)
+	if err != nil {
+		it.ignored = err.Error()
+	}
+	if judge {
+		if err := f.recount(ctx, b, it, number); err != nil {
+			return err
+		}
+		if err := f.restate(ctx, it, number); err != nil {
+			return err
+		}
+	}
+	f.entry(b, it)
+	f.finish(b, it.receivedAt)
+	return f.tables.Write(ctx, &b.Batch)
+}
+
+// recount writes the changes, the divergences and the counts.
+func (f *fold) recount(ctx context.Context, b *batch, it *item, builder uint32) error {
+	for s, err := range f.tables.StatesOfBuilder(ctx, builder) {
+		if err != nil {
+			return err
+		}
+		if it.index < s.Version {
+			continue // the state, and all that is written before it, has the entry
+		}
+		o := &output{State: *s, was: s.Verdict}
+		f.judge(b, o, it.index, it.receivedAt)
+		f.showDivergence(b, o)
+		if len(b.Changes)+len(b.Divergences) >= slice {
+			if err := f.tables.Write(ctx, &store.Batch{Changes: b.Changes, Divergences: b.Divergences}); err != nil {
+				return err
+			}
+			b.Changes, b.Divergences = b.Changes[:0], b.Divergences[:0]
+		}
+	}
+	b.settle()
+	if err := f.tables.Write(ctx, &b.Batch); err != nil {
+		return err
+	}
+	*b = *newBatch(b.end)
+	return nil
+}
+
+// restate writes the states whose verdict changed.
+func (f *fold) restate(ctx context.Context, it *item, builder uint32) error {
+	var changed store.Batch
+	for s, err := range f.tables.StatesOfBuilder(ctx, builder) {
+		if err != nil {
+			return err
+		}
+		verdict := divergence.Judge(&s.Claims, f.roster).Verdict
+		if it.index < s.Version || verdict == s.Verdict {
+			continue
+		}
+		if verdict == divergence.Diverged {
+			s.Since, s.Previous = it.index, s.Verdict
+		}
+		s.Verdict, s.Version = verdict, it.index+1
+		changed.States = append(changed.States, *s)
+		if len(changed.States) >= slice {
+			if err := f.tables.Write(ctx, &changed); err != nil {
+				return err
+			}
+			changed.States = changed.States[:0]
+		}
+	}
+	return f.tables.Write(ctx, &changed)
+}

@@ -1,0 +1,181 @@
+package query
+
+import (
+	"cmp"
+	"context"
+	"encoding/hex"
+	"slices"
+	"strings"
+	"time"
+
+	"repronet/aggregator/store"
+	"repronet/attestation"
+	"repronet/dashboard"
+	"repronet/divergence"
+	"repronet/enrolment"
+	"repronet/signing"
+)
+
+// staleAfter is how much older than the ledger's newest entry a builder's newest
+// attestation is when the builder counts as stale.
+const staleAfter = 30 * 24 * time.Hour
+
+const maxRecent = 20
+
+// oddities are what is odd about builders, beyond the roster.
+type oddities struct {
+	stats  map[uint32]store.BuilderStats
+	fork   map[uint32]bool
+	gap    map[uint32]bool
+	newest time.Time
+}
+
+func readOddities(ctx context.Context, t *store.Tables) (*oddities, error) {
+	o := &oddities{stats: map[uint32]store.BuilderStats{}, fork: map[uint32]bool{}, gap: map[uint32]bool{}}
+	w, err := t.Watermark(ctx)
+	if err != nil {
+		return nil, err
+	}
+	o.newest = w.ReceivedAt
+	stats, err := t.Builders(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range stats {
+		o.stats[s.Builder] = s
+	}
+	streams, err := t.OddStreams(ctx)
+	if err != nil {
+		return nil, err
+	}
+	o.add(streams)
+	return o, nil
+}
+
+func (o *oddities) add(streams []store.Stream) {
+	for _, s := range streams {
+		o.fork[s.Builder] = o.fork[s.Builder] || len(s.Forks) > 0
+		o.gap[s.Builder] = o.gap[s.Builder] || s.Missing > 0
+	}
+}
+
+func (o *oddities) builder(b enrolment.Builder) dashboard.Builder {
+	stats := o.stats[b.Number]
+	flags := []string{}
+	flag := func(name string, is bool) {
+		if is {
+			flags = append(flags, name)
+		}
+	}
+	flag("fork", o.fork[b.Number])
+	flag("gap", o.gap[b.Number])
+	flag("stale", !stats.LastSeen.IsZero() && o.newest.Sub(stats.LastSeen) > staleAfter)
+	flag("revoked", b.Revoked)
+	return dashboard.Builder{
+		ID: string(b.ID), Operator: b.Operator, Tier: string(b.Tier),
+		Attestations: stats.Attestations, Observations: stats.Observations, LastSeen: stats.LastSeen,
+		Revoked: b.Revoked, Flags: flags,
+	}
+}
+
+// Builders implements [dashboard.BuilderSource].
+func (q *Query) Builders(ctx context.Context) ([]dashboard.Builder, error) {
+	t, release := q.store.Acquire()
+	defer release()
+	odd, err := readOddities(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	list := []dashboard.Builder{}
+	for b := range q.index.Roster().All() {
+		list = append(list, odd.builder(b))
+	}
+	slices.SortFunc(list, func(a, b dashboard.Builder) int {
+		return cmp.Or(strings.Compare(a.Operator, b.Operator), strings.Compare(a.ID, b.ID))
+	})
+	return list, nil
+}
+
+// Builder implements [dashboard.BuilderSource].
+func (q *Query) Builder(ctx context.Context, id signing.BuilderID) (*dashboard.BuilderDetail, error) {
+	b, ok := q.index.Roster().Builder(id)
+	if !ok {
+		return nil, dashboard.ErrNotFound
+	}
+	t, release := q.store.Acquire()
+	defer release()
+	odd, err := readOddities(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	streams, err := t.Streams(ctx, b.Number)
+	if err != nil {
+		return nil, err
+	}
+	odd.add(streams) // newer than the roll-up
+	verdicts, err := t.BuilderVerdicts(ctx, b.Number)
+	if err != nil {
+		return nil, err
+	}
+	d := &dashboard.BuilderDetail{
+		Builder: odd.builder(b), PublicKey: string(b.Key.PEM()), EnrolledAt: b.EnrolledAt,
+		Streams: make([]dashboard.Stream, len(streams)), Verdicts: map[string]uint64{},
+	}
+	if b.Revoked {
+		d.RevokedFrom, d.RevokedReason = &b.RevokedFrom, b.RevokedReason
+	}
+	for i, s := range streams {
+		d.Streams[i] = dashboard.Stream{
+			ID: hex.EncodeToString(s.ID[:]), Statements: s.Statements, Last: s.Last, Missing: s.Missing, Forks: s.Forks,
+		}
+	}
+	for verdict, n := range verdicts {
+		if n > 0 {
+			d.Verdicts[divergence.Verdict(verdict).String()] = n //nolint:gosec // index of a short array
+		}
+	}
+	d.Recent, err = q.recent(ctx, t, b)
+	return d, err
+}
+
+// recent returns the first outputs of a builder's newest statements.
+func (q *Query) recent(ctx context.Context, t *store.Tables, b enrolment.Builder) ([]dashboard.Claim, error) {
+	indices, err := t.Recent(ctx, b.Number, maxRecent)
+	if err != nil {
+		return nil, err
+	}
+	details, err := q.read(ctx, indices)
+	if err != nil {
+		return nil, err
+	}
+	claims := []dashboard.Claim{}
+	for _, index := range indices {
+		d := details[index]
+		if d.statement.Type != attestation.Rebuild {
+			continue
+		}
+		subject := d.statement.Subjects[0]
+		seen := store.Observation{Index: index, Builder: b.Number, Digest: subject.Digest}
+		claims = append(claims, q.claim(q.index.Roster(), seen, d, subject.Name))
+	}
+	return claims, nil
+}
+
+// Agreement implements [dashboard.BuilderSource].
+func (q *Query) Agreement(ctx context.Context) ([]dashboard.Agreement, error) {
+	t, release := q.store.Acquire()
+	defer release()
+	pairs, err := t.Agreement(ctx)
+	if err != nil {
+		return nil, err
+	}
+	names := map[uint32]string{}
+	for b := range q.index.Roster().All() {
+		names[b.OperatorNumber] = b.Operator
+	}
+	list := make([]dashboard.Agreement, len(pairs))
+	for i, p := range pairs {
+		list[i] = dashboard.Agreement{A: names[p.A], B: names[p.B], Common: p.Common, Agree: p.Agree}
+	}
+	return list, nil
+}

@@ -1,0 +1,108 @@
+package query
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"repronet/attestation"
+	"repronet/ledger"
+	"repronet/signing"
+)
+
+// maxDetails is how many entries are kept decoded, and how many of them are read
+// for one page.
+const (
+	maxDetails     = 512
+	maxPageDetails = 64
+)
+
+// A detail is what an attestation says beyond the index.
+type detail struct {
+	receivedAt time.Time
+	statement  *attestation.Statement
+	// build is the number of the build that made a subject.
+	build map[string]int
+}
+
+// of returns the build that made an output, or failed.
+func (d *detail) of(name string) *attestation.Build {
+	if i, ok := d.build[name]; ok {
+		return &d.statement.Builds[i]
+	}
+	return nil
+}
+
+// read returns the details of the entries, as many as a page may have of the
+// last ones.
+func (q *Query) read(ctx context.Context, indices []uint64) (map[uint64]*detail, error) {
+	indices = indices[max(0, len(indices)-maxPageDetails):]
+	found := make(map[uint64]*detail, len(indices))
+	results := make([]*detail, len(indices))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(4)
+	for i, index := range indices {
+		group.Go(func() (err error) {
+			results[i], err = q.detail(ctx, index)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	for i, index := range indices {
+		found[index] = results[i]
+	}
+	return found, nil
+}
+
+func (q *Query) detail(ctx context.Context, index uint64) (*detail, error) {
+	q.mu.Lock()
+	d, ok := q.details[index]
+	q.mu.Unlock()
+	if ok {
+		return d, nil
+	}
+	entry, err := q.ledger.Entry(ctx, index)
+	if err != nil {
+		return nil, fmt.Errorf("reading ledger entry %d: %w", index, err)
+	}
+	if d, err = q.decode(entry); err != nil {
+		return nil, fmt.Errorf("reading ledger entry %d: %w", index, err)
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for other := range q.details {
+		if len(q.details) < maxDetails {
+			break
+		}
+		delete(q.details, other) // whichever comes: pages show a few entries again and again
+	}
+	q.details[index] = d
+	return d, nil
+}
+
+// decode opens an attestation under whatever key the roster has for its
+// builder now: that it was valid then, the index has checked.
+func (q *Query) decode(entry *ledger.Entry) (*detail, error) {
+	roster := q.index.Roster()
+	v, err := signing.Open(entry.Body, func(id signing.BuilderID) (signing.Key, error) {
+		b, ok := roster.Builder(id)
+		if !ok {
+			return signing.Key{}, signing.ErrUnknownBuilder
+		}
+		return signing.Key{PublicKey: b.Key.PublicKey}, nil
+	}, entry.ReceivedAt)
+	if err != nil {
+		return nil, err
+	}
+	d := &detail{receivedAt: entry.ReceivedAt, statement: v.Statement(), build: map[string]int{}}
+	for i, b := range d.statement.Builds {
+		for _, subject := range b.Outputs {
+			d.build[d.statement.Subjects[subject].Name] = i
+		}
+	}
+	return d, nil
+}

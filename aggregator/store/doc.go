@@ -1,0 +1,36 @@
+// Package store keeps the index of the ledger in ClickHouse. All SQL of the
+// project is here: the numbered migrations, what the index writes and what the
+// pages read.
+//
+// # Model
+//
+// The store holds no truth. Everything in it is computed from the ledger and can
+// be computed again. One index ("generation") is one database, named after the
+// configured one with a number behind it; a table in the configured database
+// says which is current. Reindexing fills a new generation beside the current
+// one and then makes it current by inserting one row.
+//
+// Outputs and builders are numbered in the order in which ledger entries first
+// name them, so the tables are narrow and the numbers are the same whenever the
+// ledger is indexed again.
+//
+// # Writing twice changes nothing
+//
+// The writer can be killed at any moment. What a batch of entries gives is
+// written in this order, each step whole before the next begins:
+//
+//  1. rows that are equal whenever they are computed, and whose tables keep one
+//     of equal rows: entries, observations, names, verdict changes, …
+//  2. counts by verdict, with the ledger index up to which they are complete
+//  3. the states of the outputs, each with the index up to which it is complete
+//  4. the watermark: the next batch begins there
+//
+// Whoever indexes the same entries again leaves out of a state, and out of the
+// counts, the entries that these already contain, in whatever batches the
+// entries come.
+//
+// # Trust
+//
+// Names, keys and reasons in the tables were written by strangers. They only
+// ever go into a statement as data: a column of a batch, or a query parameter.
+package store

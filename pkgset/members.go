@@ -1,0 +1,206 @@
+package pkgset
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+
+	"repronet/attestation"
+)
+
+// A Member is one output of a package set. Only Key is always known.
+type Member struct {
+	Key         string   `json:"key"`                 // output key
+	Build       string   `json:"build,omitempty"`     // the recipe, for Nix the derivation
+	Output      string   `json:"output,omitempty"`    // name within the build
+	Attribute   string   `json:"attribute,omitempty"` // in the set
+	Version     string   `json:"version,omitempty"`
+	System      string   `json:"system,omitempty"`
+	Maintainers []string `json:"maintainers,omitempty"` // sorted
+	// Inputs are the outputs that the build uses directly: output keys where
+	// these are in the set, else "<build>^<output>". Sorted.
+	Inputs []string `json:"inputs,omitempty"`
+	// Fixed marks an output whose hash its recipe fixes.
+	Fixed bool `json:"fixed,omitzero"`
+}
+
+// Limits of a set. They bound what a hostile attachment can cause.
+const (
+	MaxMembers        = 1_000_000
+	MaxAttachmentSize = 1 << 30 // bytes
+
+	maxLine        = 4 << 20
+	maxText        = 512
+	maxRevision    = 200
+	maxMaintainers = 100
+	maxInputs      = 20_000
+)
+
+// Count returns how many members count as outputs of the set: all but the fixed.
+func Count(members []Member) int {
+	n := 0
+	for i := range members {
+		if !members[i].Fixed {
+			n++
+		}
+	}
+	return n
+}
+
+// Encode returns the attachment for the members of a set: JSON lines, sorted by
+// key. It refuses what [Decode] would refuse, but takes members in any order.
+func Encode(ecosystem string, members []Member) ([]byte, error) {
+	sorted := slices.SortedFunc(slices.Values(members), func(a, b Member) int { return strings.Compare(a.Key, b.Key) })
+	var out bytes.Buffer
+	for i := range sorted {
+		if err := encodeLine(&out, ecosystem, &sorted[i]); err != nil {
+			return nil, fmt.Errorf("encoding package set: %w", err)
+		}
+		if i > 0 && sorted[i-1].Key == sorted[i].Key {
+			return nil, fmt.Errorf("encoding package set: %s is listed twice", clip(sorted[i].Key))
+		}
+	}
+	if len(members) > MaxMembers || out.Len() > MaxAttachmentSize {
+		return nil, fmt.Errorf("encoding package set: %d members in %d bytes, at most %d in %d are accepted",
+			len(members), out.Len(), MaxMembers, MaxAttachmentSize)
+	}
+	return out.Bytes(), nil
+}
+
+func encodeLine(out *bytes.Buffer, ecosystem string, m *Member) error {
+	if err := m.validate(ecosystem); err != nil {
+		return fmt.Errorf("member %s: %w", clip(m.Key), err)
+	}
+	if err := json.MarshalWrite(out, m, json.Deterministic(true)); err != nil {
+		return fmt.Errorf("member %s: %w", clip(m.Key), err)
+	}
+	return out.WriteByte('\n')
+}
+
+// Decode reads an attachment of an ecosystem's set. It accepts the canonical
+// form only.
+func Decode(ecosystem string, attachment []byte) ([]Member, error) {
+	if len(attachment) > MaxAttachmentSize {
+		return nil, fmt.Errorf("decoding package set: %d bytes, at most %d are accepted", len(attachment), MaxAttachmentSize)
+	}
+	members := []Member{}
+	var canonical bytes.Buffer
+	for line := range bytes.Lines(attachment) {
+		if len(members) == MaxMembers {
+			return nil, fmt.Errorf("decoding package set: more than %d members", MaxMembers)
+		}
+		fail := func(err error) error { return fmt.Errorf("decoding package set: line %d: %w", len(members)+1, err) }
+		if len(line) > maxLine {
+			return nil, fail(fmt.Errorf("longer than %d bytes", maxLine))
+		}
+		var m Member
+		if err := json.Unmarshal(line, &m, json.RejectUnknownMembers(true)); err != nil {
+			return nil, fail(err)
+		}
+		canonical.Reset()
+		if err := encodeLine(&canonical, ecosystem, &m); err != nil {
+			return nil, fail(err)
+		}
+		if !bytes.Equal(canonical.Bytes(), line) {
+			return nil, fail(errors.New("not in canonical form"))
+		}
+		if n := len(members); n > 0 && members[n-1].Key >= m.Key {
+			return nil, fail(errors.New("not sorted by key, or a key occurs twice"))
+		}
+		members = append(members, m)
+	}
+	return members, nil
+}
+
+func (m *Member) validate(ecosystem string) error {
+	if err := attestation.ValidateOutput(ecosystem, m.Key); err != nil {
+		return err
+	}
+	if m.Build != "" {
+		if err := attestation.ValidateBuild(ecosystem, m.Build); err != nil {
+			return err
+		}
+	}
+	for _, text := range []struct{ name, value string }{
+		{"output", m.Output}, {"attribute", m.Attribute}, {"version", m.Version}, {"system", m.System},
+	} {
+		if err := validateText(text.name, text.value, maxText); err != nil {
+			return err
+		}
+	}
+	if len(m.Maintainers) > maxMaintainers || len(m.Inputs) > maxInputs {
+		return fmt.Errorf("%d maintainers and %d inputs, at most %d and %d are accepted", len(m.Maintainers), len(m.Inputs), maxMaintainers, maxInputs)
+	}
+	for i, name := range m.Maintainers {
+		if name == "" || i > 0 && m.Maintainers[i-1] >= name {
+			return errors.New("maintainers are not sorted names, each once")
+		}
+		if err := validateText("maintainer", name, maxText); err != nil {
+			return err
+		}
+	}
+	for i, key := range m.Inputs {
+		if i > 0 && m.Inputs[i-1] >= key {
+			return errors.New("inputs are not sorted keys, each once")
+		}
+		if err := attestation.ValidateOutput(ecosystem, key); err != nil {
+			return fmt.Errorf("input: %w", err)
+		}
+	}
+	return nil
+}
+
+// validateText holds for what people read: one line of valid UTF-8 without
+// control characters.
+func validateText(name, text string, limit int) error {
+	if len(text) > limit {
+		return fmt.Errorf("%s is longer than %d bytes", name, limit)
+	}
+	if !utf8.ValidString(text) {
+		return fmt.Errorf("%s is not UTF-8", name)
+	}
+	for _, r := range text {
+		if r < ' ' || r >= 0x7f && r < 0xa0 || r == utf8.RuneError || r >= '\u2028' && r <= '\u202E' || r >= '\u2066' && r <= '\u2069' {
+			return fmt.Errorf("%s contains the control character %U", name, r)
+		}
+	}
+	return nil
+}
+
+// clip bounds what an error repeats of its input.
+func clip(s string) string {
+	const limit = 100
+	if len(s) > limit {
+		s = s[:limit] + "…"
+	}
+	return fmt.Sprintf("%q", s)
+}
+
+// prefix is how much of an output's ID a filter lists.
+const prefix = 12
+
+// Filter returns what reporters test their outputs against without telling
+// anybody which they are: the first 12 bytes of the members' output IDs, sorted
+// and concatenated. Fixed outputs are not in it.
+func Filter(ecosystem string, members []Member) []byte {
+	prefixes := make([][prefix]byte, 0, len(members))
+	for i := range members {
+		if members[i].Fixed {
+			continue
+		}
+		id := attestation.NewOutputID(ecosystem, members[i].Key)
+		prefixes = append(prefixes, [prefix]byte(id[:prefix]))
+	}
+	slices.SortFunc(prefixes, func(a, b [prefix]byte) int { return bytes.Compare(a[:], b[:]) })
+	prefixes = slices.Compact(prefixes)
+	filter := make([]byte, 0, len(prefixes)*prefix)
+	for _, p := range prefixes {
+		filter = append(filter, p[:]...)
+	}
+	return filter
+}
