@@ -77,6 +77,7 @@ type outputView struct {
 	Plans       []planView
 	History     []changeView
 	Claims      []claimView
+	ClaimCount  string
 	MoreClaims  int
 	Regression  bool
 }
@@ -201,7 +202,7 @@ func tally(outputs []Output) bar {
 		counts[o.Verdict]++
 	}
 	var parts []series
-	for _, verdict := range []string{"reproduced", "diverged", "single", "unbuilt"} {
+	for _, verdict := range []string{"diverged", "reproduced", "single", "unbuilt"} {
 		parts = append(parts, series{Name: verdict, Count: counts[verdict]})
 	}
 	return newBar(parts...)
@@ -300,6 +301,7 @@ func newOutputView(o *Output, factions []faction, watermark uint64, now time.Tim
 		}
 		v.Claims = append(v.Claims, view)
 	}
+	v.ClaimCount = count(uint64(len(o.Claims)), "claim")
 	v.MoreClaims = len(o.Claims) - len(v.Claims)
 	return v
 }

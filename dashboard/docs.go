@@ -27,7 +27,7 @@ func (d *Dashboard) problems(*gin.Context) (string, view, error) {
 
 type apiPage struct {
 	frame
-	Base       string
+	Try        []command
 	Operations []operationRow
 }
 
@@ -37,7 +37,11 @@ type operationRow struct {
 }
 
 func (d *Dashboard) apiGuide(c *gin.Context) (string, view, error) {
-	v := &apiPage{frame: frame{Title: "API", Section: "/docs/api", JSON: openAPIPath}, Base: d.baseURL(c)}
+	v := &apiPage{frame: frame{Title: "API", Section: "/docs/api", JSON: openAPIPath}}
+	base := d.baseURL(c)
+	v.Try = append(
+		shell("How much is reproduced?", "curl -s \x00", base+"/api/v1/summary"),
+		shell("Where does one operator stand against all others?", "curl -s \x00", base+"/api/v1/divergences?shape=outlier&limit=10")...)
 	v.Operations = slices.Clone(d.operations)
 	return "api", v, nil
 }

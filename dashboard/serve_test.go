@@ -1,0 +1,71 @@
+package dashboard_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"repronet/dashboard"
+	"repronet/dashboard/dashboardtest"
+	"repronet/ledger"
+)
+
+// serve puts pages and API over source on an engine, as the aggregator does.
+func serve(t testing.TB, source dashboard.Source) *gin.Engine {
+	t.Helper()
+	gin.SetMode(gin.TestMode)
+	now := time.Now()
+	d, err := dashboard.New(dashboard.Config{
+		URL:    "https://repro.example.org",
+		Logger: slog.New(slog.DiscardHandler),
+		Entry: func(context.Context, uint64) (*ledger.Entry, error) {
+			return &ledger.Entry{Kind: ledger.Attestation, ReceivedAt: now, Body: []byte(`{"bundle":1}`)}, nil
+		},
+		Jobs: func() []dashboard.Job {
+			return []dashboard.Job{
+				{Name: "roll-up", Schedule: "@every 5m", LastRun: now.Add(-2 * time.Minute), Duration: 41 * time.Millisecond, Next: now.Add(3 * time.Minute)},
+				{Name: "checkpoint-freshness", Schedule: "@every 1m", LastRun: now.Add(-20 * time.Second), Duration: time.Millisecond, Next: now.Add(40 * time.Second)},
+				{Name: "stale-builders", Schedule: "0 4 * * *", LastRun: now.Add(-8 * time.Hour), Duration: 2 * time.Second, Error: "The index did not answer within 2s.", Next: now.Add(16 * time.Hour)},
+			}
+		},
+	}, source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine := gin.New()
+	d.Register(engine, dashboard.NewAPI(engine))
+	return engine
+}
+
+func sample() *dashboardtest.Fake { return dashboardtest.NewFake(dashboardtest.Sample(time.Now())) }
+
+func get(t testing.TB, h http.Handler, url string, headers ...string) *http.Response {
+	t.Helper()
+	return request(t, h, http.MethodGet, url, headers...)
+}
+
+func request(t testing.TB, h http.Handler, method, url string, headers ...string) *http.Response {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), method, url, nil)
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w.Result()
+}
+
+func text(t testing.TB, r *http.Response) string {
+	t.Helper()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
