@@ -1,0 +1,6 @@
+package reporter
+
+import "net/http"
+
+// SetTransport replaces the network.
+func (r *Runner) SetTransport(t http.RoundTripper) { r.http = &http.Client{Transport: t} }
