@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/go-json-experiment/json"
 
@@ -22,7 +24,8 @@ const (
 
 // An Enrolment is the body of an entry of kind ledger.Enrolment: from this
 // entry on, the builder belongs to the operator. A later one of the same builder
-// may change its tier and validity, never its operator.
+// may change its tier and validity, never its operator, and brings no revoked
+// builder back: its operator enrols a new key.
 type Enrolment struct {
 	Builder   signing.BuilderID `json:"builder"`
 	PublicKey []byte            `json:"publicKey"` // PKIX, DER; base 64 in JSON
@@ -34,7 +37,8 @@ type Enrolment struct {
 
 // A Revocation is the body of an entry of kind ledger.Revocation: statements of
 // the builder at ledger index From and later do not count. From 0 takes all of
-// them away. Evidence stays in the ledger.
+// them away; a From behind the revocation itself means the revocation's own
+// index. Evidence stays in the ledger.
 type Revocation struct {
 	Builder signing.BuilderID `json:"builder"`
 	From    uint64            `json:"from"`
@@ -104,8 +108,8 @@ func (r *Revocation) validate() error {
 	if _, err := signing.ParseBuilderID(string(r.Builder)); err != nil {
 		return err
 	}
-	if len(r.Reason) > 200 {
-		return errors.New("reason is longer than 200 bytes")
+	if len(r.Reason) > 200 || strings.ContainsFunc(r.Reason, func(c rune) bool { return !unicode.IsPrint(c) }) {
+		return errors.New("reason is not one line of at most 200 bytes of printable text")
 	}
 	return nil
 }

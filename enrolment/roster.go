@@ -14,7 +14,8 @@ import (
 // A Roster is the fold of enrolments and revocations up to some ledger entry.
 // Builders and operators are numbered in the order in which they were first
 // enrolled, so the numbers are the same for everybody who reads the ledger. A
-// Roster may be used from several goroutines.
+// Roster may be used from several goroutines. It tells the state at one place in
+// the ledger: whoever follows the ledger at a pace of its own keeps its own.
 type Roster struct {
 	mu        sync.RWMutex // guards everything below
 	builders  []Builder
@@ -55,8 +56,8 @@ func (r *Roster) Check(kind ledger.Kind, body []byte) error {
 		if err != nil {
 			return err
 		}
-		if b, known := r.Builder(e.Builder); known && b.Operator != e.Operator {
-			return belongsTo(b, e.Operator)
+		if b, known := r.Builder(e.Builder); known {
+			return b.accepts(e)
 		}
 	case ledger.Revocation:
 		revocation, err := ParseRevocation(body)
@@ -70,8 +71,15 @@ func (r *Roster) Check(kind ledger.Kind, body []byte) error {
 	return nil
 }
 
-func belongsTo(b Builder, operator string) error {
-	return fmt.Errorf("%w: builder %s belongs to operator %s, not %s", ErrConflict, b.ID, b.Operator, operator)
+// accepts reports why an enrolment cannot follow what is known of its builder.
+func (b *Builder) accepts(e *Enrolment) error {
+	if b.Operator != e.Operator {
+		return fmt.Errorf("%w: builder %s belongs to operator %s, not %s", ErrConflict, b.ID, b.Operator, e.Operator)
+	}
+	if b.Revoked {
+		return fmt.Errorf("%w: builder %s was revoked: enrol a new key", ErrConflict, b.ID)
+	}
+	return nil
 }
 
 func neverEnrolled(id signing.BuilderID) error {
@@ -96,7 +104,7 @@ func (r *Roster) Apply(index uint64, kind ledger.Kind, body []byte) (builder uin
 		if err != nil {
 			return 0, false, err
 		}
-		return r.revoke(revocation)
+		return r.revoke(index, revocation)
 	}
 	return 0, false, nil
 }
@@ -107,8 +115,8 @@ func (r *Roster) enrol(index uint64, e *Enrolment, key *signing.PublicKey) (uint
 	validity := signing.Key{PublicKey: key, NotBefore: e.NotBefore, NotAfter: e.NotAfter}
 	if number, known := r.numbers[e.Builder]; known {
 		b := &r.builders[number]
-		if b.Operator != e.Operator {
-			return 0, false, belongsTo(*b, e.Operator)
+		if err := b.accepts(e); err != nil {
+			return 0, false, err
 		}
 		rejudge := b.Tier != e.Tier
 		b.Tier, b.Key = e.Tier, validity
@@ -129,7 +137,7 @@ func (r *Roster) enrol(index uint64, e *Enrolment, key *signing.PublicKey) (uint
 	return number, false, nil
 }
 
-func (r *Roster) revoke(revocation *Revocation) (uint32, bool, error) {
+func (r *Roster) revoke(index uint64, revocation *Revocation) (uint32, bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	number, known := r.numbers[revocation.Builder]
@@ -137,10 +145,11 @@ func (r *Roster) revoke(revocation *Revocation) (uint32, bool, error) {
 		return 0, false, neverEnrolled(revocation.Builder)
 	}
 	b := &r.builders[number]
-	if b.Revoked && b.RevokedFrom <= revocation.From {
+	from := min(revocation.From, index)
+	if b.Revoked && b.RevokedFrom <= from {
 		return number, false, nil
 	}
-	b.Revoked, b.RevokedFrom, b.RevokedReason = true, revocation.From, revocation.Reason
+	b.Revoked, b.RevokedFrom, b.RevokedReason = true, from, revocation.Reason
 	return number, true, nil
 }
 

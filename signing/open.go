@@ -187,7 +187,7 @@ func parseBundle(bundleJSON []byte) (*unverified, error) {
 		return nil, malformed("payloadType is %.60q, want %q", envelope.PayloadType, attestation.PayloadType)
 	case len(envelope.Signatures) != 1:
 		return nil, malformed("it has %d signatures, want one", len(envelope.Signatures))
-	case envelope.Signatures[0].Keyid != "":
+	case envelope.Signatures[0].GetKeyid() != "":
 		return nil, malformed("its signature has a keyid: leave it empty, publicKey.hint names the key")
 	case len(envelope.Payload) > attestation.MaxPayloadSize:
 		return nil, fmt.Errorf("%w: a payload of %d bytes, at most %d are accepted: split the statement", ErrTooLarge, len(envelope.Payload), attestation.MaxPayloadSize)
