@@ -43,14 +43,6 @@ func NewAPI(engine *gin.Engine) huma.API {
 			ctx.SetHeader("Access-Control-Allow-Origin", "*")
 			ctx.SetHeader("Access-Control-Expose-Headers", "ETag, Link")
 		}
-		defer func() {
-			if recover() != nil {
-				p := newProblem(fmt.Errorf("panic while answering"))
-				ctx.SetHeader("Content-Type", p.ContentType(""))
-				ctx.SetStatus(p.Status)
-				_ = api.Marshal(ctx.BodyWriter(), "application/json", p)
-			}
-		}()
 		next(ctx)
 	})
 	return api
@@ -167,7 +159,12 @@ func operation[I, O any](d *Dashboard, api huma.API, id, path, summary string, a
 	for _, option := range options {
 		option(&op)
 	}
-	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
+	huma.Register(api, op, func(ctx context.Context, in *I) (_ *O, err error) {
+		defer func() {
+			if reason := recover(); reason != nil {
+				err = d.problem(ctx, id, fmt.Errorf("panic: %v", reason))
+			}
+		}()
 		out, err := answer(ctx, in)
 		if err != nil {
 			return nil, d.problem(ctx, id, err)

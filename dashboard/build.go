@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -15,10 +16,11 @@ import (
 // Limits of one page, so that a build with thousands of outputs is still light.
 // The API has the rest.
 const (
-	matrixRows     = 60
-	matrixBuilders = 48
-	detailOutputs  = 12
-	claimRows      = 40
+	matrixRows     = 40
+	matrixBuilders = 32
+	detailOutputs  = 10
+	claimsOnPage   = 160 // shared evenly by the outputs in detail
+	groupBuilders  = 12
 	inputRows      = 24
 	failureRows    = 20
 	historyRows    = 20
@@ -33,6 +35,7 @@ type buildPage struct {
 	Matrix    matrix
 	Outputs   []outputView
 	More      int // outputs without details
+	Traits    environments
 	Failures  []failureView
 	MoreFails int
 	Commands  []command
@@ -66,24 +69,23 @@ type cellMark struct {
 }
 
 type outputView struct {
-	Row         OutputRow
-	Anchor      string
-	Name        name
-	Label       string
-	DigestKind  string
-	Factions    []faction
-	Traits      []trait
-	Environment environment
-	Plans       []planView
-	History     []changeView
-	Claims      []claimView
-	ClaimCount  string
-	MoreClaims  int
-	Regression  bool
+	Row        OutputRow
+	Anchor     string
+	Name       name
+	Label      string
+	DigestKind string
+	Factions   []faction
+	Traits     []trait
+	Plans      []planView
+	History    []changeView
+	Claims     []claimView
+	ClaimCount string
+	MoreClaims int
+	Regression bool
 }
 
-// environment compares the recorded traits of the builders of one output.
-type environment struct {
+// environments compares the recorded traits of the builders.
+type environments struct {
 	Builders []builderName
 	Rows     []environmentRow
 }
@@ -157,8 +159,10 @@ func (d *Dashboard) build(c *gin.Context) (string, view, error) {
 		factions[i] = factionsOf(outputs[i].Claims)
 	}
 	v.Matrix = newMatrix(outputs, factions)
-	for i := range outputs[:min(len(outputs), detailOutputs)] {
-		v.Outputs = append(v.Outputs, newOutputView(&outputs[i], factions[i], watermark, now))
+	v.Traits = newEnvironments(v.Matrix.Builders, outputs)
+	detailed := outputs[:min(len(outputs), detailOutputs)]
+	for i := range detailed {
+		v.Outputs = append(v.Outputs, newOutputView(&detailed[i], factions[i], claimsOnPage/len(detailed), watermark, now))
 	}
 	v.More = len(outputs) - len(v.Outputs)
 	for _, f := range build.Failures[:min(len(build.Failures), failureRows)] {
@@ -257,10 +261,10 @@ func label(row OutputRow) string {
 	return newName(row.Key).Label
 }
 
-func newOutputView(o *Output, factions []faction, watermark uint64, now time.Time) outputView {
+func newOutputView(o *Output, factions []faction, claims int, watermark uint64, now time.Time) outputView {
 	v := outputView{
 		Row: o.OutputRow, Anchor: anchor(o.OutputRow), Name: newName(o.Key), Label: label(o.OutputRow), DigestKind: o.DigestKind,
-		Factions: factions, Environment: newEnvironment(o.Claims),
+		Factions: factions,
 	}
 	if o.Verdict == "diverged" {
 		v.Traits = separating(o.Claims, factions)
@@ -289,7 +293,7 @@ func newOutputView(o *Output, factions []faction, watermark uint64, now time.Tim
 		marks[f.Mark.Digest] = f.Mark
 	}
 	for _, claim := range slices.Backward(o.Claims) {
-		if len(v.Claims) == claimRows {
+		if len(v.Claims) == claims {
 			break
 		}
 		view := claimView{
@@ -317,34 +321,31 @@ func entriesTile(n uint64) string {
 	return "/log/tile/entries/" + path
 }
 
-func newEnvironment(claims []Claim) environment {
-	latest := map[string]map[string]string{} // builder → traits of its last claim
-	e := environment{}
-	for _, claim := range claims {
-		if len(claim.Environment) == 0 {
+// newEnvironments takes each builder's newest claim: the claims of one build are
+// mostly of one statement, and a statement has one environment.
+func newEnvironments(builders []builderName, outputs []Output) environments {
+	newest := map[string]Claim{}
+	for _, o := range outputs {
+		for _, claim := range o.Claims {
+			if len(claim.Environment) > 0 && claim.Index >= newest[claim.Builder].Index {
+				newest[claim.Builder] = claim
+			}
+		}
+	}
+	e := environments{}
+	var traits []string
+	for _, b := range builders {
+		if newest[b.ID].Environment == nil {
 			continue
 		}
-		if latest[claim.Builder] == nil {
-			if len(e.Builders) == matrixBuilders {
-				continue
-			}
-			e.Builders = append(e.Builders, newBuilderName(claim.Operator, claim.Builder))
-		}
-		latest[claim.Builder] = claim.Environment
-	}
-	var traits []string
-	for _, environment := range latest {
-		for trait := range environment {
-			if !slices.Contains(traits, trait) {
-				traits = append(traits, trait)
-			}
-		}
+		e.Builders = append(e.Builders, b)
+		traits = slices.AppendSeq(traits, maps.Keys(newest[b.ID].Environment))
 	}
 	slices.Sort(traits)
-	for _, trait := range traits {
+	for _, trait := range slices.Compact(traits) {
 		row := environmentRow{Trait: trait}
 		for _, b := range e.Builders {
-			value := latest[b.ID][trait]
+			value := newest[b.ID].Environment[trait]
 			row.Varies = row.Varies || len(row.Values) > 0 && row.Values[0] != value
 			row.Values = append(row.Values, value)
 		}

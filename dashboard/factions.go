@@ -41,6 +41,12 @@ type faction struct {
 	OnlyOther bool // nobody who counts claims it
 }
 
+// Named are the first builders, as many as fit a page.
+func (f faction) Named() []builderName { return f.Builders[:min(len(f.Builders), groupBuilders)] }
+
+// More counts the builders that Named leaves out.
+func (f faction) More() int { return len(f.Builders) - len(f.Named()) }
+
 // factionsOf groups the claims on an output by digest: most counted operators
 // first, then whoever came first.
 func factionsOf(claims []Claim) []faction {

@@ -2,6 +2,7 @@ package dashboard_test
 
 import (
 	"context"
+	"encoding/base64"
 	"io"
 	"log/slog"
 	"net/http"
@@ -10,7 +11,9 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"github.com/nix-community/go-nix/pkg/nixbase32"
 
+	"repronet/attestation"
 	"repronet/dashboard"
 	"repronet/dashboard/dashboardtest"
 	"repronet/ledger"
@@ -69,3 +72,10 @@ func text(t testing.TB, r *http.Response) string {
 	}
 	return string(body)
 }
+
+// sri and nix32 are the forms of a digest that Nix prints.
+func sri(d attestation.Digest) string {
+	return "sha256-" + base64.StdEncoding.EncodeToString(d[:])
+}
+
+func nix32(d attestation.Digest) string { return nixbase32.EncodeToString(d[:]) }

@@ -1,0 +1,304 @@
+package dashboard_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"html"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"repronet/dashboard"
+	"repronet/dashboard/dashboardtest"
+)
+
+// pageURLs are all pages, over the sample.
+func pageURLs() []string {
+	return []string{
+		"/", "/?set=nixos-minimal", "/divergences", "/divergences?shape=split&cause=own", "/builds" + dashboardtest.DRV("openssl-3.5.4"),
+		"/builders", "/builders/" + string(dashboardtest.ID("alder")), "/status", "/method", "/docs/problems", "/docs/api", "/search", "/search?q=util",
+	}
+}
+
+func TestHeaders(t *testing.T) {
+	engine := serve(t, sample())
+	for _, path := range append(pageURLs(), "/nowhere", "/divergences?shape=round", "/builders/me") {
+		for _, method := range []string{http.MethodGet, http.MethodHead} {
+			response := request(t, engine, method, path)
+			for name, want := range map[string]string{
+				"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'",
+				"X-Content-Type-Options":  "nosniff",
+				"Referrer-Policy":         "no-referrer",
+				"Content-Type":            "text/html; charset=utf-8",
+				"Cache-Control":           "no-cache",
+			} {
+				if got := response.Header.Get(name); !strings.HasPrefix(got, want) {
+					t.Errorf("%s %s: %s is %q, want %q", method, path, name, got, want)
+				}
+			}
+			if got := response.Header.Get("Access-Control-Allow-Origin"); got != "" {
+				t.Errorf("%s %s: other origins may read a page", method, path)
+			}
+		}
+	}
+}
+
+var (
+	link      = regexp.MustCompile(`(?:href|src|action)="([^"]*)"`)
+	inlined   = regexp.MustCompile(`(?i) style=| on[a-z]+="|<style|<script>|javascript:`)
+	chartSVG  = regexp.MustCompile(`(?s)<svg.*?</svg>`)
+	quoted    = regexp.MustCompile(`="[^"]*"`)
+	handler   = regexp.MustCompile(`<[^>]* on[a-z]+=`)
+	anchorIDs = regexp.MustCompile(` id="([^"]*)"`)
+)
+
+// TestLinks follows every link of every page that this package answers, and
+// finds no inline style or script, and no other origin's.
+func TestLinks(t *testing.T) {
+	engine := serve(t, sample())
+	seen := map[string]bool{}
+	for _, path := range pageURLs() {
+		body := text(t, get(t, engine, path))
+		if found := inlined.FindString(body); found != "" {
+			t.Errorf("%s has %q inline", path, found)
+		}
+		for _, m := range link.FindAllStringSubmatch(body, -1) {
+			target := html.UnescapeString(m[1])
+			if strings.HasPrefix(target, "#") {
+				if !strings.Contains(body, ` id="`+target[1:]+`"`) {
+					t.Errorf("%s links to %s, which it has not", path, target)
+				}
+				continue
+			}
+			// The log is served by the aggregator; c2sp.org is a link, not a request.
+			if seen[target] || strings.HasPrefix(target, "/log/") || strings.HasPrefix(target, "https://c2sp.org/") {
+				continue
+			}
+			seen[target] = true
+			address, fragment, _ := strings.Cut(target, "#")
+			response := get(t, engine, address)
+			if response.StatusCode == http.StatusSeeOther { // a search that found one thing
+				address, _, _ = strings.Cut(response.Header.Get("Location"), "#")
+				response = get(t, engine, address)
+			}
+			if response.StatusCode != http.StatusOK {
+				t.Errorf("%s links to %s: status %d", path, target, response.StatusCode)
+			}
+			if fragment != "" && !strings.Contains(text(t, response), ` id="`+fragment+`"`) {
+				t.Errorf("%s links to %s: no such place on that page", path, target)
+			}
+		}
+		for _, chart := range chartSVG.FindAllString(body, -1) {
+			if !strings.Contains(chart, "<title") || !strings.Contains(chart, "<desc") {
+				t.Errorf("%s: a chart without title and description: %.200s", path, chart)
+			}
+		}
+		ids := map[string]bool{}
+		for _, m := range anchorIDs.FindAllStringSubmatch(body, -1) {
+			if ids[m[1]] {
+				t.Errorf("%s: id %q occurs twice", path, m[1])
+			}
+			ids[m[1]] = true
+		}
+	}
+	if len(seen) < 60 {
+		t.Errorf("followed only %d links", len(seen))
+	}
+}
+
+// TestAssets are kept for ever under their names, and small.
+func TestAssets(t *testing.T) {
+	engine := serve(t, sample())
+	body := text(t, get(t, engine, "/"))
+	for pattern, limit := range map[string]int{`/static/style\.[0-9a-f]{12}\.css`: 8 << 10, `/static/app\.[0-9a-f]{12}\.js`: 5 << 10, `/static/icon\.[0-9a-f]{12}\.svg`: 1 << 10} {
+		name := regexp.MustCompile(pattern).FindString(body)
+		response := get(t, engine, name)
+		if got := response.Header.Get("Cache-Control"); got != "public, max-age=31536000, immutable" {
+			t.Errorf("%s: Cache-Control %q", name, got)
+		}
+		if size := gzipped(t, text(t, response)); size == 0 || size > limit {
+			t.Errorf("%s: %d bytes gzipped, at most %d", name, size, limit)
+		}
+	}
+}
+
+// TestWeight holds on a page for which much has to be left out.
+func TestWeight(t *testing.T) {
+	const limit = 25 << 10
+	check := func(source dashboard.Source, path string) {
+		if size := gzipped(t, text(t, get(t, serve(t, source), path))); size > limit {
+			t.Errorf("%s: %d bytes gzipped, at most %d", path, size, limit)
+		} else {
+			t.Logf("%s: %d bytes gzipped", path, size)
+		}
+	}
+	for _, path := range pageURLs() {
+		check(sample(), path)
+	}
+	large := dashboardtest.NewFake(dashboardtest.Large(time.Now(), 400, 50))
+	for _, path := range []string{"/", "/divergences", "/builds" + dashboardtest.DRV("large"), "/builders", "/search?q=large"} {
+		check(large, path)
+	}
+}
+
+func gzipped(t *testing.T, body string) int {
+	t.Helper()
+	var buf bytes.Buffer
+	w := gzip.NewWriter(&buf)
+	if _, err := w.Write([]byte(body)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return buf.Len()
+}
+
+// TestHostile loads every page of the hostile scenario: what strangers wrote
+// must appear, and only as text.
+func TestHostile(t *testing.T) {
+	source := dashboardtest.NewFake(hostileScenario(time.Now()))
+	engine := serve(t, source)
+	sets, err := source.Sets(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths := []string{
+		"/", "/?set=" + url.QueryEscape(sets[0].Name), "/divergences", "/builders", "/builders/" + string(dashboardtest.ID("mallory")),
+		"/status", "/search?q=" + url.QueryEscape(attack), "/search?q=out", "/divergences?maintainer=" + url.QueryEscape(attack),
+		"/divergences?set=" + url.QueryEscape(sets[0].Name),
+	}
+	// Every build's page, by the links that lead to it.
+	for _, m := range link.FindAllStringSubmatch(text(t, get(t, engine, "/divergences")), -1) {
+		if target := html.UnescapeString(m[1]); strings.HasPrefix(target, "/builds/") {
+			path, _, _ := strings.Cut(target, "#")
+			paths = append(paths, path)
+		}
+	}
+	if len(paths) < 15 {
+		t.Errorf("only %d pages", len(paths))
+	}
+	for _, path := range append(paths, "/builds/"+url.PathEscape(attack), "/?set="+url.QueryEscape(attack), "/builders/"+url.PathEscape(attack)) {
+		response := get(t, engine, path)
+		body := text(t, response)
+		if response.StatusCode == http.StatusInternalServerError {
+			t.Errorf("%s: %s", path, body)
+		}
+		for _, bad := range []string{"<script>alert", "<img src=x", "</title></textarea>", `href="javascript:`, `href="//`, `\x00`} {
+			if strings.Contains(body, bad) {
+				t.Errorf("%s contains %q", path, bad)
+			}
+		}
+		// Within quotes, everything is text.
+		if found := handler.FindString(quoted.ReplaceAllString(body, `=""`)); found != "" {
+			t.Errorf("%s has a tag with a handler: %s", path, found)
+		}
+		if size := gzipped(t, body); size > 25<<10 {
+			t.Errorf("%s: %d bytes gzipped", path, size)
+		}
+	}
+	if body := text(t, get(t, engine, "/builders")); !strings.Contains(body, "mallory&lt;script&gt;") {
+		t.Error("the hostile operator is not shown at all")
+	}
+}
+
+func TestSearch(t *testing.T) {
+	engine := serve(t, sample())
+	build := "/builds" + dashboardtest.DRV("hello-2.12.1")
+	digest := dashboardtest.Digest("hello-2.12.1")
+	for q, want := range map[string]string{
+		dashboardtest.Out("hello-2.12.1", ""):          build + "#o-",
+		" " + dashboardtest.DRV("hello-2.12.1") + "\n": build,
+		digest.String():                   build + "#o-",
+		digest.Hex():                      build + "#o-",
+		strings.ToUpper(digest.Hex()):     build + "#o-",
+		sri(digest):                       build + "#o-",
+		"sha256:" + nix32(digest):         build + "#o-",
+		nix32(digest):                     build + "#o-",
+		string(dashboardtest.ID("alder")): "/builders/" + string(dashboardtest.ID("alder")),
+	} {
+		response := get(t, engine, "/search?q="+url.QueryEscape(q))
+		if got := response.Header.Get("Location"); response.StatusCode != http.StatusSeeOther || !strings.HasPrefix(got, want) {
+			t.Errorf("search for %q: status %d, to %q, want %s", q, response.StatusCode, got, want)
+		}
+	}
+	for q, want := range map[string]string{
+		"UTIL":                                "3</span> outputs match",
+		"no such package":                     "No output matches",
+		dashboardtest.Digest("none").String(): "Nobody claimed this digest",
+		"":                                    "Search",
+	} {
+		response := get(t, engine, "/search?q="+url.QueryEscape(q))
+		if body := text(t, response); response.StatusCode != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("search for %q: status %d, %q is not on the page", q, response.StatusCode, want)
+		}
+	}
+	if response := get(t, engine, "/search?q="+strings.Repeat("x", 601)); response.StatusCode != http.StatusUnprocessableEntity {
+		t.Errorf("a search of 601 characters: status %d", response.StatusCode)
+	}
+}
+
+// broken fails, or panics, where the pages read most.
+type broken struct {
+	dashboard.Source
+	err error
+}
+
+func (b broken) Summary(context.Context, string) (*dashboard.Summary, error) {
+	if b.err == nil {
+		panic("the index is on fire at /var/lib/secret")
+	}
+	return nil, b.err
+}
+
+func TestErrors(t *testing.T) {
+	for _, c := range []struct {
+		name, path string
+		source     dashboard.Source
+		status     int
+		says       string
+	}{
+		{"nothing there", "/nowhere", sample(), 404, "There is no such page"},
+		{"no set", "/?set=none", sample(), 404, "No package set named"},
+		{"no build", "/builds/none", sample(), 404, "Nobody attested"},
+		{"no builder", "/builders/" + string(dashboardtest.ID("none")), sample(), 404, "No builder"},
+		{"not a builder", "/builders/none", sample(), 404, "32 characters"},
+		{"wrong filter", "/divergences?shape=round", sample(), 422, "self, scatter, outlier or split"},
+		{"wrong builder", "/divergences?builder=me", sample(), 422, "32 characters"},
+		{"wrong cursor", "/divergences?cursor=x", sample(), 404, "Begin at the newest"},
+		{"fault", "/", broken{sample(), errors.New("reading /var/lib/secret: no such file")}, 500, "fault of the server"},
+		{"panic", "/", broken{sample(), nil}, 500, "fault of the server"},
+		{"slow", "/status", broken{sample(), context.DeadlineExceeded}, 503, "took too long"},
+		{"API fault", "/api/v1/summary", broken{sample(), errors.New("reading /var/lib/secret: no such file")}, 500, "fault of the server"},
+		{"API panic", "/api/v1/summary", broken{sample(), nil}, 500, "fault of the server"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			response := get(t, serve(t, c.source), c.path)
+			body := text(t, response)
+			if response.StatusCode != c.status || !strings.Contains(body, c.says) {
+				t.Errorf("status %d, want %d and %q in: %s", response.StatusCode, c.status, c.says, body)
+			}
+			if strings.Contains(body, "secret") {
+				t.Error("the page tells internals")
+			}
+			if strings.HasPrefix(c.path, "/api/") {
+				checkProblem(t, response, body)
+			}
+		})
+	}
+}
+
+// TestProblemsPage explains every kind at its own place.
+func TestProblemsPage(t *testing.T) {
+	body := text(t, get(t, serve(t, sample()), "/docs/problems"))
+	for _, kind := range dashboard.ProblemKinds() {
+		if !strings.Contains(body, `id="`+kind.Kind+`"`) {
+			t.Errorf("no place for %s", kind.Kind)
+		}
+	}
+}
