@@ -1,6 +1,7 @@
 package divergence
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 
@@ -66,14 +67,13 @@ func (v Verdict) String() string { return verdictNames[v] }
 func (s Shape) String() string   { return shapeNames[s] }
 func (c Cause) String() string   { return causeNames[c] }
 
-// ParseShape and ParseCause read the names that String gives; ok is false for
-// any other.
+// ParseShape reads a shape's name as String gives it; ok is false for any other.
 func ParseShape(name string) (s Shape, ok bool) {
 	i := slices.Index(shapeNames[:], name)
 	return Shape(max(i, 0)), i > 0 //nolint:gosec // index of a short table
 }
 
-// ParseCause reads a cause's name.
+// ParseCause reads a cause's name as String gives it; ok is false for any other.
 func ParseCause(name string) (c Cause, ok bool) {
 	i := slices.Index(causeNames[:], name)
 	return Cause(max(i, 0)), i >= 0 //nolint:gosec // index of a short table
@@ -110,7 +110,7 @@ func Judge(o *Output, operators Operators) Judgement {
 		}
 	}
 	slices.SortFunc(positions, func(a, b position) int {
-		return cmp.Or(slices.Compare(a.digest[:], b.digest[:]), cmp.Compare(a.operator, b.operator))
+		return cmp.Or(bytes.Compare(a.digest[:], b.digest[:]), cmp.Compare(a.operator, b.operator))
 	})
 	// backers: for each digest, how many operators hold it.
 	var backers []int

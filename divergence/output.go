@@ -1,9 +1,11 @@
 package divergence
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"errors"
+	"math"
 	"slices"
 
 	"repronet/attestation"
@@ -33,7 +35,7 @@ type Output struct {
 }
 
 func compareClaims(a, b Claim) int {
-	return cmp.Or(slices.Compare(a.Digest[:], b.Digest[:]), cmp.Compare(a.Builder, b.Builder))
+	return cmp.Or(bytes.Compare(a.Digest[:], b.Digest[:]), cmp.Compare(a.Builder, b.Builder))
 }
 
 // Add takes a claim in and reports whether it was new. Repeating a claim
@@ -65,7 +67,7 @@ func (o *Output) Withdraw(builder uint32, digest attestation.Digest) bool {
 func (o *Output) Append(buf []byte) []byte {
 	claims := slices.Clone(o.Claims)
 	slices.SortStableFunc(claims, func(a, b Claim) int {
-		return cmp.Or(slices.Compare(a.Digest[:], b.Digest[:]), cmp.Compare(a.Inputs, b.Inputs), cmp.Compare(a.Builder, b.Builder))
+		return cmp.Or(bytes.Compare(a.Digest[:], b.Digest[:]), cmp.Compare(a.Inputs, b.Inputs), cmp.Compare(a.Builder, b.Builder))
 	})
 	for len(claims) > 0 {
 		sameDigest := prefix(claims, func(c Claim) bool { return c.Digest == claims[0].Digest })
@@ -108,21 +110,22 @@ func DecodeOutput(data []byte) (*Output, error) {
 	o := &Output{}
 	for len(d.data) > 0 && !d.failed {
 		digest := attestation.Digest(d.bytes(len(attestation.Digest{})))
-		for groups := d.uvarint(); groups > 0 && !d.failed; groups-- {
+		for groups := d.count(); groups > 0 && !d.failed; groups-- {
 			inputs := InputsKey(binary.BigEndian.Uint64(d.bytes(8)))
-			for n := d.uvarint(); n > 0 && !d.failed; n-- {
+			for n := d.count(); n > 0 && !d.failed; n-- {
 				builder := d.uvarint()
-				if builder > 1<<32-1 {
-					return nil, errState
-				}
-				o.Claims = append(o.Claims, Claim{Builder: uint32(builder), Digest: digest, Index: d.uvarint(), Inputs: inputs})
+				d.failed = d.failed || builder > math.MaxUint32
+				o.Claims = append(o.Claims, Claim{Builder: uint32(builder), Digest: digest, Index: d.uvarint(), Inputs: inputs}) //nolint:gosec // checked above
 			}
 		}
+	}
+	slices.SortFunc(o.Claims, compareClaims)
+	for i := 1; i < len(o.Claims) && !d.failed; i++ {
+		d.failed = compareClaims(o.Claims[i-1], o.Claims[i]) == 0
 	}
 	if d.failed {
 		return nil, errState
 	}
-	slices.SortFunc(o.Claims, compareClaims)
 	return o, nil
 }
 
@@ -142,6 +145,13 @@ func (d *decoder) bytes(n int) []byte {
 	b := d.data[:n]
 	d.data = d.data[n:]
 	return b
+}
+
+// count reads the size of a list, which is never empty.
+func (d *decoder) count() uint64 {
+	n := d.uvarint()
+	d.failed = d.failed || n == 0
+	return n
 }
 
 func (d *decoder) uvarint() uint64 {
