@@ -16,6 +16,7 @@ import (
 	"syscall"
 
 	"repronet/enrolment"
+	"repronet/internal/wire"
 	"repronet/signing"
 )
 
@@ -25,7 +26,9 @@ var ErrNoServer = errors.New("no server is running")
 // Dial returns the service of the server that listens on the socket.
 func Dial(ctx context.Context, socket string) (Service, error) {
 	dialer := &net.Dialer{}
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return dialer.DialContext(ctx, "unix", socket) }
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return dialer.DialContext(ctx, "unix", socket)
+	}
 	conn, err := dial(ctx, "", "")
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
 		return nil, ErrNoServer
@@ -53,10 +56,16 @@ func (c *client) Revoke(ctx context.Context, builder signing.BuilderID, from *ui
 	return a.Index, err
 }
 
-func (c *client) PublishSet(ctx context.Context, name, revision string, list io.Reader) (Published, error) {
+func (c *client) Builders(ctx context.Context) ([]wire.Builder, error) {
+	var builders []wire.Builder
+	err := c.call(ctx, "/builders", http.NoBody, &builders)
+	return builders, err
+}
+
+func (c *client) PublishSet(ctx context.Context, set Set, list io.Reader) (Published, error) {
 	var p Published
-	path := "/sets/" + url.PathEscape(name) + "?revision=" + url.QueryEscape(revision)
-	err := c.call(ctx, path, list, &p)
+	query := url.Values{"revision": {set.Revision}, "ecosystem": {set.Ecosystem}}
+	err := c.call(ctx, "/sets/"+url.PathEscape(set.Name)+"?"+query.Encode(), list, &p)
 	return p, err
 }
 
@@ -93,7 +102,7 @@ func (c *client) call(ctx context.Context, path string, body io.Reader, result a
 		return err
 	}
 	defer func() { err = errors.Join(err, response.Body.Close()) }()
-	if err := json.NewDecoder(io.LimitReader(response.Body, maxDocument)).Decode(result); err != nil {
+	if err := json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(result); err != nil {
 		return fmt.Errorf("reading the server's answer: %w", err)
 	}
 	return nil

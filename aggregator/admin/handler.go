@@ -10,11 +10,12 @@ import (
 	"repronet/signing"
 )
 
-// maxDocument bounds the JSON of a request, in bytes; maxList that of a package
-// set's list.
+// Bounds in bytes: of the JSON of a request, of a package set's list, and of an
+// answer.
 const (
 	maxDocument = 64 << 10
 	maxList     = 1 << 30
+	maxAnswer   = 64 << 20
 )
 
 type answer struct {
@@ -53,8 +54,14 @@ func Handler(service Service) http.Handler {
 		index, err := service.Revoke(r.Context(), id, request.From, request.Reason)
 		reply(w, answer{index}, err)
 	})
+	mux.HandleFunc("POST /builders", func(w http.ResponseWriter, r *http.Request) {
+		builders, err := service.Builders(r.Context())
+		reply(w, builders, err)
+	})
 	mux.HandleFunc("POST /sets/{name}", func(w http.ResponseWriter, r *http.Request) {
-		published, err := service.PublishSet(r.Context(), r.PathValue("name"), r.URL.Query().Get("revision"), http.MaxBytesReader(w, r.Body, maxList))
+		query := r.URL.Query()
+		set := Set{Name: r.PathValue("name"), Revision: query.Get("revision"), Ecosystem: query.Get("ecosystem")}
+		published, err := service.PublishSet(r.Context(), set, http.MaxBytesReader(w, r.Body, maxList))
 		reply(w, published, err)
 	})
 	mux.HandleFunc("POST /reindex", func(w http.ResponseWriter, r *http.Request) {

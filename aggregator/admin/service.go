@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"repronet/enrolment"
+	"repronet/internal/wire"
 	"repronet/signing"
 )
 
@@ -16,17 +17,22 @@ type Service interface {
 	// Revoke takes the builder's statements from ledger index from on away;
 	// nil stands for the end of the ledger.
 	Revoke(ctx context.Context, builder signing.BuilderID, from *uint64, reason string) (uint64, error)
-	// PublishSet publishes a package set read from a list of store paths or
-	// nix-eval-jobs' output.
-	PublishSet(ctx context.Context, name, revision string, list io.Reader) (Published, error)
+	// Builders lists the enrolled builders in the order of their enrolment.
+	Builders(ctx context.Context) ([]wire.Builder, error)
+	// PublishSet publishes a package set read from a list as pkgset.Parse
+	// reads it.
+	PublishSet(ctx context.Context, set Set, list io.Reader) (Published, error)
 	// Reindex rebuilds the index from the ledger and swaps it in; progress is
 	// told as lines of text.
 	Reindex(ctx context.Context, progress io.Writer) error
 }
 
+// Set names a revision of a package set.
+type Set struct{ Name, Revision, Ecosystem string }
+
 // Published is what became of a package set.
 type Published struct {
 	Index   uint64 `json:"index"`   // of the ledger entry
-	Members int    `json:"members"` // outputs in the set
-	Skipped int    `json:"skipped"` // lines that said that they could not be evaluated
+	Members int    `json:"members"` // that count as outputs of the set
+	Failed  int    `json:"failed"`  // attributes that could not be evaluated
 }

@@ -27,9 +27,8 @@ func main() {
 	flag.StringVar(&d.dir, "dir", "run/demo", "`directory` for everything that is made")
 	flag.StringVar(&d.listen, "listen", "127.0.0.1:8080", "address of the dashboard")
 	flag.StringVar(&d.set, "set", "e2e/nixset", "`directory` of the Nix package set")
-	bin := flag.String("bin", "bin", "`directory` of the three programs")
+	flag.StringVar(&d.bin, "bin", "bin", "`directory` of the three programs")
 	flag.Parse()
-	d.programs = network.Programs(*bin)
 	if d.with == "" {
 		d.with = "go"
 		if network.HasNix() {
@@ -52,19 +51,19 @@ func main() {
 type demo struct {
 	programs          network.Programs
 	with, dir, listen string
-	set               string
+	set, bin          string
 }
 
 // builders are three parties that know nothing of each other.
 var builders = []string{"alice", "bob", "carol"}
 
 func (d *demo) run(ctx context.Context) (err error) {
-	if d.dir, err = filepath.Abs(d.dir); err != nil {
-		return err
+	for _, path := range []*string{&d.dir, &d.set, &d.bin} {
+		if *path, err = filepath.Abs(*path); err != nil {
+			return err
+		}
 	}
-	if d.set, err = filepath.Abs(d.set); err != nil {
-		return err
-	}
+	d.programs = network.Programs(d.bin)
 	if err := os.MkdirAll(d.dir, 0o750); err != nil {
 		return err
 	}

@@ -77,6 +77,10 @@ type derivation struct {
 // EvalJobs evaluates the set and returns what nix-eval-jobs would print for it:
 // a JSON line for each attribute.
 func (s *NixStore) EvalJobs(ctx context.Context) ([]byte, error) {
+	// Only this writes the derivations to the store.
+	if _, err := output(s.command(ctx, "nix-instantiate", s.Set, "--arg", "tools", s.Tools)); err != nil {
+		return nil, err
+	}
 	names, err := output(s.command(ctx, "nix-instantiate", "--eval", "--strict", "--json", "--expr",
 		fmt.Sprintf("builtins.mapAttrs (n: d: d.drvPath) (import %s { tools = %s; })", s.Set, s.Tools)))
 	if err != nil {

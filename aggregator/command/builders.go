@@ -1,0 +1,173 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"repronet/aggregator/admin"
+	"repronet/enrolment"
+	"repronet/internal/cli"
+	"repronet/internal/wire"
+	"repronet/signing"
+)
+
+func enrol() cli.Command {
+	return cli.Command{
+		Name: "builders enrol", Synopsis: "--key FILE --operator NAME [OPTIONS]", Summary: "accept a builder's statements",
+		About: `  Writes an enrolment to the ledger: from then on the builder with this public
+  key belongs to the operator, and its statements are accepted. Builders of one
+  operator count once. A builder cannot change its operator; enrolling it again
+  changes its tier and validity.
+
+  The file holds the public key as PEM, as 'repronet-reporter init' prints it;
+  - reads it from standard input.
+
+EXAMPLES
+  repronet-aggregator builders enrol --key alice.pem --operator alice`,
+		Prepare: func(flags *flag.FlagSet) func(context.Context, *cli.Env, []string) error {
+			var s settings
+			s.declareData(flags)
+			key := flags.String("key", "", "public key `file` (PEM), or - for standard input")
+			operator := flags.String("operator", "", "`name` of the party behind the builder: a-z, 0-9 and -")
+			tier := flags.String("tier", string(enrolment.Counted), "`tier`: counted (moves verdicts) or open (shown only)")
+			notAfter := flags.String("not-after", "", "`date` (2027-01-31) after which the key may not sign")
+			return func(ctx context.Context, env *cli.Env, args []string) error {
+				if *key == "" || *operator == "" || len(args) > 0 {
+					return cli.Usagef("want --key FILE and --operator NAME, and nothing else")
+				}
+				e, err := readEnrolment(env.Stdin, *key, *operator, enrolment.Tier(*tier), *notAfter)
+				if err != nil {
+					return err
+				}
+				return s.administer(ctx, env, func(service admin.Service) error {
+					index, err := service.Enrol(ctx, e)
+					if err != nil {
+						return err
+					}
+					fmt.Fprintf(env.Stdout, "%s\n", e.Builder)
+					fmt.Fprintf(env.Stderr, "enrolled builder %s of operator %s, tier %s, at ledger index %d\n", e.Builder, e.Operator, e.Tier, index)
+					return nil
+				})
+			}
+		},
+	}
+}
+
+func readEnrolment(stdin io.Reader, file, operator string, tier enrolment.Tier, notAfter string) (*enrolment.Enrolment, error) {
+	const maxKey = 64 << 10
+	var text []byte
+	var err error
+	if file == "-" {
+		text, err = io.ReadAll(io.LimitReader(stdin, maxKey))
+	} else {
+		text, err = os.ReadFile(file)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the public key: %w", err)
+	}
+	public, err := signing.ParsePublicKey(text)
+	if err != nil {
+		return nil, fmt.Errorf("reading the public key: %s: %w", file, err)
+	}
+	e := &enrolment.Enrolment{Builder: public.Builder(), PublicKey: public.DER(), Operator: operator, Tier: tier}
+	if notAfter != "" {
+		if e.NotAfter, err = time.Parse(time.DateOnly, notAfter); err != nil {
+			return nil, cli.Usagef("--not-after: %v", err)
+		}
+	}
+	return e, nil
+}
+
+func revoke() cli.Command {
+	return cli.Command{
+		Name: "builders revoke", Synopsis: "BUILDER --reason TEXT [OPTIONS]", Summary: "refuse a builder's statements",
+		About: `  Writes a revocation to the ledger. The builder's statements are refused from
+  then on. What it said before stays, unless --from names an earlier ledger
+  index: statements at that index and later do not count any more. The evidence
+  itself stays in the ledger.
+
+EXAMPLES
+  repronet-aggregator builders revoke n5w… --reason 'key lost'
+  repronet-aggregator builders revoke n5w… --from 0 --reason 'never was independent'`,
+		Prepare: func(flags *flag.FlagSet) func(context.Context, *cli.Env, []string) error {
+			var s settings
+			s.declareData(flags)
+			from := flags.Int64("from", -1, "first ledger `index` that does not count; -1 stands for the end")
+			reason := flags.String("reason", "", "`text` that is published beside it")
+			return func(ctx context.Context, env *cli.Env, args []string) error {
+				// Flags may stand after the builder too.
+				if len(args) > 1 {
+					if err := flags.Parse(args[1:]); err != nil || flags.NArg() > 0 {
+						return cli.Usagef("want one BUILDER, then options")
+					}
+				}
+				if len(args) == 0 || *reason == "" {
+					return cli.Usagef("want BUILDER and --reason TEXT")
+				}
+				id, err := signing.ParseBuilderID(args[0])
+				if err != nil {
+					return cli.Usagef("%v", err)
+				}
+				var first *uint64
+				if *from >= 0 {
+					index := uint64(*from)
+					first = &index
+				}
+				return s.administer(ctx, env, func(service admin.Service) error {
+					index, err := service.Revoke(ctx, id, first, *reason)
+					if err == nil {
+						fmt.Fprintf(env.Stderr, "revoked builder %s at ledger index %d\n", id, index)
+					}
+					return err
+				})
+			}
+		},
+	}
+}
+
+func listBuilders() cli.Command {
+	return cli.Command{
+		Name: "builders list", Synopsis: "[OPTIONS]", Summary: "list the enrolled builders",
+		Prepare: func(flags *flag.FlagSet) func(context.Context, *cli.Env, []string) error {
+			var s settings
+			s.declareData(flags)
+			asJSON := flags.Bool("json", false, "print JSON")
+			return func(ctx context.Context, env *cli.Env, args []string) error {
+				if len(args) > 0 {
+					return cli.Usagef("unexpected argument %q", args[0])
+				}
+				return s.administer(ctx, env, func(service admin.Service) error {
+					builders, err := service.Builders(ctx)
+					if err != nil {
+						return err
+					}
+					return printBuilders(env.Stdout, builders, *asJSON)
+				})
+			}
+		},
+	}
+}
+
+func printBuilders(w io.Writer, builders []wire.Builder, asJSON bool) error {
+	if asJSON {
+		encoder := json.NewEncoder(w)
+		encoder.SetIndent("", " ")
+		return encoder.Encode(builders)
+	}
+	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(table, "BUILDER\tOPERATOR\tTIER\tENROLLED AT\tREVOKED FROM")
+	for _, b := range builders {
+		revoked := "-"
+		if b.RevokedFrom != nil {
+			revoked = fmt.Sprint(*b.RevokedFrom)
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\n", b.ID, b.Operator, b.Tier, b.EnrolledAt, revoked)
+	}
+	return table.Flush()
+}

@@ -1,0 +1,51 @@
+package aggregator
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"repronet/aggregator/schedule"
+	"repronet/dashboard"
+)
+
+// jobs are the periodic jobs. None of them moves a verdict.
+func (a *Aggregator) jobs(builders dashboard.BuilderSource) []schedule.Job {
+	return []schedule.Job{
+		{Name: "roll-ups", Schedule: "@every 1m", Timeout: 5 * time.Minute, Run: a.index.RollUp},
+		{Name: "checkpoint freshness", Schedule: "@every 1m", Timeout: 10 * time.Second, Run: a.checkFreshness},
+		{Name: "stale builders", Schedule: "@every 1h", Timeout: time.Minute, Run: func(ctx context.Context) error {
+			return a.noticeStale(ctx, builders)
+		}},
+	}
+}
+
+// checkFreshness fails when the published checkpoint lags behind the ledger: then
+// nobody gets receipts.
+func (a *Aggregator) checkFreshness(ctx context.Context) error {
+	size := a.log.Size()
+	select {
+	case <-time.After(5 * a.config.CheckpointInterval):
+	case <-ctx.Done():
+		return nil // an interval longer than the job may take cannot be judged
+	}
+	if checkpoint := a.log.Checkpoint(); size > 0 && (checkpoint == nil || checkpoint.Size < size) {
+		return fmt.Errorf("the ledger had %d entries five checkpoint intervals ago, and no checkpoint covers them", size)
+	}
+	return nil
+}
+
+// noticeStale logs the builders that were heard of before and are silent now.
+func (a *Aggregator) noticeStale(ctx context.Context, source dashboard.BuilderSource) error {
+	builders, err := source.Builders(ctx)
+	if err != nil {
+		return err
+	}
+	for _, b := range builders {
+		if slices.Contains(b.Flags, "stale") {
+			a.deps.Logger.WarnContext(ctx, "builder is silent", "builder", b.ID, "operator", b.Operator, "last_seen", b.LastSeen)
+		}
+	}
+	return nil
+}
