@@ -1,0 +1,191 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/term"
+
+	"repronet/enrolment"
+	"repronet/internal/cli"
+	"repronet/signing"
+	"repronet/verify"
+)
+
+func pin() cli.Command {
+	return cli.Command{
+		Name: "pin", Synopsis: "--aggregator URL [--yes] | [--aggregator URL] [--log-key KEY] [--builder FILE.pem --operator NAME]",
+		Summary: "say whom to believe",
+		About: `  Writes down the key of the ledger and the keys of builders, each with the
+  operator behind it. Nothing else is ever believed.
+
+  With --aggregator alone, the aggregator is asked for the key of its ledger and
+  for its builders, and after your confirmation they are pinned: TRUST ON FIRST
+  USE. If it lies now, you believe the lie. Compare the keys with a source that
+  the aggregator's operator does not control: the builders' own pages, people you
+  know, another aggregator. What is pinned stays: a later answer adds builders
+  after confirmation, and changes none without it; another log key is refused.
+
+  With --log-key or --builder, nobody is asked and only what is given is pinned.
+  URL may be a libp2p multiaddr. KEY is as golang.org/x/mod/sumdb/note writes it:
+  name+hash+key.
+
+EXIT STATUS
+  0   pinned
+  2   nothing was pinned
+  64  called wrongly
+
+EXAMPLES
+  repronet-verify pin --aggregator https://repro.example.org
+  repronet-verify pin --builder carol.pem --operator carol`,
+		Prepare: func(flags *flag.FlagSet) func(context.Context, *cli.Env, []string) error {
+			var p pinCommand
+			flags.StringVar(&p.config, "config", "", "`file` of pins")
+			flags.StringVar(&p.aggregator, "aggregator", "", "`url` or multiaddr of an aggregator")
+			flags.StringVar(&p.logKey, "log-key", "", "`key` of the ledger")
+			flags.StringVar(&p.builder, "builder", "", "`file` with a builder's public key (PEM)")
+			flags.StringVar(&p.operator, "operator", "", "`name` of the operator behind that builder")
+			flags.BoolVar(&p.yes, "yes", false, "pin without asking")
+			return withStatus(p.run)
+		},
+	}
+}
+
+type pinCommand struct {
+	settings
+	aggregator, logKey, builder, operator string
+	yes                                   bool
+}
+
+func (p *pinCommand) run(ctx context.Context, env *cli.Env, args []string) error {
+	switch {
+	case len(args) > 0:
+		return cli.Usagef("unexpected argument %q", args[0])
+	case p.aggregator == "" && p.logKey == "" && p.builder == "":
+		return cli.Usagef("want --aggregator, --log-key or --builder")
+	case (p.builder == "") != (p.operator == ""):
+		return cli.Usagef("--builder and --operator belong together")
+	}
+	path, err := p.configPath()
+	if err != nil {
+		return err
+	}
+	pins, err := verify.LoadOrNewPins(path)
+	if err != nil {
+		return err
+	}
+	if p.logKey == "" && p.builder == "" {
+		err = p.ask(ctx, env, pins)
+	} else {
+		err = p.given(pins)
+	}
+	if err != nil {
+		return err
+	}
+	if p.aggregator != "" {
+		pins.PinAggregator(p.aggregator)
+	}
+	if err := pins.Save(path); err != nil {
+		return err
+	}
+	fmt.Fprintf(env.Stderr, "pinned in %s\n", path)
+	return nil
+}
+
+// given pins what the command line says.
+func (p *pinCommand) given(pins *verify.Pins) error {
+	if p.aggregator != "" {
+		if _, err := verify.Dial(p.aggregator); err != nil {
+			return cli.Usagef("%w", err)
+		}
+	}
+	if p.logKey != "" {
+		if err := pins.PinLogKey(p.logKey); errors.Is(err, verify.ErrLogKey) {
+			return err
+		} else if err != nil {
+			return cli.Usagef("%w", err)
+		}
+	}
+	if p.builder == "" {
+		return nil
+	}
+	if err := enrolment.ValidateOperator(p.operator); err != nil {
+		return cli.Usagef("--operator: %w", err)
+	}
+	text, err := os.ReadFile(p.builder)
+	if err != nil {
+		return err
+	}
+	key, err := signing.ParsePublicKey(text)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", p.builder, err)
+	}
+	pins.Pin(verify.NewBuilder(key, p.operator))
+	return nil
+}
+
+// ask pins what the aggregator says, if the user agrees.
+func (p *pinCommand) ask(ctx context.Context, env *cli.Env, pins *verify.Pins) error {
+	aggregator, err := verify.Dial(p.aggregator)
+	if err != nil {
+		return cli.Usagef("%w", err)
+	}
+	key, err := aggregator.LogKey(ctx)
+	if err != nil {
+		return err
+	}
+	fresh := pins.LogKey == ""
+	if err := pins.PinLogKey(key); err != nil {
+		return err
+	}
+	builders, err := aggregator.Builders(ctx)
+	if err != nil {
+		return err
+	}
+	known := slices.Clone(pins.Builders)
+	fmt.Fprintf(env.Stderr, "%s says, and nothing else vouches for it:\n\nlog key%s\n  %s\n\nbuilders\n", p.aggregator, mark(!fresh, ""), key)
+	for _, b := range builders {
+		i := slices.IndexFunc(known, func(k verify.Builder) bool { return k.ID == b.ID })
+		changed := ""
+		if i >= 0 && (known[i].Operator != b.Operator || !known[i].NotBefore.Equal(b.NotBefore) || !known[i].NotAfter.Equal(b.NotAfter)) {
+			changed = fmt.Sprintf("CHANGES the pin of operator %s", known[i].Operator)
+		}
+		fmt.Fprintf(env.Stderr, "  %s  %s%s\n", b.ID, b.Operator, mark(i >= 0, changed))
+		pins.Pin(b)
+	}
+	fmt.Fprintf(env.Stderr, "\nFrom now on you believe that these keys are who they are said to be. Compare them\nwith another source if you can.\n")
+	return p.confirm(env)
+}
+
+// mark says whether something is pinned already.
+func mark(pinned bool, changed string) string {
+	switch {
+	case changed != "":
+		return "  (" + changed + ")"
+	case pinned:
+		return "  (pinned already)"
+	default:
+		return ""
+	}
+}
+
+func (p *pinCommand) confirm(env *cli.Env) error {
+	if p.yes {
+		return nil
+	}
+	if f, ok := env.Stdin.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
+		return errors.New("nothing was pinned: standard input is no terminal to ask on; if you agree, call this with --yes")
+	}
+	fmt.Fprint(env.Stderr, "Pin them? [y/N] ")
+	line, err := bufio.NewReader(env.Stdin).ReadString('\n')
+	if answer := strings.ToLower(strings.TrimSpace(line)); err != nil || answer != "y" && answer != "yes" {
+		return errors.New("nothing was pinned")
+	}
+	return nil
+}

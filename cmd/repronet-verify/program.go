@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"golang.org/x/term"
+
+	"repronet/internal/cli"
+	"repronet/ledger"
+	"repronet/verify"
+)
+
+// Exit statuses. Every error is one of the last two, so that no trouble is
+// taken for a verdict.
+const (
+	exitDiverged     = 1
+	exitInsufficient = 2
+	exitInvalid      = 3
+)
+
+const exitStatuses = `
+EXIT STATUS
+  0   reproduced: enough operators agree, and on the digest that was given
+  1   diverged, or the digest that was given is not the one they agree on
+  2   not enough evidence; also if it cannot be had (no network, no pins)
+  3   the log or evidence in it is invalid: forged, forked, rewritten or cut off
+  64  called wrongly`
+
+func program() *cli.Program {
+	return &cli.Program{
+		Name:    "repronet-verify",
+		Summary: "check what independent builders say about a build",
+		About: `DESCRIPTION
+  Keeps a checked copy of an aggregator's ledger on this machine, finds in it
+  every statement about an output, checks their signatures under the keys that
+  you pinned, counts the operators behind them, and says whether the output is
+  reproduced. Nothing that an aggregator answers is believed.
+
+  Begin with 'repronet-verify pin --aggregator URL', then
+  'repronet-verify output KEY --quorum 2'.
+` + exitStatuses + `
+
+FILES
+  ~/.config/repronet/verify.json    what is pinned; --config FILE for another
+  ~/.local/share/repronet/mirrors/  copies of ledgers; --mirror DIR for another place`,
+		Commands: []cli.Command{output(), mirror(), checkpoint(), pin()},
+	}
+}
+
+// settings are the options that all commands have.
+type settings struct{ config, mirror string }
+
+func (s *settings) declare(flags *flag.FlagSet) {
+	flags.StringVar(&s.config, "config", "", "`file` of pins")
+	flags.StringVar(&s.mirror, "mirror", "", "`directory` of the ledger's copy")
+}
+
+func (s *settings) configPath() (string, error) {
+	if s.config != "" {
+		return s.config, nil
+	}
+	return verify.DefaultPinsPath()
+}
+
+// open reads the pins and opens the mirror.
+func (s *settings) open(ctx context.Context) (*verify.Pins, *verify.Mirror, error) {
+	path, err := s.configPath()
+	if err != nil {
+		return nil, nil, err
+	}
+	pins, err := verify.LoadPins(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, fmt.Errorf("nothing is pinned (%s is not there): run repronet-verify pin --aggregator URL", path)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	key, err := pins.Verifier()
+	if err != nil {
+		return nil, nil, err
+	}
+	dir := s.mirror
+	if dir == "" {
+		if dir, err = verify.DefaultMirrorDir(key); err != nil {
+			return nil, nil, err
+		}
+	}
+	mirror, err := verify.OpenMirror(ctx, dir, key)
+	return pins, mirror, err
+}
+
+// update extends the mirror. A ledger that is shown in an older state than was
+// seen is no reason to stop: what was seen is here.
+func update(ctx context.Context, env *cli.Env, pins *verify.Pins, mirror *verify.Mirror) error {
+	progress, done := progressLine(env.Stderr)
+	err := pins.Update(ctx, mirror, progress)
+	if errors.Is(err, verify.ErrStale) {
+		done()
+		fmt.Fprintf(env.Stderr, "repronet-verify: warning: %v; going on with what was seen\n", err)
+		err = mirror.Index(ctx, progress)
+	}
+	done()
+	return err
+}
+
+// progressLine returns what shows progress on a terminal, and what removes it.
+func progressLine(w io.Writer) (progress verify.Progress, done func()) {
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return func(string, uint64, uint64) {}, func() {}
+	}
+	var shown time.Time
+	return func(work string, done, total uint64) {
+			if now := time.Now(); now.Sub(shown) > 100*time.Millisecond {
+				shown = now
+				fmt.Fprintf(f, "\r\x1b[K%s: %d of %d entries (%d %%)", work, done, total, done*100/max(total, 1))
+			}
+		}, func() {
+			if !shown.IsZero() {
+				fmt.Fprint(f, "\r\x1b[K")
+				shown = time.Time{}
+			}
+		}
+}
+
+// withStatus gives a command's errors their exit status.
+func withStatus(run func(context.Context, *cli.Env, []string) error) func(context.Context, *cli.Env, []string) error {
+	return func(ctx context.Context, env *cli.Env, args []string) error {
+		err := run(ctx, env, args)
+		if _, has := errors.AsType[*cli.ExitError](err); err == nil || has {
+			return err
+		}
+		status := exitInsufficient
+		if errors.Is(err, ledger.ErrInvalid) || errors.Is(err, verify.ErrForged) {
+			status = exitInvalid
+		}
+		return &cli.ExitError{Status: status, Err: err}
+	}
+}

@@ -1,0 +1,118 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"repronet/enrolment"
+	"repronet/internal/wire"
+	"repronet/ledger"
+	"repronet/signing"
+)
+
+// requestTimeout bounds one request: a bundle of the greatest size over a slow
+// line.
+const requestTimeout = 2 * time.Minute
+
+// An Aggregator is an address at which a ledger is served. Nothing that it says
+// is believed.
+type Aggregator struct {
+	client *http.Client
+	base   string
+}
+
+// Dial returns the aggregator at an address: https://…, or a multiaddr.
+func Dial(address string) (*Aggregator, error) {
+	client, base, err := wire.Client(address, requestTimeout)
+	if err != nil {
+		return nil, err
+	}
+	return &Aggregator{client, base}, nil
+}
+
+// Log fetches from the ledger.
+func (a *Aggregator) Log() ledger.Fetcher { return ledger.HTTP(a.client, a.base+wire.LogPath) }
+
+// LogKey asks for the ledger's key.
+func (a *Aggregator) LogKey(ctx context.Context) (string, error) {
+	text, err := a.get(ctx, wire.LogKeyPath, 4096)
+	return strings.TrimSpace(string(text)), err
+}
+
+// Builders asks for the builders that count there. Revoked ones are left out.
+func (a *Aggregator) Builders(ctx context.Context) ([]Builder, error) {
+	text, err := a.get(ctx, wire.BuildersPath, maxPinsSize)
+	if err != nil {
+		return nil, err
+	}
+	var list wire.Builders
+	if err := json.Unmarshal(text, &list); err != nil {
+		return nil, fmt.Errorf("reading the builder list of %s: %w", a.base, err)
+	}
+	var builders []Builder
+	for _, b := range list.Builders {
+		if b.Tier != string(enrolment.Counted) || b.RevokedFrom != nil {
+			continue
+		}
+		key, err := signing.ParsePublicKeyDER(b.PublicKey)
+		if err != nil {
+			return nil, fmt.Errorf("reading the builder list of %s: builder %.60q: %w", a.base, b.ID, err)
+		}
+		if err := enrolment.ValidateOperator(b.Operator); err != nil {
+			return nil, fmt.Errorf("reading the builder list of %s: builder %s: %w", a.base, key.Builder(), err)
+		}
+		pin := NewBuilder(key, b.Operator)
+		pin.NotBefore, pin.NotAfter = b.NotBefore, b.NotAfter
+		builders = append(builders, pin)
+	}
+	return builders, nil
+}
+
+func (a *Aggregator) get(ctx context.Context, path string, limit int64) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, a.base+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := a.client.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("asking the aggregator: %w", err)
+	}
+	text, err := io.ReadAll(io.LimitReader(response.Body, limit+1))
+	if err := errors.Join(err, response.Body.Close()); err != nil {
+		return nil, fmt.Errorf("asking the aggregator: GET %s: %w", request.URL, err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("asking the aggregator: GET %s: %s", request.URL, response.Status)
+	}
+	if int64(len(text)) > limit {
+		return nil, fmt.Errorf("asking the aggregator: the answer of %s is larger than %d bytes", request.URL, limit)
+	}
+	return text, nil
+}
+
+// Update extends the mirror from the first of the pinned aggregators that can be
+// reached. That a log is invalid is an answer; nobody else is asked then.
+func (p *Pins) Update(ctx context.Context, m *Mirror, progress Progress) error {
+	if len(p.Aggregators) == 0 {
+		return errors.New("no aggregator is pinned: run repronet-verify pin --aggregator URL")
+	}
+	var unreachable []error
+	for _, address := range p.Aggregators {
+		aggregator, err := Dial(address)
+		if err == nil {
+			err = m.Update(ctx, aggregator.Log(), progress)
+		}
+		if err == nil || ctx.Err() != nil || errors.Is(err, ledger.ErrInvalid) {
+			return err
+		}
+		unreachable = append(unreachable, fmt.Errorf("%s: %w", address, err))
+	}
+	return errors.Join(unreachable...)
+}

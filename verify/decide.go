@@ -1,0 +1,102 @@
+package verify
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/nix-community/go-nix/pkg/nar"
+
+	"repronet/attestation"
+	"repronet/divergence"
+)
+
+// A Decision is what a policy makes of evidence.
+type Decision string
+
+// The decisions.
+const (
+	// Accepted: as many operators as were asked for agree, nobody dissents, and
+	// the digest that was given, if any, is theirs.
+	Accepted Decision = "reproduced"
+	// Diverged: the operators contradict each other.
+	Diverged Decision = "diverged"
+	// Mismatch: they agree, and on another digest than the one given.
+	Mismatch Decision = "mismatch"
+	// Insufficient: too few operators have spoken.
+	Insufficient Decision = "insufficient"
+)
+
+// Decide is the policy of repronet-verify output: at least quorum operators, all
+// with one digest. The zero digest stands for none given.
+func (e *Evidence) Decide(quorum int, digest attestation.Digest) Decision {
+	switch {
+	case e.Judgement.Verdict == divergence.Diverged:
+		return Diverged
+	case e.Judgement.Operators < max(quorum, 1):
+		return Insufficient
+	case !digest.IsZero() && digest != e.Digests()[0].Digest:
+		return Mismatch
+	default:
+		return Accepted
+	}
+}
+
+// ErrNoKind is what [Evidence.DigestKind] wraps if no claim says what to hash.
+var ErrNoKind = errors.New("nobody said what the digest is of")
+
+// DigestKind returns what the digests that count are of.
+func (e *Evidence) DigestKind() (attestation.DigestKind, error) {
+	positions := e.Digests()
+	if len(positions) == 0 {
+		return "", ErrNoKind
+	}
+	for _, p := range positions {
+		if p.Kind != positions[0].Kind {
+			return "", fmt.Errorf("%w: some claims are of a NAR, some of a file", ErrNoKind)
+		}
+	}
+	return positions[0].Kind, nil
+}
+
+// HashPath returns the digest of a path: of its bytes, or of its NAR
+// serialisation. A symbolic link that is no store path is followed, because it is
+// what builds leave beside their sources ("result").
+func HashPath(path string, kind attestation.DigestKind) (attestation.Digest, error) {
+	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSymlink != 0 && !strings.HasPrefix(path, "/nix/store/") && !strings.HasPrefix(path, "/gnu/store/") {
+		if path, err = filepath.EvalSymlinks(path); err != nil {
+			return attestation.Digest{}, err
+		}
+	}
+	hash := sha256.New()
+	var err error
+	switch kind {
+	case attestation.NAR:
+		w := bufio.NewWriterSize(hash, 256<<10)
+		if err = nar.DumpPath(w, path); err == nil {
+			err = w.Flush()
+		}
+	case attestation.File:
+		err = hashFile(hash, path)
+	default:
+		err = fmt.Errorf("digests of kind %q are not known", kind)
+	}
+	if err != nil {
+		return attestation.Digest{}, fmt.Errorf("hashing %s: %w", path, err)
+	}
+	return attestation.Digest(hash.Sum(nil)), nil
+}
+
+func hashFile(w io.Writer, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	_, err = io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{f}, make([]byte, 256<<10))
+	return errors.Join(err, f.Close())
+}

@@ -1,0 +1,225 @@
+package verify
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"repronet/attestation"
+	"repronet/internal/durable"
+	"repronet/ledger"
+	"repronet/signing"
+)
+
+// index finds the entries that speak of an output without reading the whole
+// mirror. It is 256 files that only grow, one for each first byte of an
+// attestation.OutputID, of records
+//
+//	next 8 bytes of the OutputID | ledger index (8 bytes, big-endian)
+//
+// in ledger order, a file "roster" with the indices of enrolments and
+// revocations, and a file "indexed" that says up to which entry this holds. A
+// look-up reads one file: of 50 million observations, 3 MB.
+//
+// What a look-up gives are candidates: entries that have to be opened anyway, so
+// records that are there twice after a crash, or of prefixes that collide, do no
+// harm. All that matters is that none is missing: the files are on disk before
+// "indexed" says so. Whose claims an entry holds is not in the index, so it does
+// not depend on what is pinned.
+type index struct {
+	dir  string
+	size uint64 // entries indexed
+}
+
+const (
+	indexVersion = 1
+	recordSize   = 16
+	rosterFile   = 256 // after those of the outputs
+	// indexStep is how many entries are indexed between two times that
+	// "indexed" is written.
+	indexStep = 1 << 16
+)
+
+func openIndex(dir string) (*index, error) {
+	x := &index{dir: dir}
+	text, err := os.ReadFile(x.watermark())
+	if errors.Is(err, fs.ErrNotExist) {
+		return x, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var version int
+	if _, err := fmt.Sscanf(string(text), "version %d entries %d\n", &version, &x.size); err != nil || version != indexVersion {
+		return x, x.reset()
+	}
+	return x, nil
+}
+
+func (x *index) watermark() string { return filepath.Join(x.dir, "indexed") }
+
+func (x *index) path(file int) string {
+	if file == rosterFile {
+		return filepath.Join(x.dir, "roster")
+	}
+	return filepath.Join(x.dir, fmt.Sprintf("%02x", file))
+}
+
+// reset empties the index.
+func (x *index) reset() error {
+	x.size = 0
+	if err := durable.Remove(x.watermark()); err != nil {
+		return err
+	}
+	for file := range rosterFile + 1 {
+		if err := os.Remove(x.path(file)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// records are what one part of the ledger adds to each file.
+type records [rosterFile + 1][]byte
+
+// extend indexes the entries of the tree that are not indexed yet.
+func (x *index) extend(ctx context.Context, tree *ledger.Tree, progress Progress) error {
+	if x.size > tree.Size() { // of a mirror that was emptied
+		if err := x.reset(); err != nil {
+			return err
+		}
+	}
+	for x.size < tree.Size() {
+		to := min((x.size/indexStep+1)*indexStep, tree.Size())
+		if err := x.extendTo(ctx, tree, to, progress); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (x *index) extendTo(ctx context.Context, tree *ledger.Tree, to uint64, progress Progress) error {
+	var files records
+	for from := x.size; from < to; {
+		// One bundle for each processor at a time, put together in order.
+		var parts []*records
+		group, groupCtx := errgroup.WithContext(ctx)
+		for range runtime.GOMAXPROCS(0) {
+			if from >= to {
+				break
+			}
+			part, first := new(records), from
+			end := min((from/ledger.BundleWidth+1)*ledger.BundleWidth, to)
+			parts = append(parts, part)
+			group.Go(func() error { return part.collect(groupCtx, tree, first, end) })
+			from = end
+		}
+		if err := group.Wait(); err != nil {
+			return err
+		}
+		for _, part := range parts {
+			for file := range files {
+				files[file] = append(files[file], part[file]...)
+			}
+		}
+		progress("indexing", from, tree.Size())
+	}
+	for file, data := range files {
+		if err := appendRecords(x.path(file), data); err != nil {
+			return err
+		}
+	}
+	if err := durable.SyncDir(x.dir); err != nil {
+		return err
+	}
+	if err := durable.WriteFile(x.watermark(), fmt.Appendf(nil, "version %d entries %d\n", indexVersion, to), 0o644); err != nil {
+		return err
+	}
+	x.size = to
+	return nil
+}
+
+// collect indexes entries of one bundle. What cannot be read by the rules of
+// package signing makes no claim.
+func (r *records) collect(ctx context.Context, tree *ledger.Tree, from, to uint64) error {
+	for record, err := range tree.Records(ctx, from, to) {
+		if err != nil {
+			return err
+		}
+		entry, err := record.Entry()
+		if err != nil {
+			continue
+		}
+		switch entry.Kind {
+		case ledger.Enrolment, ledger.Revocation:
+			r[rosterFile] = binary.BigEndian.AppendUint64(append(r[rosterFile], make([]byte, 8)...), record.Index)
+		case ledger.Attestation:
+			_, statement, err := signing.PeekStatement(entry.Body)
+			if err != nil {
+				continue
+			}
+			for _, subject := range statement.Subjects {
+				id := attestation.NewOutputID(statement.Ecosystem, subject.Name)
+				r[id[0]] = binary.BigEndian.AppendUint64(append(r[id[0]], id[1:9]...), record.Index)
+			}
+		}
+	}
+	return nil
+}
+
+// appendRecords appends to a file durably. The end of a record that a crash cut
+// off is overwritten.
+func appendRecords(path string, data []byte) error {
+	if len(data) == 0 {
+		return nil
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err == nil {
+		_, err = f.WriteAt(data, info.Size()/recordSize*recordSize)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// lookup returns the indices of all entries that may speak of an output.
+func (x *index) lookup(id attestation.OutputID) ([]uint64, error) {
+	return x.find(int(id[0]), [8]byte(id[1:9]))
+}
+
+// roster returns the indices of all enrolments and revocations.
+func (x *index) roster() ([]uint64, error) { return x.find(rosterFile, [8]byte{}) }
+
+func (x *index) find(file int, prefix [8]byte) ([]uint64, error) {
+	data, err := os.ReadFile(x.path(file))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading index: %w", err)
+	}
+	var found []uint64
+	for ; len(data) >= recordSize; data = data[recordSize:] {
+		if [8]byte(data) != prefix {
+			continue
+		}
+		if n := binary.BigEndian.Uint64(data[8:]); n < x.size {
+			found = append(found, n)
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found), nil
+}

@@ -1,0 +1,212 @@
+package verify
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"repronet/internal/durable"
+	"repronet/ledger"
+)
+
+// A Mirror is a checked copy of a ledger in a directory:
+//
+//	log/     the ledger, laid out as the original is: checkpoint, tiles, entries
+//	index/   which entries speak of which output
+//	forks/   contradicting checkpoints, should there be any
+//
+// The checkpoint in it is the largest state that was ever verified. One process
+// has a mirror open at a time. A Mirror is for one goroutine.
+type Mirror struct {
+	dir        string
+	key        note.Verifier
+	lock       *os.File
+	local      *ledger.Reader
+	checkpoint *ledger.Checkpoint // nil: empty
+	index      *index
+}
+
+// DefaultMirrorDir is where the mirror of a ledger is kept unless the user says
+// otherwise: what has been seen of a log is worth more than a cache.
+func DefaultMirrorDir(key note.Verifier) (string, error) {
+	base := os.Getenv("XDG_DATA_HOME")
+	if base == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", fmt.Errorf("finding a place for the mirror: %w: give one with --mirror", err)
+		}
+		base = filepath.Join(home, ".local", "share")
+	}
+	// Two logs can bear one name.
+	name := fmt.Sprintf("%s-%08x", strings.ReplaceAll(key.Name(), "/", "_"), key.KeyHash())
+	return filepath.Join(base, "repronet", "mirrors", name), nil
+}
+
+// OpenMirror opens the mirror of the log with the key in a directory, which is
+// made if it is not there. If another process has it open, it waits.
+func OpenMirror(ctx context.Context, dir string, key note.Verifier) (m *Mirror, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("opening mirror in %s: %w", dir, err)
+		}
+	}()
+	for _, d := range []string{"log", "index"} {
+		if err := durable.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
+			return nil, err
+		}
+	}
+	lock, err := lockFile(ctx, filepath.Join(dir, "lock"))
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, lock.Close())
+		}
+	}()
+	m = &Mirror{dir: dir, key: key, lock: lock, local: ledger.NewReader(ledger.Dir(filepath.Join(dir, "log")), key)}
+	m.checkpoint, err = m.local.Checkpoint(ctx)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, m.damaged(err)
+	}
+	m.index, err = openIndex(filepath.Join(dir, "index"))
+	if err == nil && m.checkpoint == nil {
+		err = m.index.reset()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// damaged tells trouble with the copy from trouble with the log: what is in the
+// copy was right when it was written.
+func (m *Mirror) damaged(err error) error {
+	if _, fork := errors.AsType[*ledger.ForkError](err); fork || !errors.Is(err, ledger.ErrInvalid) {
+		return err
+	}
+	return fmt.Errorf("the mirror on this disk is damaged (%v): remove %s and try again", err, m.dir) //nolint:errorlint // the log is not to blame
+}
+
+func lockFile(ctx context.Context, path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return f, nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, errors.Join(err, f.Close())
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, errors.Join(fmt.Errorf("waiting for another process that has it open: %w", ctx.Err()), f.Close())
+		}
+	}
+}
+
+// Close gives the mirror up.
+func (m *Mirror) Close() error { return m.lock.Close() }
+
+// Checkpoint is the state that the mirror is verified up to; nil if it has none.
+func (m *Mirror) Checkpoint() *ledger.Checkpoint { return m.checkpoint }
+
+// Tree is the mirrored ledger. What is read from it is checked again.
+func (m *Mirror) Tree() *ledger.Tree {
+	if m.checkpoint == nil {
+		return m.local.Local(0)
+	}
+	return m.local.Tree(m.checkpoint)
+}
+
+// Progress tells how much of some work is done, in entries. It is called by one
+// goroutine at a time, often.
+type Progress func(work string, done, total uint64)
+
+// ErrStale is what [Mirror.Update] wraps if the log was shown in an older state
+// than has been seen. The mirror is as good as before.
+var ErrStale = errors.New("older than what was seen before")
+
+// Update extends the mirror to the log's latest checkpoint, after a check that
+// it continues what the mirror has. Errors that convict the log wrap
+// ledger.ErrInvalid; for a fork, the two contradicting checkpoints are kept.
+func (m *Mirror) Update(ctx context.Context, fetch ledger.Fetcher, progress Progress) error {
+	remote := ledger.NewReader(fetch, m.key)
+	latest, err := remote.Checkpoint(ctx)
+	if err != nil {
+		return fmt.Errorf("updating mirror: %w", err)
+	}
+	from, err := m.checkContinues(ctx, remote, latest)
+	if err != nil {
+		if fork, ok := errors.AsType[*ledger.ForkError](err); ok {
+			err = m.keepFork(fork)
+		}
+		return fmt.Errorf("updating mirror: %w", err)
+	}
+	if latest.Size < from {
+		return fmt.Errorf("updating mirror: %w: the log is shown with %d entries, this mirror has %d of it", ErrStale, latest.Size, from)
+	}
+	if latest.Size > from || m.checkpoint == nil {
+		err := remote.Tree(latest).CopyTo(ctx, filepath.Join(m.dir, "log"), from, func(entries uint64) {
+			progress("fetching", entries, latest.Size)
+		})
+		if err != nil {
+			return fmt.Errorf("updating mirror: %w", err)
+		}
+		m.checkpoint = latest
+	}
+	return m.Index(ctx, progress)
+}
+
+// checkContinues checks the latest checkpoint against the mirror's, and returns
+// the mirror's size.
+func (m *Mirror) checkContinues(ctx context.Context, remote *ledger.Reader, latest *ledger.Checkpoint) (uint64, error) {
+	switch {
+	case m.checkpoint == nil:
+		return 0, nil
+	case latest.Size <= m.checkpoint.Size:
+		return m.checkpoint.Size, m.damaged(m.Tree().CheckContinues(ctx, latest))
+	default:
+		return m.checkpoint.Size, remote.Tree(latest).CheckContinues(ctx, m.checkpoint)
+	}
+}
+
+// keepFork saves the proof of a fork and returns an error that names it.
+func (m *Mirror) keepFork(fork *ledger.ForkError) error {
+	dir := filepath.Join(m.dir, "forks")
+	if err := durable.MkdirAll(dir, 0o755); err != nil {
+		return errors.Join(fork, err)
+	}
+	var paths []string
+	for _, c := range []*ledger.Checkpoint{fork.Old, fork.New} {
+		sum := sha256.Sum256(c.Text)
+		path := filepath.Join(dir, fmt.Sprintf("%d-%s", c.Size, hex.EncodeToString(sum[:8])))
+		if err := durable.WriteFile(path, c.Text, 0o644); err != nil {
+			return errors.Join(fork, err)
+		}
+		paths = append(paths, path)
+	}
+	return fmt.Errorf("%w; the two signed checkpoints are kept in %s and %s: show them to the log's operator and to other users of the log", fork, paths[0], paths[1])
+}
+
+// Index brings the index of outputs up to the mirror's state.
+func (m *Mirror) Index(ctx context.Context, progress Progress) error {
+	if err := m.index.extend(ctx, m.Tree(), progress); err != nil {
+		return fmt.Errorf("indexing mirror: %w", m.damaged(err))
+	}
+	return nil
+}

@@ -1,0 +1,231 @@
+package verify
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"golang.org/x/mod/sumdb/note"
+
+	"repronet/enrolment"
+	"repronet/internal/durable"
+	"repronet/signing"
+)
+
+// Pins are what the user believes: one ledger, and who the builders are. They
+// are kept in a JSON file.
+type Pins struct {
+	// Aggregators are addresses at which the ledger is served, in order of
+	// preference. None of them is trusted.
+	Aggregators []string `json:"aggregators"`
+	// LogKey is the ledger's key, as golang.org/x/mod/sumdb/note writes it.
+	LogKey string `json:"logKey"`
+	// Builders are those whose claims count, by builder ID.
+	Builders []Builder `json:"builders"`
+}
+
+// A Builder is a pinned key and who is behind it.
+type Builder struct {
+	ID        signing.BuilderID `json:"id"`
+	PublicKey []byte            `json:"publicKey"` // PKIX, DER; base 64 in JSON
+	Operator  string            `json:"operator"`
+	NotBefore time.Time         `json:"notBefore,omitzero"`
+	NotAfter  time.Time         `json:"notAfter,omitzero"`
+}
+
+// NewBuilder returns a pin of a key that is valid at any time.
+func NewBuilder(key *signing.PublicKey, operator string) Builder {
+	return Builder{ID: key.Builder(), PublicKey: key.DER(), Operator: operator}
+}
+
+// maxPinsSize bounds the file of pins in bytes.
+const maxPinsSize = 16 << 20
+
+// DefaultPinsPath is where pins are kept unless the user says otherwise.
+func DefaultPinsPath() (string, error) {
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return "", fmt.Errorf("finding the configuration directory: %w", err)
+	}
+	return filepath.Join(dir, "repronet", "verify.json"), nil
+}
+
+// LoadPins reads and checks a file of pins. One that is not there gives an error
+// that wraps fs.ErrNotExist.
+func LoadPins(path string) (*Pins, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading pins: %w", err)
+	}
+	if info.Size() > maxPinsSize {
+		return nil, fmt.Errorf("reading pins: %s is larger than %d bytes", path, maxPinsSize)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading pins: %w", err)
+	}
+	var p Pins
+	if err := json.Unmarshal(text, &p, json.RejectUnknownMembers(true)); err != nil {
+		return nil, fmt.Errorf("reading pins from %s: %w", path, err)
+	}
+	if err := p.validate(); err != nil {
+		return nil, fmt.Errorf("reading pins from %s: %w", path, err)
+	}
+	return &p, nil
+}
+
+// LoadOrNewPins is [LoadPins], or no pins where there is no file.
+func LoadOrNewPins(path string) (*Pins, error) {
+	p, err := LoadPins(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &Pins{}, nil
+	}
+	return p, err
+}
+
+// Save writes the pins to a file, readable by its owner only.
+func (p *Pins) Save(path string) error {
+	if err := p.validate(); err != nil {
+		return fmt.Errorf("writing pins: %w", err)
+	}
+	text, err := json.Marshal(p, json.Deterministic(true), jsontext.WithIndent("  "))
+	if err != nil {
+		return fmt.Errorf("writing pins: %w", err)
+	}
+	if err := durable.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("writing pins: %w", err)
+	}
+	return durable.WriteFile(path, append(text, '\n'), 0o600)
+}
+
+// Pin adds a builder, or replaces the pin of the same key.
+func (p *Pins) Pin(b Builder) {
+	p.Builders = slices.DeleteFunc(p.Builders, func(other Builder) bool { return other.ID == b.ID })
+	p.Builders = append(p.Builders, b)
+	slices.SortFunc(p.Builders, func(a, b Builder) int {
+		return cmp.Or(cmp.Compare(a.Operator, b.Operator), cmp.Compare(a.ID, b.ID))
+	})
+}
+
+// PinAggregator adds an address.
+func (p *Pins) PinAggregator(address string) {
+	if !slices.Contains(p.Aggregators, address) {
+		p.Aggregators = append(p.Aggregators, address)
+	}
+}
+
+// ErrLogKey is what [Pins.PinLogKey] wraps if another key is pinned.
+var ErrLogKey = errors.New("another log key is pinned")
+
+// PinLogKey sets the log's key. A pinned key is never replaced.
+func (p *Pins) PinLogKey(key string) error {
+	if _, err := note.NewVerifier(key); err != nil {
+		return fmt.Errorf("log key %.200q: %w", key, err)
+	}
+	if p.LogKey != "" && p.LogKey != key {
+		return fmt.Errorf("%w: %s, not %s; if you mean another ledger, keep its pins in another file (--config)", ErrLogKey, p.LogKey, key)
+	}
+	p.LogKey = key
+	return nil
+}
+
+// Verifier is the pinned log key.
+func (p *Pins) Verifier() (note.Verifier, error) {
+	if p.LogKey == "" {
+		return nil, errors.New("no log key is pinned: run repronet-verify pin")
+	}
+	return note.NewVerifier(p.LogKey)
+}
+
+func (p *Pins) validate() error {
+	if p.LogKey != "" {
+		if _, err := note.NewVerifier(p.LogKey); err != nil {
+			return fmt.Errorf("log key %.200q: %w", p.LogKey, err)
+		}
+	}
+	seen := map[signing.BuilderID]bool{}
+	for _, b := range p.Builders {
+		key, err := signing.ParsePublicKeyDER(b.PublicKey)
+		switch {
+		case err != nil:
+			return fmt.Errorf("builder %.60q: %w", b.ID, err)
+		case key.Builder() != b.ID:
+			return fmt.Errorf("builder %.60q: the key is that of builder %s", b.ID, key.Builder())
+		case seen[b.ID]:
+			return fmt.Errorf("builder %s is pinned twice", b.ID)
+		}
+		if err := enrolment.ValidateOperator(b.Operator); err != nil {
+			return fmt.Errorf("builder %s: %w", b.ID, err)
+		}
+		seen[b.ID] = true
+	}
+	return nil
+}
+
+// roster is the pins as package divergence and package signing ask for them. It
+// follows the revocations in the ledger.
+type roster struct {
+	builders  []Builder
+	numbers   map[signing.BuilderID]uint32
+	operators []uint32 // by builder
+	names     []string // of operators
+	keys      []signing.Key
+	revoked   []uint64 // by builder: ledger index from which on nothing counts
+}
+
+func newRoster(p *Pins) (*roster, error) {
+	if err := p.validate(); err != nil {
+		return nil, fmt.Errorf("reading pins: %w", err)
+	}
+	r := &roster{builders: p.Builders, numbers: map[signing.BuilderID]uint32{}}
+	for i, b := range p.Builders {
+		key, err := signing.ParsePublicKeyDER(bytes.Clone(b.PublicKey))
+		if err != nil {
+			return nil, fmt.Errorf("builder %s: %w", b.ID, err)
+		}
+		operator := slices.Index(r.names, b.Operator)
+		if operator < 0 {
+			operator = len(r.names)
+			r.names = append(r.names, b.Operator)
+		}
+		r.numbers[b.ID] = uint32(i)                         //nolint:gosec // far below 2^32
+		r.operators = append(r.operators, uint32(operator)) //nolint:gosec // far below 2^32
+		r.revoked = append(r.revoked, noIndex)
+		r.keys = append(r.keys, signing.Key{PublicKey: key, NotBefore: b.NotBefore, NotAfter: b.NotAfter})
+	}
+	return r, nil
+}
+
+// noIndex is above every ledger index.
+const noIndex = 1<<64 - 1
+
+func (r *roster) revoke(id signing.BuilderID, from uint64) {
+	if number, ok := r.numbers[id]; ok {
+		r.revoked[number] = min(r.revoked[number], from)
+	}
+}
+
+// Counts implements [divergence.Operators].
+func (r *roster) Counts(builder uint32, index uint64) (uint32, bool) {
+	if int(builder) >= len(r.builders) {
+		return 0, false
+	}
+	return r.operators[builder], index < r.revoked[builder]
+}
+
+// lookup is a [signing.Lookup].
+func (r *roster) lookup(id signing.BuilderID) (signing.Key, error) {
+	number, ok := r.numbers[id]
+	if !ok {
+		return signing.Key{}, fmt.Errorf("%w: builder %s is not pinned", signing.ErrUnknownBuilder, id)
+	}
+	return r.keys[number], nil
+}

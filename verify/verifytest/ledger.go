@@ -1,0 +1,258 @@
+// Package verifytest makes real ledgers with really signed statements, and serves
+// them as an aggregator does, honestly or not, for tests of verify and its
+// command.
+package verifytest
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"repronet/attestation"
+	"repronet/enrolment"
+	"repronet/internal/wire"
+	"repronet/ledger"
+	ledgerappend "repronet/ledger/append"
+	"repronet/signing"
+	"repronet/verify"
+)
+
+// Output is an output of ecosystem generic, and Build its build.
+const (
+	Build  = "alice/hello-1.0"
+	Output = Build + "^bin"
+)
+
+// Digest returns a digest that differs from that of every other byte.
+func Digest(b byte) attestation.Digest { return attestation.Digest{b, 1} }
+
+// A Ledger is a real log that is open for writing.
+type Ledger struct {
+	tb  testing.TB
+	Dir string // of the log
+	Key *ledgerappend.Key
+	log *ledgerappend.Log
+	// builders are what builders.json says.
+	builders []wire.Builder
+}
+
+// NewLedger opens an empty ledger.
+func NewLedger(tb testing.TB) *Ledger {
+	tb.Helper()
+	key, err := ledgerappend.LoadOrCreateKey(filepath.Join(tb.TempDir(), "log.key"), "repro.example.org/log")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return open(tb, key)
+}
+
+// Twin opens another, empty ledger under the same key: another history.
+func (l *Ledger) Twin() *Ledger {
+	l.tb.Helper()
+	twin := open(l.tb, l.Key)
+	twin.builders = l.builders
+	return twin
+}
+
+func open(tb testing.TB, key *ledgerappend.Key) *Ledger {
+	tb.Helper()
+	dir := filepath.Join(tb.TempDir(), "log")
+	log, err := ledgerappend.Open(tb.Context(), ledgerappend.Config{Dir: dir, Key: key, CheckpointInterval: 200 * time.Millisecond})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := log.Close(context.Background()); err != nil { //nolint:usetesting // in Cleanup
+			tb.Error(err)
+		}
+	})
+	return &Ledger{tb: tb, Dir: dir, Key: key, log: log}
+}
+
+// Append puts an entry in, whatever it is.
+func (l *Ledger) Append(kind ledger.Kind, body []byte) uint64 {
+	l.tb.Helper()
+	index, err := l.log.Append(l.tb.Context(), kind, body)
+	if err != nil {
+		l.tb.Fatal(err)
+	}
+	return index
+}
+
+// Fill appends n entries that say nothing.
+func (l *Ledger) Fill(n int, text string) {
+	l.tb.Helper()
+	var group errgroup.Group
+	for range n {
+		group.Go(func() error {
+			_, err := l.log.Append(l.tb.Context(), "filler", []byte(text))
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		l.tb.Fatal(err)
+	}
+}
+
+// Publish waits until a checkpoint covers what was appended, and returns it.
+func (l *Ledger) Publish() *ledger.Checkpoint {
+	l.tb.Helper()
+	if size := l.log.Size(); size > 0 {
+		if _, err := l.log.Receipt(l.tb.Context(), size-1); err != nil {
+			l.tb.Fatal(err)
+		}
+	}
+	return l.log.Checkpoint()
+}
+
+// Receipt returns the receipt of an entry.
+func (l *Ledger) Receipt(index uint64) *ledger.Receipt {
+	l.tb.Helper()
+	receipt, err := l.log.Receipt(l.tb.Context(), index)
+	if err != nil {
+		l.tb.Fatal(err)
+	}
+	return receipt
+}
+
+// NewSigner makes a builder's key.
+func NewSigner(tb testing.TB) *signing.Signer {
+	tb.Helper()
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	signer, err := signing.NewSigner(private)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return signer
+}
+
+// Enrol makes a builder of an operator and enrols it.
+func (l *Ledger) Enrol(operator string) *signing.Signer {
+	l.tb.Helper()
+	signer := NewSigner(l.tb)
+	key := signer.Public()
+	body, err := (&enrolment.Enrolment{Builder: key.Builder(), PublicKey: key.DER(), Operator: operator, Tier: enrolment.Counted}).Encode()
+	if err != nil {
+		l.tb.Fatal(err)
+	}
+	index := l.Append(ledger.Enrolment, body)
+	l.builders = append(l.builders, wire.Builder{
+		ID: key.Builder(), PublicKey: key.DER(), Operator: operator, Tier: string(enrolment.Counted), EnrolledAt: index,
+	})
+	return signer
+}
+
+// Revoke revokes a builder from a ledger index on.
+func (l *Ledger) Revoke(builder signing.BuilderID, from uint64) uint64 {
+	l.tb.Helper()
+	body, err := (&enrolment.Revocation{Builder: builder, From: from, Reason: "stolen"}).Encode()
+	if err != nil {
+		l.tb.Fatal(err)
+	}
+	return l.Append(ledger.Revocation, body)
+}
+
+// Attest appends a signed claim that [Output] has a digest.
+func (l *Ledger) Attest(signer *signing.Signer, digest attestation.Digest) uint64 {
+	l.tb.Helper()
+	return l.AttestOutput(signer, "generic", Build, Output, attestation.File, digest)
+}
+
+// AttestOutput appends a signed claim on any output.
+func (l *Ledger) AttestOutput(signer *signing.Signer, ecosystem, build, output string, kind attestation.DigestKind, digest attestation.Digest) uint64 {
+	l.tb.Helper()
+	now := time.Now()
+	return l.Append(ledger.Attestation, Sign(l.tb, signer, &attestation.Statement{
+		Type: attestation.Rebuild, Ecosystem: ecosystem, DigestKind: kind,
+		Subjects: []attestation.Subject{{Name: output, Digest: digest}},
+		Builds: []attestation.Build{{
+			Name: build, Outputs: []int{0}, Started: now.Add(-time.Second), Finished: now, Occasion: attestation.OccasionBuild,
+		}},
+	}))
+}
+
+// Withdraw appends a signed withdrawal of a claim on [Output].
+func (l *Ledger) Withdraw(signer *signing.Signer, digest attestation.Digest) uint64 {
+	l.tb.Helper()
+	return l.Append(ledger.Attestation, Sign(l.tb, signer, &attestation.Statement{
+		Type: attestation.Withdraw, Ecosystem: "generic", DigestKind: attestation.File,
+		Subjects: []attestation.Subject{{Name: Output, Digest: digest}}, Reason: "the disk was broken",
+	}))
+}
+
+// Sign signs a statement.
+func Sign(tb testing.TB, signer *signing.Signer, statement *attestation.Statement) []byte {
+	tb.Helper()
+	bundle, err := signer.Sign(tb.Context(), statement)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return bundle
+}
+
+// Pins returns pins of the ledger's key and of all builders that it enrolled.
+func (l *Ledger) Pins(aggregators ...string) *verify.Pins {
+	l.tb.Helper()
+	pins := &verify.Pins{Aggregators: aggregators, LogKey: l.Key.String()}
+	for _, b := range l.builders {
+		key, err := signing.ParsePublicKeyDER(b.PublicKey)
+		if err != nil {
+			l.tb.Fatal(err)
+		}
+		pins.Pin(verify.NewBuilder(key, b.Operator))
+	}
+	return pins
+}
+
+// Handler serves the ledger as an aggregator does.
+func (l *Ledger) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle(wire.LogPath+"/", http.StripPrefix(wire.LogPath, http.FileServer(http.Dir(l.Dir))))
+	mux.HandleFunc(wire.LogKeyPath, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(l.Key.String() + "\n")) })
+	mux.HandleFunc(wire.BuildersPath, func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode(wire.Builders{Builders: l.builders})
+	})
+	return mux
+}
+
+// Serve serves the ledger until the test ends and returns the address.
+func (l *Ledger) Serve() string {
+	l.tb.Helper()
+	return Serve(l.tb, l.Handler())
+}
+
+// Serve serves a handler until the test ends and returns the address.
+func Serve(tb testing.TB, handler http.Handler) string {
+	tb.Helper()
+	server := httptest.NewServer(handler)
+	tb.Cleanup(server.Close)
+	return server.URL
+}
+
+// Replacing serves a file of the log (such as "tile/entries/000.p/3") with other
+// contents, and everything else as the handler does. Empty contents are a file
+// that is not there.
+func Replacing(handler http.Handler, file string, contents []byte) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case !strings.HasPrefix(r.URL.Path, wire.LogPath+"/"+file):
+			handler.ServeHTTP(w, r)
+		case len(contents) == 0:
+			http.NotFound(w, r)
+		default:
+			_, _ = w.Write(contents)
+		}
+	})
+}
