@@ -53,8 +53,10 @@ func (t *Tables) LatestCounts(ctx context.Context) ([]DayCounts, error) {
 }
 
 func readCounts(rows driver.Rows) (c DayCounts, err error) {
-	return c, rows.Scan(&c.Scope, &c.Day, &c.Version, &c.Counts[divergence.Unbuilt], &c.Counts[divergence.Single],
+	err = rows.Scan(&c.Scope, &c.Day, &c.Version, &c.Counts[divergence.Unbuilt], &c.Counts[divergence.Single],
 		&c.Counts[divergence.Reproduced], &c.Counts[divergence.Diverged])
+	c.Day = c.Day.UTC()
+	return c, err
 }
 
 // CountBuilders returns the totals of all builders with an attestation before a
@@ -103,4 +105,21 @@ func (t *Tables) ReceivedAt(ctx context.Context, indices []uint64) (map[uint64]t
 		times[r.index] = r.at
 	}
 	return times, nil
+}
+
+// DiskUsage returns the bytes that each table takes on disk.
+func (t *Tables) DiskUsage(ctx context.Context) (map[string]uint64, error) {
+	usage := map[string]uint64{}
+	type table struct {
+		name  string
+		bytes uint64
+	}
+	for r, err := range scan(ctx, t.conn, func(rows driver.Rows) (r table, err error) { return r, rows.Scan(&r.name, &r.bytes) },
+		`SELECT table, sum(bytes_on_disk) FROM system.parts WHERE database = currentDatabase() AND active GROUP BY table`) {
+		if err != nil {
+			return nil, fmt.Errorf("reading the tables' sizes: %w", err)
+		}
+		usage[r.name] = r.bytes
+	}
+	return usage, nil
 }

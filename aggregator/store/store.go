@@ -35,7 +35,7 @@ type Tables struct {
 	readers    sync.RWMutex // read-held by those who read it through Store.Acquire
 }
 
-var databaseName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]{0,59}$`)
+var databaseName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]{0,99}$`)
 
 // Open connects to the database that options.Auth.Database names, makes it where
 // it does not exist, and opens the current generation, migrating its tables to
@@ -43,7 +43,7 @@ var databaseName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]{0,59}$`)
 func Open(ctx context.Context, options *clickhouse.Options) (*Store, error) {
 	base := options.Auth.Database
 	if !databaseName.MatchString(base) {
-		return nil, fmt.Errorf("opening the index: database name %.60q is not 1 to 60 letters, digits and _", base)
+		return nil, fmt.Errorf("opening the index: database name %.120q is not 1 to 100 letters, digits and _", base)
 	}
 	if err := createDatabase(ctx, options, base); err != nil {
 		return nil, fmt.Errorf("opening the index: %w", err)
