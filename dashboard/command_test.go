@@ -1,0 +1,58 @@
+package dashboard
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// TestQuote lets a real shell read the words.
+func TestQuote(t *testing.T) {
+	for _, word := range []string{
+		"/nix/store/a-b.drv", "a^*", "$(touch /tmp/x)", "`id`", "it's", `"; rm -rf ~; "`, "a b", "a\\b", "!!", "*", "~root", "é", "&&", "#x", "=x", "%s",
+	} {
+		quoted, ok := quote(word)
+		if !ok {
+			t.Errorf("%q is refused", word)
+			continue
+		}
+		out, err := exec.CommandContext(t.Context(), "sh", "-c", "printf '%s|' "+quoted).Output()
+		if err != nil || string(out) != word+"|" {
+			t.Errorf("the shell reads %s as %q (%v), want %q", quoted, out, err, word)
+		}
+	}
+	for _, word := range []string{"", "-rf", "--store=/tmp", "a\nb", "a\x00b", "\x1b[2J", "a\u202eb", "a\u2028b"} {
+		if quoted, ok := quote(word); ok {
+			t.Errorf("%q is quoted as %s, want it refused", word, quoted)
+		}
+	}
+}
+
+func TestCommands(t *testing.T) {
+	for _, c := range []struct {
+		build *Build
+		want  []string
+	}{
+		{&Build{Ecosystem: "nix", Name: "/nix/store/x.drv"}, []string{"nix-build /nix/store/x.drv --check -K", "nix build '/nix/store/x.drv^*' --rebuild --keep-failed"}},
+		{&Build{Ecosystem: "guix", Name: "/gnu/store/x.drv"}, []string{"guix build /gnu/store/x.drv --check --keep-failed"}},
+		{&Build{Ecosystem: "go", Name: "example.org/tool@v1.2.3"}, []string{
+			`CGO_ENABLED=0 GOBIN="$(mktemp -d)" go install -trimpath example.org/tool@v1.2.3`,
+			"repronet-reporter exec --ecosystem go --build example.org/tool@v1.2.3 \\\n    -- YOUR BUILD COMMAND",
+		}},
+		{&Build{Ecosystem: "generic", Name: "me/it's", Outputs: []Output{{OutputRow: OutputRow{Key: "me/it's^out", Output: "out"}}}}, []string{
+			"repronet-reporter exec --ecosystem generic --build 'me/it'\\''s' \\\n    --output out=PATH \\\n    -- YOUR BUILD COMMAND",
+		}},
+		{&Build{Ecosystem: "nix", Name: "a\nb.drv"}, nil},
+	} {
+		var got []string
+		for _, command := range rebuildCommands(c.build) {
+			got = append(got, command.Text)
+		}
+		if strings.Join(got, "\n") != strings.Join(c.want, "\n") {
+			t.Errorf("%s: %q, want %q", c.build.Name, got, c.want)
+		}
+	}
+	if verify := verifyCommands(&Build{Outputs: []Output{{OutputRow: OutputRow{Key: "a b"}}}}, "https://x.example"); verify[0].Text != "repronet-verify output 'a b' --aggregator https://x.example --quorum 2" {
+		t.Errorf("verify by %q", verify[0].Text)
+	}
+}
