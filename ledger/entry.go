@@ -23,6 +23,7 @@ const (
 	PackageSet  Kind = "package-set"  // package pkgset; the members are an attachment
 	OpenPGPSums Kind = "openpgp-sums" // package evidence/openpgp
 	Narinfo     Kind = "narinfo"      // package evidence/narinfo; the file as it was served
+	MapRoot     Kind = "map-root"     // package outputmap; moves no verdict
 )
 
 // Sizes in bytes.
