@@ -13,7 +13,8 @@
 #        valid             verifies, and the key is valid at AT;
 #        expired-since     verifies, the key has expired by AT, but was valid at
 #                          the time that the signature gives for itself;
-#        outside-validity  verifies, but the key had expired at that time, or the
+#        outside-validity  verifies, but the key had expired at that time, or that
+#                          time is more than 15 minutes after AT, or the
 #                          signature limits its own life, which is over;
 #        revoked           verifies, by a key that is revoked (gpg does not tell
 #                          when or why; a key that was only retired later would
@@ -84,9 +85,14 @@ done >"$tmp/now"
 
 # What has expired since: was the key valid when it signed?
 while read -r path state key time; do
+	case $state in
+	valid | expired-since)
+		if [ "$time" -gt $((at + 900)) ]; then state=outside-validity; fi
+		;;
+	esac
 	if [ "$state" = expired-since ]; then
-		then=$(verify "$time" "$path" | judge "$path")
-		case $then in *" valid "*) ;; *) state=outside-validity ;; esac
+		judged=$(verify "$time" "$path" | judge "$path")
+		case $judged in *" valid "*) ;; *) state=outside-validity ;; esac
 	fi
 	echo "$path $state $key $time"
 done <"$tmp/now" >"$tmp/documents"

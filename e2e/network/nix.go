@@ -41,11 +41,11 @@ func PrepareTools(dir string) error {
 
 // command returns a Nix command that works on the store alone.
 func (s *NixStore) command(ctx context.Context, name string, args ...string) *exec.Cmd {
-	config := "build-users-group =\nsandbox = true\nexperimental-features = nix-command\nsubstituters =\n"
+	config := "store = local?root=" + s.Root + "\nbuild-users-group =\nsandbox = true\nexperimental-features = nix-command\nsubstituters =\n"
 	if s.Hook != "" {
 		config += "post-build-hook = " + s.Hook + "\n"
 	}
-	command := exec.CommandContext(ctx, name, append(args, "--store", "local?root="+s.Root)...)
+	command := exec.CommandContext(ctx, name, args...)
 	command.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "NIX_") }),
 		"NIX_CONFIG="+config)
 	return command
