@@ -1,0 +1,12 @@
+package dashboardtest_test
+
+import (
+	"testing"
+
+	"repronet/dashboard"
+	"repronet/dashboard/dashboardtest"
+)
+
+func TestFake(t *testing.T) {
+	dashboardtest.Contract(t, func(_ *testing.T, s *dashboardtest.Scenario) dashboard.Source { return dashboardtest.NewFake(s) })
+}
