@@ -1,0 +1,320 @@
+package guixsigs
+
+import (
+	"archive/tar"
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"repronet/attestation"
+	"repronet/divergence"
+	"repronet/evidence"
+	"repronet/evidence/openpgp"
+)
+
+const (
+	project = "demo"
+	archive = "bitcoin-core-guix.sigs.tar.gz"
+)
+
+// received is when the tests take the documents to come in: after the last of
+// them was signed.
+var received = time.Date(2026, 8, 1, 0, 0, 0, 0, time.UTC)
+
+// realData extracts the archive of real attestations, or those of some versions
+// and all keys.
+func realData(t testing.TB, versions ...string) string {
+	t.Helper()
+	data := os.Getenv("REPRONET_DATA")
+	if data == "" {
+		data = filepath.Join("..", "..", "..", "shared", "data")
+	}
+	f, err := os.Open(filepath.Join(data, archive))
+	if errors.Is(err, os.ErrNotExist) {
+		const advice = "NOT TESTED ON REAL DATA: there is no " + archive + " in the directory that REPRONET_DATA names; it is a snapshot of the public repository bitcoin-core/guix.sigs on GitHub"
+		if os.Getenv("CI") != "" {
+			t.Fatal(advice)
+		}
+		t.Skip(advice)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close() //nolint:errcheck // only read
+	unzipped, err := gzip.NewReader(bufio.NewReader(f))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for r := tar.NewReader(unzipped); ; {
+		header, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return dir
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, name, _ := strings.Cut(strings.TrimPrefix(header.Name, "./"), "/")
+		version, _, _ := strings.Cut(name, "/")
+		if header.Typeflag != tar.TypeReg || !filepath.IsLocal(name) || len(versions) > 0 && version != keysFolder && !slices.Contains(versions, version) {
+			continue
+		}
+		file := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		content, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func readKeys(t testing.TB, tree *Tree) *openpgp.Keyring {
+	t.Helper()
+	var certificates []*openpgp.Certificate
+	for k, err := range tree.Keys() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		certificates = append(certificates, k.Certificates...)
+	}
+	return openpgp.NewKeyring(project, certificates...)
+}
+
+func readDocuments(t testing.TB, tree *Tree) []*Found {
+	t.Helper()
+	var documents []*Found
+	for f, err := range tree.Documents() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		documents = append(documents, f)
+	}
+	return documents
+}
+
+// positions is what builders say of outputs.
+type positions map[string]map[string]*evidence.Position // output key → builder
+
+func (p positions) add(builder string, signedAt time.Time, s openpgp.Sums) {
+	say := func(output string, digests ...attestation.Digest) {
+		if p[output] == nil {
+			p[output] = map[string]*evidence.Position{}
+		}
+		if p[output][builder] == nil {
+			p[output][builder] = &evidence.Position{}
+		}
+		p[output][builder].Add(signedAt, digests...)
+	}
+	for _, c := range s.Claims {
+		say(c.Output, c.Digest)
+	}
+	for _, a := range s.Ambiguous {
+		say(a.Output, a.Digests...)
+	}
+}
+
+// everybody counts, each as an operator of its own.
+type everybody struct{}
+
+func (everybody) Counts(builder uint32, _ uint64) (uint32, bool) { return builder, true }
+
+// verdicts returns a line "verdict name" for each output that has one and a line
+// "ambiguous name" for each that a builder is ambiguous about, sorted.
+func (p positions) verdicts() []string {
+	var lines []string
+	for output, builders := range p {
+		name := strings.TrimPrefix(output, project+"/")
+		var o divergence.Output
+		number, ambiguous := uint32(0), false
+		for _, position := range builders {
+			number++
+			ambiguous = ambiguous || position.Ambiguous
+			for _, d := range position.Judged() {
+				o.Add(divergence.Claim{Builder: number, Digest: d})
+			}
+		}
+		if ambiguous {
+			lines = append(lines, "ambiguous "+name)
+		}
+		if j := divergence.Judge(&o, everybody{}); j.Verdict != divergence.Unbuilt {
+			lines = append(lines, j.Verdict.String()+" "+name)
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+func count(lines []string) map[string]int {
+	n := map[string]int{}
+	for _, line := range lines {
+		word, _, _ := strings.Cut(line, " ")
+		n[word]++
+	}
+	return n
+}
+
+// TestRealDataWithSignaturesIgnored counts as facts about the data do: by folder,
+// whoever signed.
+func TestRealDataWithSignaturesIgnored(t *testing.T) {
+	documents := readDocuments(t, openTree(t, realData(t)))
+	p := positions{}
+	versions, distinct := map[string]bool{}, map[string]bool{}
+	folders := map[string]bool{}
+	for _, f := range documents {
+		versions[f.Version], folders[f.Folder] = true, true
+		s := openpgp.ParseSums(project, f.Text)
+		if len(s.Rejected) > 0 {
+			t.Errorf("%s: %v", f.Path, s.Rejected)
+		}
+		p.add(f.Folder, time.Time{}, s)
+		for _, c := range s.Claims {
+			distinct[f.Folder+" "+c.Output+" "+c.Digest.Hex()] = true
+		}
+		for _, a := range s.Ambiguous {
+			for _, d := range a.Digests {
+				distinct[f.Folder+" "+a.Output+" "+d.Hex()] = true
+			}
+		}
+	}
+	several := 0
+	for _, builders := range p {
+		if len(builders) > 1 {
+			several++
+		}
+	}
+	got := map[string]int{
+		"documents": len(documents), "builders": len(folders), "versions": len(versions), "distinct rows": len(distinct),
+		"outputs": len(p), "by two or more": several,
+	}
+	for verdict, n := range count(p.verdicts()) {
+		got[verdict] = n
+	}
+	want := map[string]int{
+		"documents": 2946, "builders": 51, "versions": 99, "distinct rows": 41295,
+		"outputs": 2656, "by two or more": 2654, "diverged": 3, "ambiguous": 5, "single": 2, "reproduced": 2656 - 3 - 5 - 2,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestRealDataAgainstGPG compares every state and verdict with what gpg and awk
+// make of the same files. All versions take gpg half a minute; without
+// REPRONET_GUIX_SIGS=all only the remarkable ones are compared.
+func TestRealDataAgainstGPG(t *testing.T) {
+	if _, err := exec.LookPath("gpg"); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal(err)
+		}
+		t.Skip("NOT COMPARED WITH GPG: there is no gpg")
+	}
+	versions := []string{"22.0rc1", "22.0rc3", "23.0rc1", "23.0rc2", "26.0rc1", "29.4"}
+	if os.Getenv("REPRONET_GUIX_SIGS") == "all" {
+		versions = nil
+	}
+	dir := realData(t, versions...)
+	script, err := filepath.Abs(filepath.Join("..", "..", "e2e", "guix-sigs-expected.sh"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), script, dir, strconv.FormatInt(received.Unix(), 10))
+	cmd.Stderr = os.Stderr
+	output, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v", script, err)
+	}
+	want := strings.Split(strings.TrimSpace(string(output)), "\n")
+	slices.Sort(want)
+
+	tree := openTree(t, dir)
+	ring := readKeys(t, tree)
+	states := map[string]int{}
+	p := positions{}
+	for _, f := range readDocuments(t, tree) {
+		states["documents"]++
+		v, err := openpgp.OpenDocument(f.Document(project), ring.Lookup, received)
+		if err != nil {
+			t.Errorf("%s: %v", f.Path, err)
+			continue
+		}
+		states[v.State().String()]++
+		for _, c := range v.Claimants() {
+			p.add(string(c.Builder), c.Created, v.Sums())
+		}
+	}
+	got := p.verdicts()
+	for verdict, n := range count(got) {
+		states[verdict] += n
+	}
+	for word, n := range states {
+		got = append(got, fmt.Sprintf("count %s %d", word, n))
+	}
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-gpg and awk, +ours):\n%s", diff)
+	}
+	t.Logf("%v", states)
+	if states["documents"] == 0 || states["reproduced"] == 0 || states["unknown-key"] == 0 {
+		t.Error("nothing was compared")
+	}
+}
+
+// BenchmarkOpen measures how many real documents one core reads and judges.
+func BenchmarkOpen(b *testing.B) {
+	tree := openTree(b, realData(b))
+	ring := readKeys(b, tree)
+	var bodies [][]byte
+	for _, f := range readDocuments(b, tree) {
+		body, err := f.Document(project).Encode()
+		if err != nil {
+			b.Fatal(err)
+		}
+		bodies = append(bodies, body)
+	}
+	n := 0
+	for b.Loop() {
+		v, err := openpgp.Open(bodies[n%len(bodies)], ring.Lookup, received)
+		if err != nil || v.State() == evidence.Bad {
+			b.Fatal(err)
+		}
+		n++
+	}
+	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "documents/s")
+}
+
+// BenchmarkKeys measures parsing and checking all certificates of a project.
+func BenchmarkKeys(b *testing.B) {
+	tree := openTree(b, realData(b, keysFolder))
+	var files [][]byte
+	for k, err := range tree.Keys() {
+		if err != nil {
+			b.Fatal(err)
+		}
+		files = append(files, bytes.Clone(k.Data))
+	}
+	for b.Loop() {
+		for _, data := range files {
+			if _, err := openpgp.ParseCertificates(data); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}
