@@ -10,7 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"repronet/signing"
+	"repronet/signing/keys"
 )
 
 // License is what a volunteer's statements are published under.
@@ -22,10 +22,10 @@ type Config struct {
 	Aggregator string `json:"aggregator"`
 	// Operator is the name that generic builds of this machine begin with.
 	Operator string `json:"operator,omitempty"`
-	// Key is a reference as signing.LoadSigner takes it; a plain file name is
+	// Key is a reference as keys.LoadSigner takes it; a plain file name is
 	// relative to the directory.
 	Key     string            `json:"key"`
-	Builder signing.BuilderID `json:"builder"` // of the key
+	Builder keys.BuilderID `json:"builder"` // of the key
 	// Report is "sets" (only outputs of Sets are sent) or "all".
 	Report  string   `json:"report"`
 	Sets    []string `json:"sets,omitempty"`
@@ -60,7 +60,7 @@ func (c *Config) Validate() error {
 	if c.Key == "" {
 		return errors.New("no key is given")
 	}
-	if _, err := signing.ParseBuilderID(string(c.Builder)); err != nil {
+	if _, err := keys.ParseBuilderID(string(c.Builder)); err != nil {
 		return err
 	}
 	switch c.Report {

@@ -12,7 +12,7 @@ import (
 
 	"repronet/internal/durable"
 	"repronet/reporter/spool"
-	"repronet/signing"
+	"repronet/signing/keys"
 )
 
 // A Home is the directory of one installation.
@@ -75,8 +75,8 @@ func (h Home) Config() (*Config, error) {
 func (h Home) Spool() *spool.Spool { return spool.Open(h.path(spoolDir)) }
 
 // Signer opens the builder's key.
-func (h Home) Signer(c *Config) (*signing.Signer, error) {
-	signer, err := signing.LoadSigner(h.keyReference(c.Key))
+func (h Home) Signer(c *Config) (*keys.Signer, error) {
+	signer, err := keys.LoadSigner(h.keyReference(c.Key))
 	if err != nil {
 		return nil, err
 	}

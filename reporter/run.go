@@ -16,7 +16,7 @@ import (
 	"repronet/reporter/filter"
 	"repronet/reporter/spool"
 	"repronet/reporter/submit"
-	"repronet/signing"
+	"repronet/signing/keys"
 )
 
 // A Runner delivers what is in the spool.
@@ -24,7 +24,7 @@ type Runner struct {
 	home   Home
 	config *Config
 	writer *spool.Writer
-	signer *signing.Signer
+	signer *keys.Signer
 	http   *http.Client
 	base   string
 	logKey note.Verifier // nil before the first contact

@@ -14,14 +14,14 @@ import (
 	"repronet/internal/durable"
 	"repronet/internal/wire"
 	"repronet/reporter/spool"
-	"repronet/signing"
+	"repronet/signing/keys"
 )
 
 // Setup is what a volunteer decides. Empty fields keep what an earlier setup of
 // the same directory decided.
 type Setup struct {
 	Aggregator string
-	Key        string // a reference as signing.LoadSigner takes it
+	Key        string // a reference as keys.LoadSigner takes it
 	Operator   string
 	Sets       []string
 	ReportAll  bool
@@ -36,7 +36,7 @@ type Setup struct {
 // Prepared is what [Home.Prepare] made.
 type Prepared struct {
 	Config    *Config
-	PublicKey *signing.PublicKey
+	PublicKey *keys.PublicKey
 	// PublicKeyFile, Hook: files to hand on.
 	PublicKeyFile, Hook string
 	// LogKey is the pinned key of the aggregator's log; empty if the aggregator
@@ -77,7 +77,7 @@ func (h Home) Prepare(ctx context.Context, s Setup) (*Prepared, error) {
 	if err := h.makeKey(config.Key); err != nil {
 		return nil, err
 	}
-	signer, err := signing.LoadSigner(h.keyReference(config.Key))
+	signer, err := keys.LoadSigner(h.keyReference(config.Key))
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +156,7 @@ func (h Home) makeKey(reference string) error {
 	if _, err := os.Stat(h.path(keyFile)); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	pem, err := signing.GenerateKey(signing.Ed25519)
+	pem, err := keys.GenerateKey(keys.Ed25519)
 	if err != nil {
 		return err
 	}

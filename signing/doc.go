@@ -10,6 +10,6 @@
 // builders and when they are valid, and nothing that the bundle says of itself:
 // the hint in it only selects a key.
 //
-// Signing and checking are done by sigstore-go; this is the only package that
-// imports it.
+// Signatures are checked by sigstore-go; this is the only package that imports
+// it. The keys themselves, and signing, are in package keys below.
 package signing

@@ -1,36 +1,29 @@
 package signing
 
 import (
+	"crypto"
 	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
-	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
+	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/verify"
-	"google.golang.org/protobuf/encoding/protojson"
+	"github.com/sigstore/sigstore/pkg/signature"
 
 	"repronet/attestation"
+	"repronet/signing/keys"
 )
-
-// MaxBundleSize bounds a bundle in bytes of JSON: a statement of the greatest
-// size in base 64, and room for signature and certificates.
-const MaxBundleSize = attestation.MaxPayloadSize/3*4 + 64<<10
-
-// MediaType is the bundle version that is written and accepted.
-const MediaType = "application/vnd.dev.sigstore.bundle.v0.3+json"
 
 // Reasons for which [Open] refuses a bundle. Its errors wrap one of these.
 var (
 	// ErrMalformed: not a bundle of the accepted form, or its statement breaks
 	// a rule of package attestation.
-	ErrMalformed = errors.New("malformed")
+	ErrMalformed = keys.ErrMalformed
 	// ErrTooLarge: the bundle or its payload is beyond MaxBundleSize or
 	// attestation.MaxPayloadSize.
-	ErrTooLarge = errors.New("too large")
+	ErrTooLarge = keys.ErrTooLarge
 	// ErrUnknownBuilder: the look-up knows no such builder.
 	ErrUnknownBuilder = errors.New("builder is not enrolled")
 	// ErrKeyNotValid: the key is expired, not yet valid or revoked.
@@ -96,7 +89,7 @@ func Open(bundleJSON []byte, lookup Lookup, at time.Time) (*Verified, error) {
 	if err != nil {
 		return nil, err
 	}
-	id := u.builder()
+	id := u.Builder
 	key, err := lookup(id)
 	if err != nil {
 		return nil, err
@@ -110,29 +103,47 @@ func Open(bundleJSON []byte, lookup Lookup, at time.Time) (*Verified, error) {
 	if err := u.checkSignature(key.PublicKey); err != nil {
 		return nil, fmt.Errorf("%w: the payload is not what builder %s signed, or another key signed it", ErrSignature, id)
 	}
-	statement, err := attestation.Parse(u.payload)
+	statement, err := attestation.Parse(u.Payload)
 	if err != nil {
 		return nil, fmt.Errorf("%w statement: %w", ErrMalformed, err)
 	}
 	return &Verified{
 		statement: statement, builder: id, bundle: bundleJSON,
-		payload: u.payload, digest: sha256.Sum256(u.payload),
+		payload: u.Payload, digest: sha256.Sum256(u.Payload),
 	}, nil
 }
 
 // unverified is a bundle whose form is right and whose signature nobody checked.
 type unverified struct {
-	bundle  *bundle.Bundle
-	hint    [sha256.Size]byte
-	payload []byte
+	*keys.Bundle
+	bundle *bundle.Bundle
 }
 
-func (u *unverified) builder() BuilderID { return builderID(u.hint) }
+func parseBundle(bundleJSON []byte) (*unverified, error) {
+	parsed, err := keys.ParseBundle(bundleJSON)
+	if err != nil {
+		return nil, err
+	}
+	b, err := bundle.NewBundle(parsed.Message)
+	if err != nil {
+		return nil, fmt.Errorf("%w bundle: %v", ErrMalformed, err) //nolint:errorlint // its kinds are nobody's business
+	}
+	return &unverified{parsed, b}, nil
+}
 
 // checkSignature checks the signature alone. verify.Verifier would also parse the
 // payload, with a laxer reader than attestation.Parse and several times slower.
 func (u *unverified) checkSignature(key *PublicKey) error {
-	signature, err := u.bundle.SignatureContent()
+	verifier, err := signature.LoadVerifier(key.Key(), crypto.SHA256)
+	if err != nil {
+		return err
+	}
+	// The validity period is the caller's subject (see Key): sigstore-go checks
+	// it only against trusted timestamps, which these bundles do not have.
+	material := root.NewTrustedPublicKeyMaterial(func(string) (root.TimeConstrainedVerifier, error) {
+		return &root.ExpiringKey{Verifier: verifier}, nil
+	})
+	signed, err := u.bundle.SignatureContent()
 	if err != nil {
 		return err
 	}
@@ -140,18 +151,7 @@ func (u *unverified) checkSignature(key *PublicKey) error {
 	if err != nil {
 		return err
 	}
-	return verify.VerifySignature(signature, content, key.material)
-}
-
-// Peek returns the builder that a bundle names and the SHA-256 of its payload
-// without checking anything but the form: what a reporter needs to recognise its
-// own bundle, never a reason to believe it.
-func Peek(bundleJSON []byte) (BuilderID, attestation.Digest, error) {
-	u, err := parseBundle(bundleJSON)
-	if err != nil {
-		return "", attestation.Digest{}, err
-	}
-	return u.builder(), sha256.Sum256(u.payload), nil
+	return verify.VerifySignature(signed, content, material)
 }
 
 // PeekStatement returns the builder that a bundle names and the statement in it,
@@ -162,59 +162,9 @@ func PeekStatement(bundleJSON []byte) (BuilderID, *attestation.Statement, error)
 	if err != nil {
 		return "", nil, fmt.Errorf("%w bundle: %w", ErrMalformed, err)
 	}
-	statement, err := attestation.Parse(u.payload)
+	statement, err := attestation.Parse(u.Payload)
 	if err != nil {
 		return "", nil, fmt.Errorf("%w statement: %w", ErrMalformed, err)
 	}
-	return u.builder(), statement, nil
-}
-
-func parseBundle(bundleJSON []byte) (*unverified, error) {
-	if len(bundleJSON) > MaxBundleSize {
-		return nil, fmt.Errorf("%w: a bundle of %d bytes, at most %d are accepted: split the statement", ErrTooLarge, len(bundleJSON), MaxBundleSize)
-	}
-	var message protobundle.Bundle
-	if err := protojson.Unmarshal(bundleJSON, &message); err != nil {
-		return nil, malformed("not a Sigstore bundle in JSON: %s", readable(err))
-	}
-	envelope := message.GetDsseEnvelope()
-	switch {
-	case message.MediaType != MediaType:
-		return nil, malformed("mediaType is %.60q, want %q", message.MediaType, MediaType)
-	case envelope == nil:
-		return nil, malformed("it contains no DSSE envelope")
-	case envelope.PayloadType != attestation.PayloadType:
-		return nil, malformed("payloadType is %.60q, want %q", envelope.PayloadType, attestation.PayloadType)
-	case len(envelope.Signatures) != 1:
-		return nil, malformed("it has %d signatures, want one", len(envelope.Signatures))
-	case envelope.Signatures[0].GetKeyid() != "":
-		return nil, malformed("its signature has a keyid: leave it empty, publicKey.hint names the key")
-	case len(envelope.Payload) > attestation.MaxPayloadSize:
-		return nil, fmt.Errorf("%w: a payload of %d bytes, at most %d are accepted: split the statement", ErrTooLarge, len(envelope.Payload), attestation.MaxPayloadSize)
-	}
-	u := &unverified{payload: envelope.Payload}
-	hint, err := base64.StdEncoding.Strict().DecodeString(message.GetVerificationMaterial().GetPublicKey().GetHint())
-	if err != nil || len(hint) != len(u.hint) {
-		return nil, malformed("it names no key: publicKey.hint is the base 64 of the SHA-256 of the builder's public key")
-	}
-	copy(u.hint[:], hint)
-	if u.bundle, err = bundle.NewBundle(&message); err != nil {
-		return nil, malformed("%v", err)
-	}
-	return u, nil
-}
-
-func malformed(format string, args ...any) error {
-	return fmt.Errorf("%w bundle: %s", ErrMalformed, fmt.Sprintf(format, args...))
-}
-
-// readable takes away what protobuf puts before its errors, so that nobody relies
-// on their text, and bounds what they repeat of hostile input.
-func readable(err error) string {
-	const limit = 200
-	text := strings.TrimLeft(strings.TrimPrefix(err.Error(), "proto:"), " \u00a0")
-	if len(text) > limit {
-		text = strings.ToValidUTF8(text[:limit], "") + "…"
-	}
-	return strings.ReplaceAll(text, "\u00a0", " ")
+	return u.Builder, statement, nil
 }

@@ -13,12 +13,12 @@ import (
 	"repronet/internal/cli"
 	"repronet/reporter"
 	"repronet/reporter/spool"
-	"repronet/signing"
+	"repronet/signing/keys"
 )
 
 // A report is what status prints; its JSON form is for other programs.
 type report struct {
-	Builder    signing.BuilderID `json:"builder"`
+	Builder    keys.BuilderID `json:"builder"`
 	Operator   string            `json:"operator,omitempty"`
 	Aggregator string            `json:"aggregator"`
 	Directory  string            `json:"directory"`

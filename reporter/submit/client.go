@@ -19,14 +19,14 @@ import (
 	"repronet/attestation"
 	"repronet/internal/wire"
 	"repronet/ledger"
-	"repronet/signing"
+	"repronet/signing/keys"
 )
 
 // A Client submits one builder's statements to one aggregator.
 type Client struct {
 	HTTP    *http.Client
 	Base    string // the aggregator's base URL, without a slash at its end
-	Builder signing.BuilderID
+	Builder keys.BuilderID
 	LogKey  note.Verifier // pinned: receipts by another key are worth nothing
 }
 
@@ -256,7 +256,7 @@ func (c *Client) verify(receipt *ledger.Receipt, b Bundle) error {
 	if entry.Kind != ledger.Attestation {
 		return fmt.Errorf("the receipt is for an entry of kind %s", entry.Kind)
 	}
-	builder, payload, err := signing.Peek(entry.Body)
+	builder, payload, err := keys.Peek(entry.Body)
 	if err != nil {
 		return fmt.Errorf("reading the entry of the receipt: %w", err)
 	}

@@ -1,4 +1,4 @@
-package signing
+package keys
 
 import (
 	"crypto"
@@ -35,7 +35,7 @@ func agentSigner(name string) (*Signer, error) {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return &Signer{
-		public: verified, key: public, close: conn.Close,
+		public: verified, close: conn.Close,
 		sign: func(data []byte) ([]byte, error) {
 			signature, err := client.Sign(key, data)
 			if err != nil {

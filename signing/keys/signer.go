@@ -1,16 +1,16 @@
-package signing
+package keys
 
 import (
 	"context"
 	"crypto"
-	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
 
+	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
-	"github.com/sigstore/sigstore-go/pkg/sign"
+	protodsse "github.com/sigstore/protobuf-specs/gen/pb-go/dsse"
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"repronet/attestation"
@@ -19,7 +19,6 @@ import (
 // A Signer holds a builder's private key, or the way to an agent that does.
 type Signer struct {
 	public *PublicKey
-	key    crypto.PublicKey
 	sign   func(data []byte) ([]byte, error)
 	close  func() error
 }
@@ -31,7 +30,7 @@ func NewSigner(private crypto.Signer) (*Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Signer{public: public, key: private.Public()}
+	s := &Signer{public: public}
 	switch k := private.(type) {
 	case ed25519.PrivateKey:
 		s.sign = func(data []byte) ([]byte, error) { return ed25519.Sign(k, data), nil }
@@ -65,53 +64,30 @@ func (s *Signer) Sign(ctx context.Context, statement *attestation.Statement) ([]
 }
 
 // SignPayload signs bytes that are a statement already.
-func (s *Signer) SignPayload(ctx context.Context, payload []byte) ([]byte, error) {
-	data := &sign.DSSEData{Data: payload, PayloadType: attestation.PayloadType}
-	b, err := sign.Bundle(data, keypair{s}, sign.BundleOptions{Context: ctx})
+func (s *Signer) SignPayload(_ context.Context, payload []byte) ([]byte, error) {
+	signature, err := s.sign(preAuthEncoding(payload))
 	if err != nil {
 		return nil, fmt.Errorf("signing statement: %w", err)
 	}
-	text, err := protojson.Marshal(b)
+	text, err := protojson.Marshal(&protobundle.Bundle{
+		MediaType: MediaType,
+		VerificationMaterial: &protobundle.VerificationMaterial{
+			Content: &protobundle.VerificationMaterial_PublicKey{PublicKey: &protocommon.PublicKeyIdentifier{Hint: s.public.Hint()}},
+		},
+		Content: &protobundle.Bundle_DsseEnvelope{DsseEnvelope: &protodsse.Envelope{
+			Payload: payload, PayloadType: attestation.PayloadType,
+			Signatures: []*protodsse.Signature{{Sig: signature}},
+		}},
+	})
 	if err != nil {
 		return nil, fmt.Errorf("encoding bundle: %w", err)
 	}
 	return text, nil
 }
 
-// keypair is a Signer in the form that sigstore-go asks for.
-type keypair struct{ *Signer }
-
-var _ sign.Keypair = keypair{}
-
-func (k keypair) GetHashAlgorithm() protocommon.HashAlgorithm {
-	return protocommon.HashAlgorithm_SHA2_256
-}
-
-func (k keypair) GetSigningAlgorithm() protocommon.PublicKeyDetails {
-	if _, ok := k.key.(*ecdsa.PublicKey); ok {
-		return protocommon.PublicKeyDetails_PKIX_ECDSA_P256_SHA_256
-	}
-	return protocommon.PublicKeyDetails_PKIX_ED25519
-}
-
-func (k keypair) GetHint() []byte { return []byte(k.public.Hint()) }
-
-func (k keypair) GetKeyAlgorithm() string {
-	if _, ok := k.key.(*ecdsa.PublicKey); ok {
-		return "ECDSA"
-	}
-	return "ED25519"
-}
-
-func (k keypair) GetPublicKey() crypto.PublicKey { return k.key }
-
-func (k keypair) GetPublicKeyPem() (string, error) { return string(k.public.PEM()), nil }
-
-func (k keypair) SignData(_ context.Context, data []byte) ([]byte, []byte, error) {
-	signature, err := k.sign(data)
-	if err != nil {
-		return nil, nil, err
-	}
-	digest := sha256.Sum256(data)
-	return signature, digest[:], nil
+// preAuthEncoding is what DSSE signs: PAE of the protocol's specification,
+// https://github.com/secure-systems-lab/dsse/blob/master/protocol.md.
+func preAuthEncoding(payload []byte) []byte {
+	head := fmt.Sprintf("DSSEv1 %d %s %d ", len(attestation.PayloadType), attestation.PayloadType, len(payload))
+	return append([]byte(head), payload...)
 }

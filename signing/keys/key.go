@@ -1,4 +1,4 @@
-package signing
+package keys
 
 import (
 	"crypto"
@@ -13,9 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-
-	"github.com/sigstore/sigstore-go/pkg/root"
-	"github.com/sigstore/sigstore/pkg/signature"
 )
 
 // BuilderID names a builder: the first 20 bytes of the SHA-256 of its public
@@ -35,41 +32,34 @@ func ParseBuilderID(s string) (BuilderID, error) {
 	return BuilderID(s), nil
 }
 
+// NewBuilderID names a builder whose key has no PKIX form: identity takes the
+// key's place in the definition of a [BuilderID]. It begins with what kind of
+// identity it is and a colon, so that it is no DER.
+func NewBuilderID(identity string) BuilderID { return builderID(sha256.Sum256([]byte(identity))) }
+
 // A PublicKey is a builder's public key: Ed25519, or ECDSA on P-256.
 type PublicKey struct {
-	der      []byte
-	sum      [sha256.Size]byte // of der
-	material root.TrustedMaterial
+	key crypto.PublicKey
+	der []byte
+	sum [sha256.Size]byte // of der
 }
 
 // NewPublicKey accepts an ed25519.PublicKey or a P-256 *ecdsa.PublicKey.
 func NewPublicKey(key crypto.PublicKey) (*PublicKey, error) {
-	var err error
-	var v signature.Verifier
 	switch k := key.(type) {
 	case ed25519.PublicKey:
-		v, err = signature.LoadED25519Verifier(k)
 	case *ecdsa.PublicKey:
 		if k.Curve != elliptic.P256() {
 			return nil, fmt.Errorf("ECDSA key on %s: only P-256 is accepted", k.Curve.Params().Name)
 		}
-		v, err = signature.LoadECDSAVerifier(k, crypto.SHA256)
 	default:
 		return nil, fmt.Errorf("key of type %T: only Ed25519 and ECDSA P-256 keys are accepted", key)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("loading public key: %w", err)
 	}
 	der, err := x509.MarshalPKIXPublicKey(key)
 	if err != nil {
 		return nil, fmt.Errorf("encoding public key: %w", err)
 	}
-	// The validity period is the caller's subject (see Key): sigstore-go checks
-	// it only against trusted timestamps, which these bundles do not have.
-	material := root.NewTrustedPublicKeyMaterial(func(string) (root.TimeConstrainedVerifier, error) {
-		return &root.ExpiringKey{Verifier: v}, nil
-	})
-	return &PublicKey{der: der, sum: sha256.Sum256(der), material: material}, nil
+	return &PublicKey{key: key, der: der, sum: sha256.Sum256(der)}, nil
 }
 
 // ParsePublicKey reads a PEM block "PUBLIC KEY" (PKIX), as
@@ -100,6 +90,9 @@ func (p *PublicKey) Builder() BuilderID { return builderID(p.sum) }
 func builderID(sum [sha256.Size]byte) BuilderID {
 	return BuilderID(builderIDEncoding.EncodeToString(sum[:20]))
 }
+
+// Key returns the key as NewPublicKey took it.
+func (p *PublicKey) Key() crypto.PublicKey { return p.key }
 
 // Hint is the key's name in a bundle's verification material: the base 64 of
 // the SHA-256 of the PKIX key, as cosign and sigstore-go write it.
