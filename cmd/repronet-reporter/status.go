@@ -19,9 +19,9 @@ import (
 // A report is what status prints; its JSON form is for other programs.
 type report struct {
 	Builder    keys.BuilderID `json:"builder"`
-	Operator   string            `json:"operator,omitempty"`
-	Aggregator string            `json:"aggregator"`
-	Directory  string            `json:"directory"`
+	Operator   string         `json:"operator,omitempty"`
+	Aggregator string         `json:"aggregator"`
+	Directory  string         `json:"directory"`
 	*spool.Status
 }
 
