@@ -91,14 +91,15 @@ const unnumbered = 1<<32 - 1
 // number gives an output its number when an entry first names it. An output that
 // has one which is not given yet got it from a batch that was not finished, and
 // gets it again.
-func (f *fold) number(b *batch, o *output, name store.OutputName) {
+func (f *fold) number(b *batch, o *output, name store.OutputName) (first bool) {
 	if o.Output < f.watermark.Outputs {
-		return
+		return false
 	}
 	o.Output = f.watermark.Outputs
 	f.watermark.Outputs++
 	name.Output = o.Output
 	b.Outputs = append(b.Outputs, name)
+	return true
 }
 
 // entry notes the entry itself.
@@ -158,13 +159,18 @@ func (f *fold) claim(b *batch, it *item, outputs map[attestation.OutputID]*outpu
 		for _, i := range build.Outputs {
 			subject, o := s.Subjects[i], outputs[it.ids[i]]
 			_, name, _ := strings.Cut(subject.Name, "^")
-			f.number(b, o, store.OutputName{Ecosystem: s.Ecosystem, Key: subject.Name, Build: build.Name, Name: name})
+			called := store.OutputName{Ecosystem: s.Ecosystem, Key: subject.Name, Build: build.Name, Name: name}
+			first := f.number(b, o, called)
 			b.Observations = append(b.Observations, store.Observation{
 				Output: o.Output, Index: it.index, Builder: it.builder, Digest: subject.Digest,
 			})
 			b.pair(&b.Builds, store.Short(buildID[:]), o.Output)
 			if it.index < o.Version {
 				continue // the state has this entry already
+			}
+			if !first && len(o.Claims.Claims) == 0 { // until now only a package set's word
+				called.Output, called.Version = o.Output, it.index+1
+				b.Outputs = append(b.Outputs, called)
 			}
 			if !holds(&o.Claims, subject.Digest) {
 				b.Digests = append(b.Digests, store.Pair{Hash: store.Short(subject.Digest[:]), Output: o.Output})
@@ -240,31 +246,17 @@ func (f *fold) showDivergence(b *batch, o *output) {
 		j := divergence.Judge(&o.Claims, f.roster)
 		row.Diverged, row.Shape, row.Inputs = true, j.Shape, j.Inputs
 		row.Since, row.Previous, row.Claims = o.Since, o.Previous, o.Claims
-		row.Loners = loners(&o.Claims, f.roster)
+		row.Holders = holders(&o.Claims, f.roster)
 	}
 	b.Divergences = append(b.Divergences, row)
 }
 
-// loners returns the builders that count and hold a digest which no other
-// operator holds.
-func loners(claims *divergence.Output, operators divergence.Operators) []uint32 {
+// holders returns the builders whose claims count.
+func holders(claims *divergence.Output, operators divergence.Operators) []uint32 {
 	var found []uint32
-	for i := 0; i < len(claims.Claims); {
-		digest := claims.Claims[i].Digest
-		var holders []uint32
-		operator, alone := uint32(0), true
-		for ; i < len(claims.Claims) && claims.Claims[i].Digest == digest; i++ {
-			c := claims.Claims[i]
-			o, counted := operators.Counts(c.Builder, c.Index)
-			if !counted {
-				continue
-			}
-			alone = alone && (len(holders) == 0 || o == operator)
-			operator = o
-			holders = append(holders, c.Builder)
-		}
-		if alone {
-			found = append(found, holders...)
+	for _, c := range claims.Claims {
+		if _, counted := operators.Counts(c.Builder, c.Index); counted {
+			found = append(found, c.Builder)
 		}
 	}
 	slices.Sort(found)

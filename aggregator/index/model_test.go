@@ -195,7 +195,7 @@ type divergenceResult struct {
 	Inputs   divergence.Inputs
 	Since    uint64
 	Previous divergence.Verdict
-	Loners   []uint32
+	Holders  []uint32
 }
 
 func (m *model) result() *result {
@@ -211,7 +211,7 @@ func (m *model) result() *result {
 		}
 		j := divergence.Judge(o, m.roster)
 		last := m.changes[n][len(m.changes[n])-1]
-		r.Divergences[n] = divergenceResult{j.Shape, j.Inputs, last.Index, last.From, m.loners(o)}
+		r.Divergences[n] = divergenceResult{j.Shape, j.Inputs, last.Index, last.From, m.holders(o)}
 	}
 	for set, members := range m.sets {
 		r.Sets[set] = slices.Sorted(slices.Values(members))
@@ -219,17 +219,11 @@ func (m *model) result() *result {
 	return r
 }
 
-// loners are the builders that count with a digest that no other operator has.
-func (m *model) loners(o *divergence.Output) []uint32 {
+// holders are the builders whose claims count.
+func (m *model) holders(o *divergence.Output) []uint32 {
 	found := map[uint32]bool{}
 	for _, c := range o.Claims {
-		operator, counted := m.roster.Counts(c.Builder, c.Index)
-		alone := counted
-		for _, d := range o.Claims {
-			other, counts := m.roster.Counts(d.Builder, d.Index)
-			alone = alone && (d.Digest != c.Digest || !counts || other == operator)
-		}
-		if alone {
+		if _, counted := m.roster.Counts(c.Builder, c.Index); counted {
 			found[c.Builder] = true
 		}
 	}
@@ -275,7 +269,7 @@ func read(ctx context.Context, tables *store.Tables) (*result, error) {
 	}
 	for _, d := range divergences {
 		n := names[d.Output]
-		r.Divergences[name(n.Ecosystem, n.Key)] = divergenceResult{d.Shape, d.Inputs, d.Since, d.Previous, d.Loners}
+		r.Divergences[name(n.Ecosystem, n.Key)] = divergenceResult{d.Shape, d.Inputs, d.Since, d.Previous, d.Holders}
 	}
 	return r, r.readTotals(ctx, tables, names)
 }

@@ -22,6 +22,11 @@ func (q *Query) Divergences(ctx context.Context, query dashboard.DivergenceQuery
 	if !possible {
 		return page, nil
 	}
+	if query.Set != "" {
+		if _, err := q.set(ctx, t, query.Set); err != nil {
+			return nil, err
+		}
+	}
 	behind, err := parseCursor(query.Cursor)
 	if err != nil {
 		return nil, err

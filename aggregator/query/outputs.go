@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 
 	"repronet/aggregator/store"
 	"repronet/attestation"
@@ -25,7 +26,7 @@ type output struct {
 	claims *divergence.Output
 }
 
-// outputs returns the outputs with the given numbers, in that order.
+// outputs returns the outputs with the given numbers, by key.
 func (q *Query) outputs(ctx context.Context, t *store.Tables, numbers []uint32) ([]output, error) {
 	if len(numbers) == 0 {
 		return nil, nil
@@ -77,6 +78,9 @@ func (q *Query) outputs(ctx context.Context, t *store.Tables, numbers []uint32) 
 	for i := range list {
 		list[i].row.Cause = causes[list[i].number]
 	}
+	slices.SortFunc(list, func(a, b output) int {
+		return cmp.Or(strings.Compare(a.row.Key, b.row.Key), strings.Compare(a.row.Ecosystem, b.row.Ecosystem))
+	})
 	return list, nil
 }
 

@@ -17,7 +17,7 @@ type DivergenceFilter struct {
 	Maintainer string
 	Shape      divergence.Shape
 	Cause      *divergence.Cause
-	Builder    *uint32 // with a digest that no other operator has
+	Builder    *uint32 // with a claim that counts
 }
 
 // A Place is where a page of divergences, newest first, begins: behind the one
@@ -56,7 +56,7 @@ func (f *DivergenceFilter) where() (string, []any) {
 		add(`shape = {shape:UInt8}`, "shape", uint8(f.Shape))
 	}
 	if f.Builder != nil {
-		add(`has(loners, {builder:UInt32})`, "builder", *f.Builder)
+		add(`has(holders, {builder:UInt32})`, "builder", *f.Builder)
 	}
 	if f.Cause != nil {
 		// What divergence.CauseOf says.
@@ -86,14 +86,14 @@ func (t *Tables) CountDivergences(ctx context.Context, filter DivergenceFilter) 
 func (t *Tables) Divergences(ctx context.Context, filter DivergenceFilter, behind *Place, limit int) ([]Divergence, error) {
 	where, parameters := filter.where()
 	if behind != nil {
-		where += ` AND (since, output) < ({since:UInt64}, {output:UInt32})`
+		where += ` AND (since < {since:UInt64} OR since = {since:UInt64} AND output > {output:UInt32})`
 		parameters = append(parameters, clickhouse.Named("since", behind.Since), clickhouse.Named("output", behind.Output))
 	}
 	parameters = append(parameters, clickhouse.Named("limit", limit))
-	rows, err := list(ctx, t.conn, readDivergence, `SELECT output, version, diverged, shape, inputs, since, previous, loners, state
+	rows, err := list(ctx, t.conn, readDivergence, `SELECT output, version, diverged, shape, inputs, since, previous, holders, state
 		FROM divergences FINAL WHERE output IN (
-			SELECT output FROM divergences FINAL WHERE `+where+` ORDER BY since DESC, output DESC LIMIT {limit:UInt32})
-		ORDER BY since DESC, output DESC`, parameters...)
+			SELECT output FROM divergences FINAL WHERE `+where+` ORDER BY since DESC, output LIMIT {limit:UInt32})
+		ORDER BY since DESC, output`, parameters...)
 	if err != nil {
 		return nil, fmt.Errorf("reading divergences: %w", err)
 	}
@@ -103,7 +103,7 @@ func (t *Tables) Divergences(ctx context.Context, filter DivergenceFilter, behin
 func readDivergence(rows driver.Rows) (d Divergence, err error) {
 	var diverged, shape, inputs, previous uint8
 	var state []byte
-	if err := rows.Scan(&d.Output, &d.Version, &diverged, &shape, &inputs, &d.Since, &previous, &d.Loners, &state); err != nil {
+	if err := rows.Scan(&d.Output, &d.Version, &diverged, &shape, &inputs, &d.Since, &previous, &d.Holders, &state); err != nil {
 		return d, err
 	}
 	d.Diverged, d.Shape, d.Inputs, d.Previous = diverged == 1, divergence.Shape(shape), divergence.Inputs(inputs), divergence.Verdict(previous)

@@ -34,8 +34,8 @@ func (t *Tables) Names(ctx context.Context, outputs []uint32) (map[uint32]Output
 	if len(outputs) == 0 {
 		return names, nil
 	}
-	for n, err := range scan(ctx, t.conn, readName, `SELECT output, ecosystem, key, build, name FROM outputs
-		WHERE output IN {outputs:Array(UInt32)}`, clickhouse.Named("outputs", outputs)) {
+	for n, err := range scan(ctx, t.conn, readName, `SELECT output, version, ecosystem, key, build, name FROM outputs
+		WHERE output IN {outputs:Array(UInt32)} ORDER BY output, version`, clickhouse.Named("outputs", outputs)) {
 		if err != nil {
 			return nil, fmt.Errorf("reading names of outputs: %w", err)
 		}
@@ -45,7 +45,7 @@ func (t *Tables) Names(ctx context.Context, outputs []uint32) (map[uint32]Output
 }
 
 func readName(rows driver.Rows) (n OutputName, err error) {
-	return n, rows.Scan(&n.Output, &n.Ecosystem, &n.Key, &n.Build, &n.Name)
+	return n, rows.Scan(&n.Output, &n.Version, &n.Ecosystem, &n.Key, &n.Build, &n.Name)
 }
 
 // Search returns the outputs whose key or build contains text, without regard to

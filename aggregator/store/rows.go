@@ -57,6 +57,7 @@ type RosterEntry struct {
 // An OutputName is what an output is called.
 type OutputName struct {
 	Output    uint32
+	Version   uint64 // the greatest holds
 	Ecosystem string
 	Key       string
 	Build     string
@@ -115,7 +116,7 @@ type Divergence struct {
 	Inputs   divergence.Inputs
 	Since    uint64
 	Previous divergence.Verdict
-	Loners   []uint32 // builders with a digest that no other operator has
+	Holders  []uint32 // builders whose claims count
 	Claims   divergence.Output
 }
 
@@ -220,6 +221,7 @@ func ecosystemColumns() []column[string] {
 func outputColumns() []column[OutputName] {
 	return []column[OutputName]{
 		col("output", "UInt32", func(r *OutputName) uint32 { return r.Output }),
+		col("version", "UInt64", func(r *OutputName) uint64 { return r.Version }),
 		col("ecosystem", "LowCardinality(String)", func(r *OutputName) string { return r.Ecosystem }),
 		col("key", "String", func(r *OutputName) string { return r.Key }),
 		col("build", "String", func(r *OutputName) string { return r.Build }),
@@ -283,7 +285,7 @@ func divergenceColumns() []column[Divergence] {
 		col("inputs", "UInt8", func(r *Divergence) uint8 { return uint8(r.Inputs) }),
 		col("since", "UInt64", func(r *Divergence) uint64 { return r.Since }),
 		col("previous", "UInt8", func(r *Divergence) uint8 { return uint8(r.Previous) }),
-		col("loners", "Array(UInt32)", func(r *Divergence) []uint32 { return r.Loners }),
+		col("holders", "Array(UInt32)", func(r *Divergence) []uint32 { return r.Holders }),
 		col("state", "String", func(r *Divergence) []byte { return r.Claims.Append(nil) }),
 	}
 }

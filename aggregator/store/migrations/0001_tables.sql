@@ -43,14 +43,16 @@ CREATE TABLE IF NOT EXISTS ecosystems (
     name String
 ) ENGINE = ReplacingMergeTree ORDER BY name;
 
--- Names of outputs. An output is numbered when a claim or a package set first names it.
+-- Names of outputs. An output is numbered when a claim or a package set first names it; version is
+-- 0 in the row of that, and greater where a claim named it again because a set did not say the build.
 CREATE TABLE IF NOT EXISTS outputs (
     output UInt32 CODEC(Delta, ZSTD(1)),
+    version UInt64 CODEC(ZSTD(1)),
     ecosystem LowCardinality(String),
     key String CODEC(ZSTD(1)),
     build String CODEC(ZSTD(1)),
     name LowCardinality(String)
-) ENGINE = ReplacingMergeTree ORDER BY output SETTINGS index_granularity = 256;
+) ENGINE = ReplacingMergeTree(version) ORDER BY output SETTINGS index_granularity = 256;
 
 -- Which outputs a build has. build is the first 8 bytes of its ID.
 CREATE TABLE IF NOT EXISTS builds (
@@ -100,7 +102,7 @@ CREATE TABLE IF NOT EXISTS verdict_changes (
     new UInt8 CODEC(ZSTD(1))
 ) ENGINE = ReplacingMergeTree ORDER BY (output, log_index);
 
--- The outputs that diverge, or did. loners are the builders with a digest that no other operator has.
+-- The outputs that diverge, or did. holders are the builders whose claims count.
 CREATE TABLE IF NOT EXISTS divergences (
     output UInt32,
     version UInt64,
@@ -109,7 +111,7 @@ CREATE TABLE IF NOT EXISTS divergences (
     inputs UInt8,
     since UInt64,
     previous UInt8,
-    loners Array(UInt32),
+    holders Array(UInt32),
     state String CODEC(ZSTD(1))
 ) ENGINE = ReplacingMergeTree(version) ORDER BY output SETTINGS index_granularity = 1024;
 

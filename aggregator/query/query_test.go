@@ -1,0 +1,248 @@
+package query_test
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"iter"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"repronet/aggregator/index"
+	"repronet/aggregator/query"
+	"repronet/aggregator/store"
+	"repronet/attestation"
+	"repronet/dashboard"
+	"repronet/dashboard/dashboardtest"
+	"repronet/enrolment"
+	"repronet/internal/chdb/chdbtest"
+	"repronet/ledger"
+	"repronet/pkgset"
+	"repronet/signing"
+)
+
+// memory is a ledger in memory.
+type memory struct {
+	entries     []*ledger.Entry
+	attachments map[attestation.Digest][]byte
+}
+
+func (l *memory) Size() uint64 { return uint64(len(l.entries)) }
+
+func (l *memory) Entry(_ context.Context, i uint64) (*ledger.Entry, error) { return l.entries[i], nil }
+
+func (l *memory) Entries(_ context.Context, from, to uint64) iter.Seq2[*ledger.Entry, error] {
+	return func(yield func(*ledger.Entry, error) bool) {
+		for _, e := range l.entries[from:to] {
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (l *memory) Attachment(_ context.Context, sum attestation.Digest) ([]byte, error) {
+	data, ok := l.attachments[sum]
+	if !ok {
+		return nil, fmt.Errorf("no attachment %s", sum)
+	}
+	return data, nil
+}
+
+// must stands for errors that only a broken test has.
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
+}
+
+// write makes a scenario's ledger.
+func write(ctx context.Context, s *dashboardtest.Scenario) *memory {
+	l := &memory{attachments: map[attestation.Digest][]byte{}}
+	add := func(kind ledger.Kind, at time.Time, body []byte) {
+		l.entries = append(l.entries, &ledger.Entry{Kind: kind, ReceivedAt: at, Body: body})
+	}
+	for _, b := range s.Builders {
+		key := dashboardtest.PublicKey(b.Label)
+		e := enrolment.Enrolment{Builder: key.Builder(), PublicKey: key.DER(), Operator: b.Operator, Tier: b.Tier}
+		add(ledger.Enrolment, s.EnrolledAt(), must(e.Encode()))
+	}
+	for _, entry := range s.Entries {
+		switch {
+		case entry.Set != nil:
+			var members []pkgset.Member
+			for _, m := range entry.Set.Members {
+				members = append(members, pkgset.Member{
+					Key: m.Key, Attribute: m.Attribute, Version: m.Version, System: m.System,
+					Maintainers: m.Maintainers, Inputs: slices.Sorted(slices.Values(m.Inputs)),
+				})
+			}
+			attachment := must(pkgset.Encode(entry.Set.Ecosystem, members))
+			sum := attestation.Digest(sha256.Sum256(attachment))
+			l.attachments[sum] = attachment
+			e := pkgset.Entry{Name: entry.Set.Name, Revision: entry.Set.Revision, Ecosystem: entry.Set.Ecosystem, Members: len(members), SHA256: sum}
+			add(ledger.PackageSet, entry.At, must(e.Encode()))
+		case entry.Revoke != "":
+			e := enrolment.Revocation{Builder: dashboardtest.ID(entry.Revoke), From: l.Size()}
+			add(ledger.Revocation, entry.At, must(e.Encode()))
+		default:
+			signer := must(signing.NewSigner(dashboardtest.Key(entry.Builder)))
+			add(ledger.Attestation, entry.At, must(signer.Sign(ctx, entry.Statement)))
+		}
+	}
+	return l
+}
+
+// open indexes a ledger and returns what answers from it.
+func open(t *testing.T, l *memory) (*query.Query, *index.Index) {
+	t.Helper()
+	options := chdbtest.Database(t)
+	s, err := store.Open(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := context.WithoutCancel(t.Context())
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("closing the store: %v", err)
+		}
+		conn := must(clickhouse.Open(options))
+		defer conn.Close()
+		if err := conn.Exec(ended, "DROP DATABASE IF EXISTS "+options.Auth.Database+"_1 SYNC"); err != nil {
+			t.Error(err)
+		}
+	})
+	x, err := index.New(t.Context(), index.Config{}, s, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := x.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.RollUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return query.New(s, l, x), x
+}
+
+// sample is a scenario whose times a ledger can hold.
+func sample() *dashboardtest.Scenario {
+	s := dashboardtest.Sample(time.Date(2026, 7, 20, 12, 0, 0, 0, time.UTC))
+	for i := range s.Entries {
+		s.Entries[i].At = s.Entries[i].At.Truncate(time.Millisecond)
+		if statement := s.Entries[i].Statement; statement != nil {
+			for j := range statement.Builds {
+				statement.Builds[j].Finished = s.Entries[i].At.Add(-time.Minute)
+			}
+		}
+	}
+	return s
+}
+
+// TestAnswers compares every answer with that of the source in memory, over the
+// same ledger.
+func TestAnswers(t *testing.T) {
+	scenario := sample()
+	q, _ := open(t, write(t.Context(), scenario))
+	fake := dashboardtest.NewFake(scenario)
+	ctx := t.Context()
+
+	ask := func(name string, of func(dashboard.Source) (any, error)) {
+		t.Helper()
+		want, wantErr := of(fake)
+		got, gotErr := of(q)
+		if (wantErr == nil) != (gotErr == nil) {
+			t.Errorf("%s: error %v, want %v", name, gotErr, wantErr)
+			return
+		}
+		if diff := gocmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s (-memory +index):\n%s", name, diff)
+		}
+	}
+	ask("watermark", func(s dashboard.Source) (any, error) { return s.Watermark(ctx) })
+	ask("sets", func(s dashboard.Source) (any, error) { return s.Sets(ctx) })
+	ask("builders", func(s dashboard.Source) (any, error) { return s.Builders(ctx) })
+	ask("agreement", func(s dashboard.Source) (any, error) {
+		list, err := s.Agreement(ctx)
+		for i, a := range list {
+			if a.A > a.B {
+				list[i].A, list[i].B = a.B, a.A
+			}
+		}
+		slices.SortFunc(list, func(a, b dashboard.Agreement) int { return cmp.Or(cmp.Compare(a.A, b.A), cmp.Compare(a.B, b.B)) })
+		return list, err
+	})
+	for _, set := range []string{"", "nixos-minimal", "none"} {
+		ask("summary of "+set, func(s dashboard.Source) (any, error) { return s.Summary(ctx, set) })
+		ask("history of "+set, func(s dashboard.Source) (any, error) {
+			days, err := s.History(ctx, set)
+			return slices.DeleteFunc(days, func(d dashboard.DayCounts) bool { // the day of publication, with nothing built
+				return d.Single+d.Reproduced+d.Diverged == 0
+			}), err
+		})
+	}
+	for _, b := range scenario.Builders {
+		ask("builder "+b.Label, func(s dashboard.Source) (any, error) {
+			detail, err := s.Builder(ctx, dashboardtest.ID(b.Label))
+			detail.Recent = nil // the index gives the first output of each statement
+			return detail, err
+		})
+	}
+	asked := map[string]bool{}
+	for _, entry := range scenario.Entries {
+		if entry.Statement == nil {
+			continue
+		}
+		for _, build := range entry.Statement.Builds {
+			if asked[build.Name] {
+				continue
+			}
+			asked[build.Name] = true
+			ask("build "+build.Name, func(s dashboard.Source) (any, error) { return s.Build(ctx, build.Name) })
+		}
+		if entry.Statement.Type == attestation.BuildFailed {
+			continue
+		}
+		for _, subject := range entry.Statement.Subjects {
+			if !asked[subject.Name] {
+				asked[subject.Name] = true
+				ask("output "+subject.Name, func(s dashboard.Source) (any, error) { return s.Output(ctx, subject.Name) })
+			}
+			if asked[subject.Digest.Hex()] {
+				continue
+			}
+			asked[subject.Digest.Hex()] = true
+			ask("digest "+subject.Digest.Hex(), func(s dashboard.Source) (any, error) { return s.ByDigest(ctx, subject.Digest) })
+		}
+	}
+	for _, text := range []string{"openssl", "OpenSSL-3", "-man", "100%_'", ".drv"} {
+		ask("search "+text, func(s dashboard.Source) (any, error) { return s.Search(ctx, text, 10) })
+	}
+	for _, c := range []dashboard.DivergenceQuery{
+		{},
+		{Set: "nixos-minimal"},
+		{Set: "none"},
+		{Shape: "outlier"},
+		{Shape: "scatter", Maintainer: "grace"},
+		{Cause: "own"},
+		{Cause: "inherited"},
+		{Cause: "unknown"},
+		{Builder: dashboardtest.ID("elm")},
+		{Builder: dashboardtest.ID("hazel")},
+		{Set: "nixos-minimal", Shape: "split", Cause: "own", Maintainer: "ada", Builder: dashboardtest.ID("alder")},
+		{Cursor: "nonsense"},
+	} {
+		c.Limit = 100
+		ask(fmt.Sprintf("divergences %+v", c), func(s dashboard.Source) (any, error) { return s.Divergences(ctx, c) })
+	}
+	if _, err := q.Output(ctx, "no such output"); err != dashboard.ErrNotFound {
+		t.Errorf("unknown output: error %v, want %v", err, dashboard.ErrNotFound)
+	}
+}
