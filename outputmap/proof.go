@@ -41,6 +41,9 @@ func (p *Proof) Encode() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding map proof: %w", err)
 	}
+	if len(data) > MaxProofSize {
+		return nil, fmt.Errorf("encoding map proof: %d bytes, at most %d are accepted: who asks has to read the ledger", len(data), MaxProofSize)
+	}
 	return data, nil
 }
 
