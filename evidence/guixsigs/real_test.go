@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -53,7 +54,7 @@ func realData(t testing.TB, versions ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	unzipped, err := gzip.NewReader(bufio.NewReader(f))
 	if err != nil {
 		t.Fatal(err)
@@ -204,9 +205,7 @@ func TestRealDataWithSignaturesIgnored(t *testing.T) {
 		"documents": len(documents), "builders": len(folders), "versions": len(versions), "distinct rows": len(distinct),
 		"outputs": len(p), "by two or more": several,
 	}
-	for verdict, n := range count(p.verdicts()) {
-		got[verdict] = n
-	}
+	maps.Copy(got, count(p.verdicts()))
 	want := map[string]int{
 		"documents": 2946, "builders": 51, "versions": 99, "distinct rows": 41295,
 		"outputs": 2656, "by two or more": 2654, "diverged": 3, "ambiguous": 5, "single": 2, "reproduced": 2656 - 3 - 5 - 2,

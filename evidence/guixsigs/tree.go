@@ -118,7 +118,6 @@ func (t *Tree) version(version string, yield func(*Found, error) bool) bool {
 			}
 			f := &Found{Path: path.Join(folder, name), Version: version, Folder: builder, Stage: stage}
 			if err := t.readDocument(f); err != nil {
-				f = nil
 				if !yield(nil, err) {
 					return false
 				}
@@ -221,7 +220,7 @@ func (t *Tree) read(name string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, reason(err)
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
 		return nil, reason(err)

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"slices"
 	"time"
@@ -207,7 +206,7 @@ func verify(public *packet.PublicKey, s *packet.Signature, text []byte) error {
 	if err != nil {
 		return err
 	}
-	var content hash.Hash = direct
+	content := direct
 	if s.SigType == packet.SigTypeText {
 		content = pgp.NewCanonicalTextHash(direct)
 	}

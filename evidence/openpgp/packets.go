@@ -92,7 +92,7 @@ func nextPacket(data []byte) (tag byte, length int, err error) {
 	if size > uint64(len(data)-header) {
 		return 0, 0, errors.New("the last packet is cut off")
 	}
-	return tag, header + int(size), nil //nolint:gosec // at most len(data)
+	return tag, header + int(size), nil
 }
 
 // splitCertificates cuts packets where a public key begins.
