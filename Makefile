@@ -50,3 +50,11 @@ lint: ## Format, lint and look for dead code
 .PHONY: vulncheck
 vulncheck: ## Look for known vulnerabilities (needs the vulnerability database)
 	$(TOOL) govulncheck ./...
+
+.PHONY: bench
+bench: build engine ## Measure everything at 10 M stored observations (STORED=60000000 for more)
+	@go run ./e2e/bench --stored $(or $(STORED),10000000)
+
+.PHONY: bench-short
+bench-short: build engine ## The same with 200,000 stored observations
+	@go run ./e2e/bench --stored 200000 --sample 200000
