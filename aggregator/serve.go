@@ -72,7 +72,8 @@ func (a *Aggregator) listen(ctx context.Context) (listeners []net.Listener, addr
 	if len(a.config.Libp2p.Listen) == 0 {
 		return listeners, addresses, nil
 	}
-	peer, err := p2p.Listen(ctx, p2p.Config{
+	// Shutting the server down closes it, and lets requests finish first.
+	peer, err := p2p.Listen(context.WithoutCancel(ctx), p2p.Config{
 		Listen: a.config.Libp2p.Listen, KeyFile: filepath.Join(a.config.Data, "libp2p.key"), Logger: a.deps.Logger,
 	})
 	if err != nil {
