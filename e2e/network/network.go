@@ -6,6 +6,7 @@ package network
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"repronet/reporter/spool"
 )
 
 // Programs is the directory that has the three programs.
@@ -95,8 +98,10 @@ func StartAggregator(ctx context.Context, p Programs, data string, log io.Writer
 }
 
 // ownGroup keeps a terminal's Ctrl-C from reaching the program: it is stopped in
-// order, by us.
-func ownGroup(command *exec.Cmd) { command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
+// order, by us. If we are killed, so is it.
+func ownGroup(command *exec.Cmd) {
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+}
 
 // Stop ends the server in order and returns what it ended with.
 func (a *Aggregator) Stop() error {
@@ -173,6 +178,19 @@ func (r *Reporter) Exec(ctx context.Context, args ...string) *exec.Cmd {
 func (r *Reporter) Submit(ctx context.Context) error {
 	_, err := output(exec.CommandContext(ctx, r.Programs.Reporter(), "run", "--once", "--dir", r.Dir))
 	return err
+}
+
+// Status is what the installation says of itself.
+func (r *Reporter) Status(ctx context.Context) (*spool.Status, error) {
+	text, err := output(exec.CommandContext(ctx, r.Programs.Reporter(), "status", "--json", "--dir", r.Dir))
+	if err != nil {
+		return nil, err
+	}
+	var status spool.Status
+	if err := json.Unmarshal([]byte(text), &status); err != nil {
+		return nil, fmt.Errorf("reading the reporter's status: %w", err)
+	}
+	return &status, nil
 }
 
 // Run keeps a reporter running until ctx ends, and returns how it ended through

@@ -1,0 +1,80 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"repronet/e2e/network"
+	"repronet/internal/chdb"
+)
+
+// Names of environment variables.
+const (
+	binEnv         = "REPRONET_BIN"
+	engineEnv      = "REPRONET_ENGINE"
+	longEnv        = "REPRONET_LONG"
+	screenshotsEnv = "REPRONET_SCREENSHOTS"
+)
+
+// TestMain builds the programs as `make build` does, unless they are given.
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	bin, remove, err := build()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer remove()
+	os.Setenv(binEnv, bin)
+	// The programs may lie where they would not find it.
+	if engine, err := chdb.Find(); err == nil {
+		os.Setenv(engineEnv, engine)
+	}
+	return m.Run()
+}
+
+// build returns the directory of the programs.
+func build() (dir string, remove func(), err error) {
+	if given := os.Getenv(binEnv); given != "" {
+		dir, err = filepath.Abs(given)
+		return dir, func() {}, err
+	}
+	if dir, err = os.MkdirTemp("", "repronet-bin-"); err != nil {
+		return "", nil, err
+	}
+	command := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", dir+"/",
+		"repronet/cmd/repronet-aggregator", "repronet/cmd/repronet-reporter", "repronet/cmd/repronet-verify")
+	command.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := command.CombinedOutput(); err != nil {
+		os.RemoveAll(dir)
+		return "", nil, fmt.Errorf("building the programs: %w\n%s", err, out)
+	}
+	return dir, func() { os.RemoveAll(dir) }, nil
+}
+
+func programs() network.Programs { return network.Programs(os.Getenv(binEnv)) }
+
+// long tells whether the long forms are asked for.
+func long() bool { return os.Getenv(longEnv) != "" }
+
+// lacking skips the test, loudly, or fails it where nothing may be skipped.
+func lacking(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("CI") != "" {
+		t.Fatalf("%s; with CI set this test may not be skipped", what)
+	}
+	fmt.Fprintf(os.Stderr, "\n*** SKIPPED: %s: %s\n\n", t.Name(), what)
+	t.Skip(what)
+}
+
+// needEngine asks for the embedded ClickHouse, which every aggregator runs.
+func needEngine(t *testing.T) {
+	t.Helper()
+	if _, err := chdb.Find(); err != nil {
+		lacking(t, err.Error())
+	}
+}
