@@ -23,12 +23,10 @@ func (in *Ingest) Enrol(ctx context.Context, e *enrolment.Enrolment) (index uint
 // builder's statements are refused; those at index from and later do not count.
 // A nil from stands for the end of the ledger: what the builder said before
 // stays.
-func (in *Ingest) Revoke(ctx context.Context, builder signing.BuilderID, from *uint64, size func() uint64, reason string) (index uint64, err error) {
-	r := enrolment.Revocation{Builder: builder, Reason: reason}
+func (in *Ingest) Revoke(ctx context.Context, builder signing.BuilderID, from *uint64, reason string) (index uint64, err error) {
+	r := enrolment.Revocation{Builder: builder, From: in.log.Size(), Reason: reason}
 	if from != nil {
 		r.From = *from
-	} else {
-		r.From = size()
 	}
 	body, err := r.Encode()
 	if err != nil {

@@ -6,6 +6,10 @@
 // whatever spelling it comes: a duplicate, also one of a claim that is still
 // being written, gets the index and the receipt of the first.
 //
-// The package trusts the roster it is given. Who may change that roster is the
-// subject of the [Admin] methods' caller.
+// What a submission can cost is bounded before it is looked at: bytes on the wire
+// and after decompression, bundles in a request, bytes of all requests together,
+// statements verified at once. docs/bad-input.md lists what is refused and how.
+//
+// The package trusts the roster it is given. Who may write administrative entries
+// ([Ingest.Enrol], [Ingest.Revoke], [Ingest.PublishSet]) is their caller's subject.
 package ingest

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,12 +27,15 @@ type Log interface {
 	Append(ctx context.Context, kind ledger.Kind, body []byte) (uint64, error)
 	// Receipt waits until a published checkpoint covers the index.
 	Receipt(ctx context.Context, index uint64) (*ledger.Receipt, error)
+	// Size returns the number of durable entries.
+	Size() uint64
 }
 
 // Config is how much an Ingest takes on at once. The zero value is usable.
 type Config struct {
-	// MaxInFlight bounds the decompressed bytes of all requests being worked
-	// on; beyond it a request is turned away with 503. Default 256 MiB.
+	// MaxInFlight bounds the decompressed bytes of all requests that are being
+	// read or worked on; beyond it a request is turned away with 503. Default
+	// 256 MiB.
 	MaxInFlight int64
 	// ReceiptTimeout bounds the wait for a checkpoint that covers a
 	// submission. Default 15 s.
@@ -49,6 +53,7 @@ type Ingest struct {
 	roster     *enrolment.Roster
 	duplicates *duplicates
 	inFlight   *semaphore.Weighted
+	verifying  chan struct{} // holds a value for each statement being verified
 	metrics    *metrics
 	ready      atomic.Bool
 	admin      sync.Mutex // held from the check of an administrative entry to its effect
@@ -69,7 +74,8 @@ func New(config Config, log Log, roster *enrolment.Roster) *Ingest {
 	}
 	return &Ingest{
 		config: config, log: log, roster: roster, duplicates: newDuplicates(),
-		inFlight: semaphore.NewWeighted(config.MaxInFlight), metrics: newMetrics(config.Registry),
+		inFlight: semaphore.NewWeighted(config.MaxInFlight), verifying: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		metrics: newMetrics(config.Registry),
 	}
 }
 
@@ -84,23 +90,19 @@ func (in *Ingest) Ready() { in.ready.Store(true) }
 // Submit verifies a bundle and writes it to the ledger. It returns the index
 // when the entry is durable, and whether the claim was there before.
 func (in *Ingest) Submit(ctx context.Context, bundle []byte) (index uint64, duplicate bool, problem *wire.Problem) {
-	now := time.Now()
-	verified, err := signing.Open(bundle, in.roster.Lookup, now)
-	if err != nil {
-		return 0, false, in.refuse(err)
-	}
-	if err := verified.Statement().CheckClock(now); err != nil {
-		return 0, false, in.problem(http.StatusBadRequest, "clock", err.Error())
+	verified, problem := in.open(bundle)
+	if problem != nil {
+		return 0, false, problem
 	}
 	key := newClaimKey(verified.Builder(), verified.PayloadDigest())
-	index, duplicate, err = in.duplicates.once(ctx, key, func() (uint64, error) {
+	index, duplicate, err := in.duplicates.once(ctx, key, func() (uint64, error) {
 		// A sender that goes away must not leave the claim written but
 		// unknown to the duplicate check.
 		return in.log.Append(context.WithoutCancel(ctx), ledger.Attestation, bundle)
 	})
 	switch {
 	case errors.Is(err, ledger.ErrTooLarge):
-		return 0, false, in.problem(http.StatusRequestEntityTooLarge, "too-large", err.Error()+": split the statement")
+		return 0, false, in.problem(http.StatusRequestEntityTooLarge, "too-large", fmt.Sprintf("The statement is larger than a ledger entry can hold (%d bytes, compressed): split it.", ledger.MaxEntrySize))
 	case err != nil:
 		in.config.Logger.ErrorContext(ctx, "appending to the ledger", "error", err)
 		return 0, false, in.problem(http.StatusServiceUnavailable, "try-later", "The ledger did not take the statement: send it again later.")
@@ -114,6 +116,22 @@ func (in *Ingest) Submit(ctx context.Context, bundle []byte) (index uint64, dupl
 	return index, false, nil
 }
 
+// open verifies a bundle, at most as many at once as there are processors: a
+// parsed statement takes several times the memory of its bytes.
+func (in *Ingest) open(bundle []byte) (*signing.Verified, *wire.Problem) {
+	in.verifying <- struct{}{}
+	defer func() { <-in.verifying }()
+	now := time.Now()
+	verified, err := signing.Open(bundle, in.roster.Lookup, now)
+	if err != nil {
+		return nil, in.refuse(err)
+	}
+	if err := verified.Statement().CheckClock(now); err != nil {
+		return nil, in.problem(http.StatusBadRequest, "clock", err.Error())
+	}
+	return verified, nil
+}
+
 // refuse says in a problem document why a bundle was not opened.
 func (in *Ingest) refuse(err error) *wire.Problem {
 	switch {
@@ -121,9 +139,11 @@ func (in *Ingest) refuse(err error) *wire.Problem {
 		return in.problem(http.StatusForbidden, "not-enrolled",
 			fmt.Sprintf("%v. Ask the aggregator's operator to enrol it: repronet-aggregator builders enrol --key FILE --operator NAME.", err))
 	case errors.Is(err, signing.ErrKeyNotValid):
-		return in.problem(http.StatusForbidden, "key-not-valid", err.Error())
+		return in.problem(http.StatusForbidden, "key-not-valid", fmt.Sprintf("%v: sign with a key that is enrolled and valid.", err))
 	case errors.Is(err, signing.ErrSignature):
 		return in.problem(http.StatusForbidden, "bad-signature", err.Error())
+	case errors.Is(err, signing.ErrTooLarge):
+		return in.problem(http.StatusRequestEntityTooLarge, "too-large", err.Error())
 	default:
 		return in.problem(http.StatusBadRequest, "malformed", err.Error())
 	}

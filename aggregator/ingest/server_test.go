@@ -1,0 +1,229 @@
+package ingest_test
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"repronet/aggregator/ingest"
+	"repronet/attestation"
+	"repronet/enrolment"
+	"repronet/internal/wire"
+	"repronet/ledger"
+	appendlog "repronet/ledger/append"
+	"repronet/signing"
+)
+
+// server is an Ingest over a real ledger, behind a real HTTP server.
+type server struct {
+	*httptest.Server
+	ingest *ingest.Ingest
+	log    *appendlog.Log
+	key    *appendlog.Key
+}
+
+// newServer starts one. wrap, if there is one, stands between it and the ledger.
+func newServer(t *testing.T, config ingest.Config, wrap func(ingest.Log) ingest.Log) *server {
+	t.Helper()
+	dir := t.TempDir()
+	key, err := appendlog.LoadOrCreateKey(filepath.Join(dir, "key"), "test.example/log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := appendlog.Open(t.Context(), appendlog.Config{Dir: filepath.Join(dir, "log"), Key: key, CheckpointInterval: 200 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var writer ingest.Log = log
+	if wrap != nil {
+		writer = wrap(log)
+	}
+	gin.SetMode(gin.ReleaseMode)
+	router := gin.New()
+	in := ingest.New(config, writer, enrolment.NewRoster())
+	in.Register(router)
+	s := &server{Server: httptest.NewUnstartedServer(router), ingest: in, log: log, key: key}
+	s.Config.ReadTimeout = 3 * time.Second
+	s.Start()
+	t.Cleanup(func() {
+		s.Close()
+		if err := log.Close(t.Context()); err != nil && !errors.Is(err, t.Context().Err()) {
+			t.Error(err)
+		}
+	})
+	in.Ready()
+	return s
+}
+
+func newSigner(t *testing.T) *signing.Signer {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := signing.NewSigner(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer
+}
+
+// enrolled returns a signer whose key was enrolled.
+func (s *server) enrolled(t *testing.T, operator string, change func(*enrolment.Enrolment)) *signing.Signer {
+	t.Helper()
+	signer := newSigner(t)
+	e := &enrolment.Enrolment{
+		Builder: signer.Public().Builder(), PublicKey: signer.Public().DER(), Operator: operator, Tier: enrolment.Counted,
+	}
+	if change != nil {
+		change(e)
+	}
+	if _, err := s.ingest.Enrol(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+	return signer
+}
+
+// made counts the statements of a test run, so that each is another one.
+var made atomic.Int64
+
+func statement() *attestation.Statement {
+	name := fmt.Sprintf("alice/tool-%d", made.Add(1))
+	return &attestation.Statement{
+		Type: attestation.Rebuild, Ecosystem: "generic", DigestKind: attestation.File,
+		Subjects: []attestation.Subject{{Name: name + "^out", Digest: attestation.Digest{0xab, 1}}},
+		Builds: []attestation.Build{{
+			Name: name, Outputs: []int{0}, Finished: time.Now().Truncate(time.Second), Occasion: attestation.OccasionBuild,
+		}},
+	}
+}
+
+func sign(t *testing.T, signer *signing.Signer, s *attestation.Statement) []byte {
+	t.Helper()
+	payload, err := s.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signPayload(t, signer, payload)
+}
+
+func signPayload(t *testing.T, signer *signing.Signer, payload []byte) []byte {
+	t.Helper()
+	bundle, err := signer.SignPayload(t.Context(), payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bundle
+}
+
+// answer is what came back for a request.
+type answer struct {
+	status  int
+	header  http.Header
+	results []wire.Result // one for each bundle; none if the whole request was refused
+	problem *wire.Problem // of the whole request
+}
+
+// post sends a body and decodes the answer.
+func (s *server) post(t *testing.T, body io.Reader, contentType, encoding string) answer {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+wire.SubmitPath, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", contentType)
+	if encoding != "" {
+		request.Header.Set("Content-Encoding", encoding)
+	}
+	response, err := s.Client().Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	a := answer{status: response.StatusCode, header: response.Header}
+	decoder := json.NewDecoder(response.Body)
+	decoder.DisallowUnknownFields()
+	if response.StatusCode != http.StatusOK {
+		if got := response.Header.Get("Content-Type"); got != "application/problem+json" {
+			t.Errorf("status %d has Content-Type %q", response.StatusCode, got)
+		}
+		a.problem = &wire.Problem{}
+		if err := decoder.Decode(a.problem); err != nil {
+			t.Fatal(err)
+		}
+		if a.problem.Status != a.status {
+			t.Errorf("the problem says status %d, HTTP says %d", a.problem.Status, a.status)
+		}
+		return a
+	}
+	for decoder.More() {
+		var r wire.Result
+		if err := decoder.Decode(&r); err != nil {
+			t.Fatal(err)
+		}
+		if (r.Receipt == nil) == (r.Problem == nil) {
+			t.Errorf("want either a receipt or a problem, got %+v", r)
+		}
+		a.results = append(a.results, r)
+	}
+	return a
+}
+
+func (s *server) submit(t *testing.T, bundle []byte) answer {
+	t.Helper()
+	return s.post(t, bytes.NewReader(bundle), wire.BundleType, "")
+}
+
+func (s *server) submitLines(t *testing.T, bundles ...[]byte) answer {
+	t.Helper()
+	return s.post(t, bytes.NewReader(append(bytes.Join(bundles, []byte("\n")), '\n')), wire.LinesType, "")
+}
+
+// accepted fails unless the result is a receipt for the bundle that anybody can
+// verify, and returns the index.
+func (s *server) accepted(t *testing.T, r wire.Result, bundle []byte) uint64 {
+	t.Helper()
+	if r.Receipt == nil {
+		t.Fatalf("refused: %v", r.Problem)
+	}
+	entry, err := r.Receipt.Verify(s.key.Verifier())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if entry.Kind != ledger.Attestation || !bytes.Equal(entry.Body, bundle) {
+		t.Errorf("the receipt is for another entry, of kind %s", entry.Kind)
+	}
+	return r.Receipt.Index
+}
+
+// stored fails unless the ledger grew by n entries while act ran.
+func (s *server) stored(t *testing.T, n uint64, act func()) {
+	t.Helper()
+	before := s.log.Size()
+	act()
+	if grown := s.log.Size() - before; grown != n {
+		t.Errorf("the ledger grew by %d entries, want %d", grown, n)
+	}
+}
+
+func contains(t *testing.T, p *wire.Problem, status int, kind, want string) {
+	t.Helper()
+	switch {
+	case p == nil:
+		t.Errorf("accepted, want %d %s", status, kind)
+	case p.Status != status || p.Type != "/docs/problems#"+kind || !strings.Contains(p.Detail, want):
+		t.Errorf("got %d %s: %s\nwant %d %s with %q", p.Status, p.Type, p.Detail, status, kind, want)
+	}
+}
