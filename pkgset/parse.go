@@ -206,7 +206,7 @@ func packageVersion(j *evalJob) string {
 func (p *parser) finish() (*List, error) {
 	list := &List{Members: make([]Member, 0, len(p.members)), Failed: p.failed}
 	for _, m := range p.members {
-		resolved := make([]string, 0, len(m.Inputs))
+		var resolved []string
 		for _, input := range m.Inputs {
 			if key, ok := p.outputs[input]; ok {
 				input = key

@@ -37,8 +37,8 @@ const loadBuilders = 5
 
 func newLoad(stored, perEntry int) *load {
 	l := &load{universe: max(stored/loadBuilders, 1000), perEntry: perEntry, ready: map[uint64]*ledger.Entry{}}
-	for range loadBuilders {
-		l.builders = append(l.builders, newSigner())
+	for i := range loadBuilders {
+		l.builders = append(l.builders, newSigner(strconv.Itoa(i)))
 	}
 	l.entries = loadBuilders + stored/perEntry
 	return l

@@ -12,7 +12,7 @@ import (
 
 func TestCatchUp(t *testing.T) {
 	w := newWorld(t)
-	a, b, c := newSigner(), newSigner(), newSigner()
+	a, b, c := newSigner("a"), newSigner("b"), newSigner("c")
 	w.enrol(a, "alice", enrolment.Counted)
 	w.enrol(b, "bob", enrolment.Counted)
 	w.attest(a, w.rebuild("generic", "hello", "1", "date", "2"))

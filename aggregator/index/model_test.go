@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -327,7 +328,7 @@ func (w *world) random(r *rand.Rand, n int) {
 	}
 	var builders []builder
 	for i := range 7 {
-		builders = append(builders, builder{newSigner(), fmt.Sprintf("operator-%d", i/2)}) // operators with two builders
+		builders = append(builders, builder{newSigner(strconv.Itoa(i)), fmt.Sprintf("operator-%d", i/2)}) // operators with two builders
 	}
 	ecosystems := []string{"generic", "debian"}
 	tier := func() enrolment.Tier {
@@ -390,17 +391,22 @@ func (w *world) random(r *rand.Rand, n int) {
 	}
 }
 
+// modelOf returns what the model says of a whole ledger.
+func modelOf(w *world) *result {
+	m := newModel()
+	for i, e := range w.log.entries {
+		m.apply(uint64(i), e, w.log)
+	}
+	return m.result()
+}
+
 // TestVerdictsAreAFunctionOfTheLedger compares the index with the model, on
 // random histories and in batches of several sizes.
 func TestVerdictsAreAFunctionOfTheLedger(t *testing.T) {
 	for seed := range uint64(2) {
 		w := newWorld(t)
 		w.random(rand.New(rand.NewPCG(seed, 0)), 100)
-		m := newModel()
-		for i, e := range w.log.entries {
-			m.apply(uint64(i), e, w.log)
-		}
-		want := m.result()
+		want := modelOf(w)
 		for _, size := range []int{1, 7, 10_000} {
 			t.Run(fmt.Sprintf("seed %d, batches of %d", seed, size), func(t *testing.T) {
 				s := openStore(t)

@@ -1,0 +1,235 @@
+package index_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"repronet/aggregator/index"
+	"repronet/aggregator/store"
+	"repronet/internal/chdb"
+	"repronet/internal/chdb/chdbtest"
+)
+
+// breaking is a connection that breaks after a number of statements.
+type breaking struct {
+	http.RoundTripper
+	left atomic.Int64 // statements until then
+}
+
+var errBroken = errors.New("the connection broke")
+
+func (b *breaking) RoundTrip(r *http.Request) (*http.Response, error) {
+	if b.left.Add(-1) < 0 {
+		return nil, errBroken
+	}
+	return b.RoundTripper.RoundTrip(r)
+}
+
+// TestStatementsFail lets the index fail after any of its statements, go on
+// with batches of another size, fail again, and so on.
+func TestStatementsFail(t *testing.T) {
+	w := newWorld(t)
+	random := rand.New(rand.NewPCG(7, 0))
+	w.random(random, 100)
+	want := modelOf(w)
+
+	options := chdbtest.Database(t)
+	connection := &breaking{RoundTripper: chdbtest.Open(t).Transport()}
+	options.TransportFunc = func(*http.Transport) (http.RoundTripper, error) { return connection, nil }
+	connection.left.Store(1 << 30)
+	s, err := store.Open(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := context.WithoutCancel(t.Context())
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("closing the store: %v", err)
+		}
+		dropGenerations(ended, t, options)
+	})
+	failures := 0
+	for {
+		x := newIndex(t, index.Config{MaxEntries: 1 + random.IntN(12)}, s, w.log)
+		connection.left.Store(1 + random.Int64N(30))
+		err := x.CatchUp(t.Context())
+		connection.left.Store(1 << 30)
+		if err == nil {
+			break
+		}
+		failures++
+		if failures > 10_000 {
+			t.Fatalf("no end: %v", err)
+		}
+	}
+	if failures < 10 {
+		t.Errorf("only %d failures: the test does not test much", failures)
+	}
+	got, err := read(t.Context(), s.Current())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got, sameResult); diff != "" {
+		t.Errorf("after %d failures, index differs from model (-model +index):\n%s", failures, diff)
+	}
+}
+
+const (
+	childDirectory = "REPRONET_INDEX_TEST_DIRECTORY"
+	childSeed      = 11
+	childEntries   = 120
+)
+
+// TestKilled kills the process that indexes, several times.
+func TestKilled(t *testing.T) {
+	chdbtest.Open(t) // skips where there is no engine
+	dir := t.TempDir()
+	random := rand.New(rand.NewPCG(13, 0))
+	const kills = 6
+	for killed := 0; killed < kills; {
+		if finished := runChild(t, dir, 1+random.IntN(8), time.Duration(random.IntN(60))*time.Millisecond); finished {
+			t.Fatalf("it finished after %d of %d kills: the test needs a longer history", killed, kills)
+		}
+		killed++
+	}
+	if !runChild(t, dir, 10_000, time.Hour) {
+		t.Fatal("it did not finish")
+	}
+	text, err := os.ReadFile(dir + "/result")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t)
+	w.random(rand.New(rand.NewPCG(childSeed, 0)), childEntries)
+	want, err := json.Marshal(modelOf(w))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wanted, got any
+	if err := errors.Join(json.Unmarshal(want, &wanted), json.Unmarshal(text, &got)); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(wanted, got); diff != "" {
+		t.Errorf("index differs from model (-model +index):\n%s", diff)
+	}
+}
+
+// runChild indexes in a process of its own, and kills it when it has indexed
+// a few batches and then a while later. It reports whether the process finished.
+func runChild(t *testing.T, dir string, maxEntries int, after time.Duration) (finished bool) {
+	t.Helper()
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestChild$", "-test.v", strconv.Itoa(maxEntries))
+	child.Env = append(os.Environ(), childDirectory+"="+dir)
+	child.Stderr = os.Stderr
+	output, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(output)
+	batches := 0
+	for lines.Scan() {
+		if lines.Text() == "batch" {
+			batches++
+		}
+		if batches == 2 && after < time.Hour {
+			time.Sleep(after)
+			if err := child.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			break
+		}
+	}
+	return child.Wait() == nil
+}
+
+// TestChild is what runChild runs.
+func TestChild(t *testing.T) {
+	dir := os.Getenv(childDirectory)
+	if dir == "" {
+		t.Skip("run by TestKilled")
+	}
+	engine, err := chdb.Open(t.Context(), chdb.Config{Path: dir + "/engine", MaxServerMemory: 2 << 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer engine.Close()
+	s, err := store.Open(t.Context(), engine.Options("child"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t)
+	w.random(rand.New(rand.NewPCG(childSeed, 0)), childEntries)
+	maxEntries, err := strconv.Atoi(os.Args[len(os.Args)-1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := newIndex(t, index.Config{MaxEntries: maxEntries, Progress: func(uint64, uint64) { fmt.Println("batch") }}, s, w.log)
+	if err := x.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got, err := read(t.Context(), s.Current())
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(dir+"/result", text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestReindex builds the index anew while it is read and written.
+func TestReindex(t *testing.T) {
+	w := newWorld(t)
+	w.random(rand.New(rand.NewPCG(17, 0)), 60)
+	s := openStore(t)
+	x := newIndex(t, index.Config{MaxEntries: 9}, s, w.log)
+	if err := x.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.random(rand.New(rand.NewPCG(18, 0)), 10) // what the present index has not seen
+	before, release := s.Acquire()
+	done := make(chan error, 1)
+	go func() { done <- x.Reindex(t.Context()) }()
+	for s.Current() == before {
+		if _, err := before.Watermark(t.Context()); err != nil {
+			t.Fatalf("reading the index while another is made: %v", err)
+		}
+	}
+	if _, err := before.Watermark(t.Context()); err != nil {
+		t.Errorf("reading what was replaced, before releasing it: %v", err)
+	}
+	release()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	w.random(rand.New(rand.NewPCG(19, 0)), 10)
+	if err := x.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got, err := read(t.Context(), s.Current())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(modelOf(w), got, sameResult); diff != "" {
+		t.Errorf("index differs from model (-model +index):\n%s", diff)
+	}
+}
