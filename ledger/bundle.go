@@ -41,10 +41,11 @@ func parseBundle(data []byte, width int) ([][]byte, error) {
 	return entries, nil
 }
 
-// appendBundle is the opposite of parseBundle.
-func appendBundle(buf []byte, entries [][]byte) []byte {
+// joinBundle is the opposite of parseBundle.
+func joinBundle(entries [][]byte) []byte {
+	var buf []byte
 	for _, e := range entries {
-		buf = binary.BigEndian.AppendUint16(buf, uint16(len(e))) //nolint:gosec // at most MaxEntrySize
+		buf = binary.BigEndian.AppendUint16(buf, uint16(len(e)))
 		buf = append(buf, e...)
 	}
 	return buf

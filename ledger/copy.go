@@ -47,7 +47,7 @@ func (t *Tree) CopyTo(ctx context.Context, dir string, from uint64, progress fun
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("copying log: %w", err)
 	}
-	for _, tile := range tlog.NewTiles(tileHeight, int64(from), int64(t.size)) { //nolint:gosec // at most 2^62
+	for _, tile := range tlog.NewTiles(tileHeight, int64(from), int64(t.size)) {
 		if tile.L == 0 {
 			continue // copied with its bundle
 		}
@@ -62,14 +62,14 @@ func (t *Tree) CopyTo(ctx context.Context, dir string, from uint64, progress fun
 	if err := durable.WriteFile(filepath.Join(dir, "checkpoint"), t.checkpoint.Text, 0o644); err != nil {
 		return fmt.Errorf("copying log: %w", err)
 	}
-	return removePartials(dir, int64(from), int64(t.size)) //nolint:gosec // at most 2^62
+	return removePartials(dir, int64(from), int64(t.size))
 }
 
 // copyBundle copies a bundle and the tile of its leaf hashes, unless the
 // directory has them from a copy that was broken off.
 func (t *Tree) copyBundle(ctx context.Context, dir string, bundle uint64) error {
 	first := bundle * bundleWidth
-	tile := widen(tlog.Tile{H: tileHeight, L: -1, N: int64(bundle)}, int64(t.size)) //nolint:gosec // at most 2^62
+	tile := widen(tlog.Tile{H: tileHeight, L: -1, N: int64(bundle)}, int64(t.size))
 	entries, err := leaves(ctx, Dir(dir), tile)
 	if err == nil {
 		err = t.checkLeaves(ctx, first, entries)
@@ -81,7 +81,7 @@ func (t *Tree) copyBundle(ctx context.Context, dir string, bundle uint64) error 
 		if err := t.checkLeaves(ctx, first, entries); err != nil {
 			return err
 		}
-		if err := writeTile(dir, tile, appendBundle(nil, entries)); err != nil {
+		if err := writeTile(dir, tile, joinBundle(entries)); err != nil {
 			return err
 		}
 	}

@@ -88,7 +88,7 @@ func CompressBody(body []byte) ([]byte, error) {
 func AppendEntry(buf []byte, kind Kind, receivedAt time.Time, compressed []byte) []byte {
 	buf = append(buf, entryVersion, byte(len(kind)))
 	buf = append(buf, kind...)
-	buf = binary.BigEndian.AppendUint64(buf, uint64(receivedAt.UnixMilli())) //nolint:gosec // after 1970
+	buf = binary.BigEndian.AppendUint64(buf, uint64(receivedAt.UnixMilli()))
 	return append(buf, compressed...)
 }
 

@@ -38,10 +38,10 @@ func HTTP(client *http.Client, base string) Fetcher {
 		if err != nil {
 			return nil, err
 		}
-		switch {
-		case response.StatusCode == http.StatusOK:
+		switch response.StatusCode {
+		case http.StatusOK:
 			return response.Body, nil
-		case response.StatusCode == http.StatusNotFound || response.StatusCode == http.StatusGone:
+		case http.StatusNotFound, http.StatusGone:
 			err = &fs.PathError{Op: "GET", Path: url, Err: fs.ErrNotExist}
 		default:
 			err = fmt.Errorf("GET %s: %s", url, response.Status)

@@ -92,7 +92,7 @@ func (t *Tree) Bundle(ctx context.Context, bundle uint64) ([]Record, error) {
 	if first >= t.size {
 		return nil, fmt.Errorf("bundle %d is not in a tree of %d entries", bundle, t.size)
 	}
-	tile := widen(tlog.Tile{H: tileHeight, L: -1, N: int64(bundle)}, int64(t.size)) //nolint:gosec // at most 2^62
+	tile := widen(tlog.Tile{H: tileHeight, L: -1, N: int64(bundle)}, int64(t.size))
 	entries, err := leaves(ctx, t.reader.fetch, tile)
 	if err != nil {
 		return nil, err
@@ -104,7 +104,7 @@ func (t *Tree) Bundle(ctx context.Context, bundle uint64) ([]Record, error) {
 	}
 	records := make([]Record, len(entries))
 	for i, e := range entries {
-		records[i] = Record{first + uint64(i), e} //nolint:gosec // at most 255
+		records[i] = Record{first + uint64(i), e}
 	}
 	return records, nil
 }
@@ -125,7 +125,7 @@ func leaves(ctx context.Context, fetch Fetcher, bundle tlog.Tile) ([][]byte, err
 func (t *Tree) checkLeaves(ctx context.Context, first uint64, entries [][]byte) error {
 	indexes := make([]int64, len(entries))
 	for i := range indexes {
-		indexes[i] = tlog.StoredHashIndex(0, int64(first)+int64(i)) //nolint:gosec // at most 2^62
+		indexes[i] = tlog.StoredHashIndex(0, int64(first)+int64(i))
 	}
 	hashes, err := t.readHashes(ctx, indexes)
 	if err != nil {
@@ -133,7 +133,7 @@ func (t *Tree) checkLeaves(ctx context.Context, first uint64, entries [][]byte) 
 	}
 	for i, e := range entries {
 		if tlog.RecordHash(e) != hashes[i] {
-			return fmt.Errorf("%w: entry %d is not the one in the tree of %d entries that the log signed", ErrInvalid, first+uint64(i), t.size) //nolint:gosec // at most 255
+			return fmt.Errorf("%w: entry %d is not the one in the tree of %d entries that the log signed", ErrInvalid, first+uint64(i), t.size)
 		}
 	}
 	return nil
@@ -179,7 +179,7 @@ func (t *Tree) ProveInclusion(ctx context.Context, index uint64) ([]tlog.Hash, e
 	if index >= t.size {
 		return nil, fmt.Errorf("proving inclusion: entry %d is not in a tree of %d entries", index, t.size)
 	}
-	proof, err := tlog.ProveRecord(int64(t.size), int64(index), t.hashes(ctx)) //nolint:gosec // at most 2^62
+	proof, err := tlog.ProveRecord(int64(t.size), int64(index), t.hashes(ctx))
 	if err != nil {
 		return nil, fmt.Errorf("proving inclusion of entry %d in %d: %w", index, t.size, err)
 	}
@@ -192,7 +192,7 @@ func (t *Tree) ProveConsistency(ctx context.Context, size uint64) ([]tlog.Hash, 
 	if size == 0 || size > t.size {
 		return nil, fmt.Errorf("proving consistency: %d entries are no part of a tree of %d", size, t.size)
 	}
-	proof, err := tlog.ProveTree(int64(t.size), int64(size), t.hashes(ctx)) //nolint:gosec // at most 2^62
+	proof, err := tlog.ProveTree(int64(t.size), int64(size), t.hashes(ctx))
 	if err != nil {
 		return nil, fmt.Errorf("proving consistency of %d and %d entries: %w", size, t.size, err)
 	}
@@ -209,7 +209,7 @@ func (t *Tree) Root(ctx context.Context, size uint64) (tlog.Hash, error) {
 	case t.checkpoint != nil && size == t.size:
 		return t.checkpoint.Root, nil
 	}
-	root, err := tlog.TreeHash(int64(size), t.hashes(ctx)) //nolint:gosec // at most 2^62
+	root, err := tlog.TreeHash(int64(size), t.hashes(ctx))
 	if err != nil {
 		return tlog.Hash{}, fmt.Errorf("computing root of %d entries: %w", size, err)
 	}
@@ -251,7 +251,7 @@ func (t *Tree) hashes(ctx context.Context) tlog.HashReader {
 
 func (t *Tree) readHashes(ctx context.Context, indexes []int64) ([]tlog.Hash, error) {
 	if t.checkpoint == nil {
-		return localHashes{ctx, t.reader, int64(t.size)}.ReadHashes(indexes) //nolint:gosec // at most 2^62
+		return localHashes{ctx, t.reader, int64(t.size)}.ReadHashes(indexes)
 	}
 	tiles := &verifiedTiles{ctx: ctx, reader: t.reader}
 	hashes, err := tlog.TileHashReader(t.checkpoint.tree(), tiles).ReadHashes(indexes)

@@ -69,7 +69,7 @@ func makeLog(t testing.TB, signer note.Signer, bodies []string, sizes ...int) ma
 				bundle := tile
 				bundle.L = -1
 				first := int(tile.N) * bundleWidth
-				files[tilePath(bundle)] = appendBundle(nil, leaves[first:first+tile.W])
+				files[tilePath(bundle)] = joinBundle(leaves[first : first+tile.W])
 			}
 		}
 		published = n + 1

@@ -27,7 +27,7 @@ func (r *Receipt) Verify(log note.Verifier) (*Entry, error) {
 		return nil, fmt.Errorf("verifying receipt: %w: index %d is not in a tree of %d entries", ErrInvalid, r.Index, checkpoint.Size)
 	}
 	leaf := tlog.RecordHash(r.Entry)
-	if err := tlog.CheckRecord(r.Proof, int64(checkpoint.Size), checkpoint.Root, int64(r.Index), leaf); err != nil { //nolint:gosec // bounded by OpenCheckpoint
+	if err := tlog.CheckRecord(r.Proof, int64(checkpoint.Size), checkpoint.Root, int64(r.Index), leaf); err != nil {
 		return nil, fmt.Errorf("verifying receipt: %w: entry %d is not in the tree of %d entries: %w", ErrInvalid, r.Index, checkpoint.Size, err)
 	}
 	entry, err := DecodeEntry(r.Entry)

@@ -19,7 +19,7 @@ import (
 
 // requestTimeout bounds one request: a bundle of the greatest size over a slow
 // line.
-const requestTimeout = 2 * time.Minute
+const requestTimeout = 5 * time.Minute
 
 // An Aggregator is an address at which a ledger is served. Nothing that it says
 // is believed.

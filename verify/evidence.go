@@ -175,13 +175,11 @@ func (c *collector) take(ctx context.Context, n uint64) error {
 	case !counted:
 		claim.Standing = Revoked
 	}
-	switch statement.Type {
-	case attestation.Rebuild:
+	if statement.Type == attestation.Rebuild {
 		c.add(claim, number, inputsOf(statement, i))
-	case attestation.Withdraw:
-		if claim.Standing == Counts {
-			c.withdraw(claim, number)
-		}
+	}
+	if statement.Type == attestation.Withdraw && claim.Standing == Counts {
+		c.withdraw(claim, number)
 	}
 	return nil
 }

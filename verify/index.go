@@ -158,21 +158,26 @@ func (r *records) collect(ctx context.Context, tree *ledger.Tree, from, to uint6
 		if err != nil {
 			continue
 		}
-		switch entry.Kind {
-		case ledger.Enrolment, ledger.Revocation:
-			r[rosterFile] = binary.BigEndian.AppendUint64(append(r[rosterFile], make([]byte, 8)...), record.Index)
-		case ledger.Attestation:
-			_, statement, err := signing.PeekStatement(entry.Body)
-			if err != nil {
-				continue
-			}
-			for _, subject := range statement.Subjects {
-				id := attestation.NewOutputID(statement.Ecosystem, subject.Name)
-				r[id[0]] = binary.BigEndian.AppendUint64(append(r[id[0]], id[1:9]...), record.Index)
-			}
+		if entry.Kind == ledger.Enrolment || entry.Kind == ledger.Revocation {
+			r.add(rosterFile, [8]byte{}, record.Index)
+		}
+		if entry.Kind != ledger.Attestation {
+			continue
+		}
+		_, statement, err := signing.PeekStatement(entry.Body)
+		if err != nil {
+			continue
+		}
+		for _, subject := range statement.Subjects {
+			id := attestation.NewOutputID(statement.Ecosystem, subject.Name)
+			r.add(int(id[0]), [8]byte(id[1:9]), record.Index)
 		}
 	}
 	return nil
+}
+
+func (r *records) add(file int, prefix [8]byte, index uint64) {
+	r[file] = binary.BigEndian.AppendUint64(append(r[file], prefix[:]...), index)
 }
 
 // appendRecords appends to a file durably. The end of a record that a crash cut
@@ -181,7 +186,7 @@ func appendRecords(path string, data []byte) error {
 	if len(data) == 0 {
 		return nil
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
 	}

@@ -196,8 +196,8 @@ func newRoster(p *Pins) (*roster, error) {
 			operator = len(r.names)
 			r.names = append(r.names, b.Operator)
 		}
-		r.numbers[b.ID] = uint32(i)                         //nolint:gosec // far below 2^32
-		r.operators = append(r.operators, uint32(operator)) //nolint:gosec // far below 2^32
+		r.numbers[b.ID] = uint32(i)
+		r.operators = append(r.operators, uint32(operator))
 		r.revoked = append(r.revoked, noIndex)
 		r.keys = append(r.keys, signing.Key{PublicKey: key, NotBefore: b.NotBefore, NotAfter: b.NotAfter})
 	}

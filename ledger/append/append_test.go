@@ -44,7 +44,7 @@ func open(t testing.TB, dir string) *ledgerappend.Log {
 
 func closeLog(t testing.TB, log *ledgerappend.Log) {
 	t.Helper()
-	if err := log.Close(context.Background()); err != nil { //nolint:usetesting // also called by Cleanup
+	if err := log.Close(context.Background()); err != nil {
 		t.Error(err)
 	}
 }
@@ -137,7 +137,7 @@ func TestReopen(t *testing.T) {
 	dir := t.TempDir()
 	for round := range 4 {
 		log := open(t, dir)
-		if got, want := log.Size(), uint64(round*3); got != want { //nolint:gosec // small
+		if got, want := log.Size(), uint64(round*3); got != want {
 			t.Fatalf("round %d: size %d, want %d", round, got, want)
 		}
 		for i := range 3 {

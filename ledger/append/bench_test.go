@@ -134,7 +134,7 @@ func BenchmarkProof(b *testing.B) {
 	}
 	b.ResetTimer()
 	for i := range b.N {
-		if _, err := log.Receipt(b.Context(), uint64(i*37%6400)); err != nil { //nolint:gosec // small
+		if _, err := log.Receipt(b.Context(), uint64(i*37%6400)); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -38,7 +38,7 @@ func TestCrashChild(t *testing.T) {
 		group.Go(func() {
 			for i := 0; ; i++ {
 				text := fmt.Sprintf("%d-%d-%d-%s", os.Getpid(), w, i, strings.Repeat("z", i%50*40))
-				index, err := log.Append(context.Background(), ledger.Attestation, []byte(text)) //nolint:usetesting // until killed
+				index, err := log.Append(context.Background(), ledger.Attestation, []byte(text))
 				if err != nil {
 					t.Error(err)
 					return
@@ -58,7 +58,7 @@ func TestCrash(t *testing.T) {
 	acknowledged := map[uint64]string{}
 	for round := range 6 {
 		before := len(acknowledged)
-		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestCrashChild$") //nolint:gosec // this binary
+		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestCrashChild$")
 		child.Env = append(os.Environ(), crashDir+"="+dir)
 		out, err := child.StdoutPipe()
 		if err != nil {

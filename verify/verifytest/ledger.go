@@ -71,7 +71,7 @@ func open(tb testing.TB, key *ledgerappend.Key) *Ledger {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {
-		if err := log.Close(context.Background()); err != nil { //nolint:usetesting // in Cleanup
+		if err := log.Close(context.Background()); err != nil {
 			tb.Error(err)
 		}
 	})
