@@ -56,18 +56,22 @@ func TestStates(t *testing.T) {
 	if err := primaryRevoked.Revoke(packet.KeyCompromised, "", config(year(2023))); err != nil {
 		t.Fatal(err)
 	}
-	// Mallory's certificate claims Dave's sub-key, which did not sign back for her.
-	thief := newKey(t, "mallory", 0)
+	// Mallory's certificates claim Dave's sub-key, which did not sign back for
+	// her: once as one that signs, once without saying what it is for.
 	stolen := withSubkey.Subkeys[len(withSubkey.Subkeys)-1]
-	binding := &packet.Signature{
-		Version: 4, SigType: packet.SigTypeSubkeyBinding, PubKeyAlgo: thief.PrimaryKey.PubKeyAlgo, Hash: crypto.SHA256,
-		CreationTime: born, IssuerKeyId: &thief.PrimaryKey.KeyId, FlagsValid: true, FlagSign: true,
-		EmbeddedSignature: stolen.Bindings[0].Packet.EmbeddedSignature,
+	adopt := func(signs bool) *pgp.Entity {
+		thief := newKey(t, "mallory", 0)
+		binding := &packet.Signature{
+			Version: 4, SigType: packet.SigTypeSubkeyBinding, PubKeyAlgo: thief.PrimaryKey.PubKeyAlgo, Hash: crypto.SHA256,
+			CreationTime: born, IssuerKeyId: &thief.PrimaryKey.KeyId, FlagsValid: signs, FlagSign: signs,
+			EmbeddedSignature: stolen.Bindings[0].Packet.EmbeddedSignature,
+		}
+		if err := binding.SignKey(stolen.PublicKey, thief.PrivateKey, config(born)); err != nil {
+			t.Fatal(err)
+		}
+		thief.Subkeys = append(thief.Subkeys, pgp.Subkey{Primary: thief, PublicKey: stolen.PublicKey, Bindings: []*packet.VerifiableSignature{packet.NewVerifiableSig(binding)}})
+		return thief
 	}
-	if err := binding.SignKey(stolen.PublicKey, thief.PrivateKey, config(born)); err != nil {
-		t.Fatal(err)
-	}
-	thief.Subkeys = append(thief.Subkeys, pgp.Subkey{Primary: thief, PublicKey: stolen.PublicKey, Bindings: []*packet.VerifiableSignature{packet.NewVerifiableSig(binding)}})
 	v6 := func() *pgp.Entity {
 		c := config(born)
 		c.V6Keys, c.Algorithm = true, packet.PubKeyAlgoEd25519
@@ -106,7 +110,8 @@ func TestStates(t *testing.T) {
 		{"primary key of the sub-key compromised", primaryRevoked, sign(t, subkey(primaryRevoked), text, year(2021)), evidence.Revoked, "compromised"},
 		{"unknown", alice, sign(t, mallory.PrivateKey, text, year(2021)), evidence.UnknownKey, "is not known for project demo"},
 		{"swapped key: names alice, made by mallory", alice, sign(t, naming(mallory, alice.PrimaryKey), text, year(2021)), evidence.Bad, "not a signature of key"},
-		{"somebody else's sub-key adopted", thief, sign(t, subkey(withSubkey), text, year(2021)), evidence.UnknownKey, "is not known"},
+		{"somebody else's sub-key adopted", adopt(true), sign(t, subkey(withSubkey), text, year(2021)), evidence.UnknownKey, "is not known"},
+		{"somebody else's sub-key adopted without flags", adopt(false), sign(t, subkey(withSubkey), text, year(2021)), evidence.UnknownKey, "is not known"},
 		{"encryption sub-key named", alice, sign(t, naming(alice, alice.Subkeys[0].PublicKey), text, year(2021)), evidence.UnknownKey, "is not known"},
 		{"signature of another document", alice, sign(t, alice.PrivateKey, []byte("another document"), year(2021)), evidence.Bad, "over this text"},
 		{"SHA-1", alice, sign(t, alice.PrivateKey, text, year(2021), func(s *packet.Signature) { s.Hash = crypto.SHA1 }), evidence.Bad, "SHA-1"},
@@ -266,6 +271,22 @@ func TestExtendedKey(t *testing.T) {
 		}
 		if n := len(ring.Certificates()); n != 1 {
 			t.Errorf("%s: %d certificates", name, n)
+		}
+	}
+}
+
+// TestLatestUserIDDecides: a user ID that was added later carries the expiry
+// that holds, whatever it is called.
+func TestLatestUserIDDecides(t *testing.T) {
+	for _, name := range []string{"aaron", "zoe"} {
+		e := newKey(t, "carol", 3)
+		longer := config(year(2022))
+		longer.KeyLifetimeSecs = 5 * 365 * 24 * 3600
+		if err := e.AddUserId(name, "", name+"@example.org", longer); err != nil {
+			t.Fatal(err)
+		}
+		if v := open(t, text, sign(t, e.PrivateKey, text, year(2023)), keyring(t, e).Lookup); v.State() != evidence.ExpiredSince {
+			t.Errorf("with %s: %s", name, v.State())
 		}
 	}
 }
