@@ -29,7 +29,7 @@ func (a *Aggregator) Enrol(ctx context.Context, e *enrolment.Enrolment) (uint64,
 
 // Revoke implements [admin.Service].
 func (a *Aggregator) Revoke(ctx context.Context, builder signing.BuilderID, from *uint64, reason string) (uint64, error) {
-	return a.ingest.Revoke(ctx, builder, from, a.log.Size, reason)
+	return a.ingest.Revoke(ctx, builder, from, reason)
 }
 
 // Builders implements [admin.Service].

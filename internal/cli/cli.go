@@ -20,6 +20,9 @@ const (
 	Usage   = 64 // sysexits.h: EX_USAGE
 )
 
+// Version is what the programs say they are; the linker sets it.
+var Version = "unknown"
+
 // Env is the world a command runs in, so that tests can run it in-process.
 type Env struct {
 	Stdin          io.Reader
@@ -79,18 +82,25 @@ func (p *Program) Run(ctx context.Context, env *Env, args []string) int {
 		p.help(env.Stderr)
 		return Usage
 	}
-	if a := args[0]; a == "help" || a == "-h" || a == "--help" || a == "-help" {
-		if command, _ := p.find(args[1:]); command != nil {
-			p.commandHelp(env.Stdout, command)
-		} else {
+	switch args[0] {
+	case "version", "--version":
+		fmt.Fprintln(env.Stdout, p.Name, Version)
+		return OK
+	case "help", "-h", "--help", "-help":
+		if len(args) == 1 {
 			p.help(env.Stdout)
+			return OK
 		}
+		command, _ := p.find(args[1:])
+		if command == nil {
+			return p.unknown(env, args[1:])
+		}
+		p.commandHelp(env.Stdout, command)
 		return OK
 	}
 	command, rest := p.find(args)
 	if command == nil {
-		fmt.Fprintf(env.Stderr, "%s: unknown command %q\nRun '%s help' for the list of commands.\n", p.Name, strings.Join(args[:min(2, len(args))], " "), p.Name)
-		return Usage
+		return p.unknown(env, args)
 	}
 	flags := flag.NewFlagSet(command.Name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
@@ -107,6 +117,11 @@ func (p *Program) Run(ctx context.Context, env *Env, args []string) int {
 		return p.fail(env, command, err)
 	}
 	return OK
+}
+
+func (p *Program) unknown(env *Env, args []string) int {
+	fmt.Fprintf(env.Stderr, "%s: unknown command %q\nRun '%s help' for the list of commands.\n", p.Name, strings.Join(args[:min(2, len(args))], " "), p.Name)
+	return Usage
 }
 
 // parse reads flags before, between and after the operands, which it returns.
@@ -154,7 +169,7 @@ func (p *Program) find(args []string) (*Command, []string) {
 }
 
 func (p *Program) help(w io.Writer) {
-	fmt.Fprintf(w, "NAME\n  %s - %s\n\nSYNOPSIS\n  %s COMMAND [OPTIONS] [ARGUMENTS]\n\n%s\n\nCOMMANDS\n", p.Name, p.Summary, p.Name, strings.TrimSpace(p.About))
+	fmt.Fprintf(w, "NAME\n  %s - %s\n\nSYNOPSIS\n  %s COMMAND [OPTIONS] [ARGUMENTS]\n\n%s\n\nCOMMANDS\n", p.Name, p.Summary, p.Name, strings.Trim(p.About, "\n"))
 	for _, c := range p.Commands {
 		fmt.Fprintf(w, "  %-18s %s\n", c.Name, c.Summary)
 	}
@@ -163,7 +178,7 @@ func (p *Program) help(w io.Writer) {
 
 func (p *Program) commandHelp(w io.Writer, command *Command) {
 	fmt.Fprintf(w, "NAME\n  %s %s - %s\n\nSYNOPSIS\n  %s %s %s\n", p.Name, command.Name, command.Summary, p.Name, command.Name, command.Synopsis)
-	if about := strings.TrimSpace(command.About); about != "" {
+	if about := strings.Trim(command.About, "\n"); about != "" {
 		fmt.Fprintf(w, "\nDESCRIPTION\n%s\n", about)
 	}
 	flags := flag.NewFlagSet(command.Name, flag.ContinueOnError)
@@ -171,7 +186,7 @@ func (p *Program) commandHelp(w io.Writer, command *Command) {
 	heading := "\nOPTIONS\n"
 	flags.VisitAll(func(f *flag.Flag) {
 		value, usage := flag.UnquoteUsage(f)
-		fmt.Fprintf(w, "%s  --%s %s\n", heading, f.Name, strings.ToUpper(value))
+		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%s  --%s %s", heading, f.Name, strings.ToUpper(value)), " "))
 		fmt.Fprintf(w, "      %s", strings.ReplaceAll(usage, "\n", "\n      "))
 		if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "0" {
 			fmt.Fprintf(w, " (default %s)", f.DefValue)
