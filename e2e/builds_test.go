@@ -17,8 +17,8 @@ func TestBuilds(t *testing.T) {
 	t.Parallel()
 	needEngine(t)
 	b := &builds{
-		Aggregator: startAggregator(t, "--libp2p", "/ip4/127.0.0.1/tcp/0,/ip4/127.0.0.1/udp/0/quic-v1"),
-		dir:        t.TempDir(), reporters: map[string]*network.Reporter{}, expected: map[string]expectation{},
+		server: startAggregator(t, "--libp2p", "/ip4/127.0.0.1/tcp/0,/ip4/127.0.0.1/udp/0/quic-v1"),
+		dir:    t.TempDir(), reporters: map[string]*network.Reporter{}, expected: map[string]expectation{},
 	}
 	if network.HasNix() {
 		b.buildNix(t)
@@ -35,7 +35,7 @@ func TestBuilds(t *testing.T) {
 // builds is a network of one aggregator and three builders who built everything
 // once.
 type builds struct {
-	*network.Aggregator
+	*server
 	dir       string
 	reporters map[string]*network.Reporter // by operator
 	set       string                       // name of the package set, or ""

@@ -14,6 +14,5 @@
 // skip with a line that says so; where the environment has CI set, it fails.
 //
 // Environment: REPRONET_BIN names a directory with the three programs, which are
-// built otherwise; REPRONET_LONG=1 asks for the long forms; REPRONET_SCREENSHOTS
-// names a directory for pictures of the pages.
+// built otherwise; REPRONET_SCREENSHOTS names one for pictures of the pages.
 package e2e

@@ -15,7 +15,6 @@ import (
 const (
 	binEnv         = "REPRONET_BIN"
 	engineEnv      = "REPRONET_ENGINE"
-	longEnv        = "REPRONET_LONG"
 	screenshotsEnv = "REPRONET_SCREENSHOTS"
 )
 
@@ -57,9 +56,6 @@ func build() (dir string, remove func(), err error) {
 }
 
 func programs() network.Programs { return network.Programs(os.Getenv(binEnv)) }
-
-// long tells whether the long forms are asked for.
-func long() bool { return os.Getenv(longEnv) != "" }
 
 // lacking skips the test, loudly, or fails it where nothing may be skipped.
 func lacking(t *testing.T, what string) {

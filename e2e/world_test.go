@@ -44,23 +44,41 @@ func messages(t *testing.T, name string) io.Writer {
 	return f
 }
 
+// A server is an aggregator on a data directory that outlives it.
+type server struct {
+	*network.Aggregator
+	args []string
+	log  io.Writer
+}
+
 // startAggregator starts a server with frequent checkpoints on a port of its own.
 // It is stopped, and has to end well, when the test ends.
-func startAggregator(t *testing.T, args ...string) *network.Aggregator {
+func startAggregator(t *testing.T, args ...string) *server {
 	t.Helper()
 	needEngine(t)
-	args = append([]string{"--listen", "127.0.0.1:0", "--checkpoint-interval", "250ms"}, args...)
-	// The server is stopped in order, so it does not end with the context.
-	a, err := network.StartAggregator(context.WithoutCancel(t.Context()), programs(), filepath.Join(t.TempDir(), "data"), messages(t, "the aggregator"), args...)
-	if err != nil {
+	s := &server{log: messages(t, "the aggregator"), args: append([]string{"--listen", "127.0.0.1:0", "--checkpoint-interval", "250ms"}, args...)}
+	data := filepath.Join(t.TempDir(), "data")
+	if err := s.start(t.Context(), data); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := a.Stop(); err != nil {
+		if err := s.Stop(); err != nil {
 			t.Errorf("the aggregator ended with: %v", err)
 		}
 	})
-	return a
+	return s
+}
+
+func (s *server) start(ctx context.Context, data string) (err error) {
+	// The server is stopped in order, so it does not end with the context.
+	s.Aggregator, err = network.StartAggregator(context.WithoutCancel(ctx), programs(), data, s.log, s.args...)
+	return err
+}
+
+// restart starts a server that has ended again, at the same address.
+func (s *server) restart(ctx context.Context) error {
+	s.args[1] = strings.TrimPrefix(s.URL, "http://")
+	return s.start(ctx, s.Data)
 }
 
 // fetch returns the body of an answer with the status 200.

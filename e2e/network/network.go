@@ -14,7 +14,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -193,10 +192,15 @@ func (r *Reporter) Status(ctx context.Context) (*spool.Status, error) {
 	return &status, nil
 }
 
-// Run keeps a reporter running until ctx ends, and returns how it ended through
-// wait.
-func (r *Reporter) Run(ctx context.Context, log io.Writer) (wait func() error, err error) {
-	command := exec.CommandContext(ctx, r.Programs.Reporter(), "run", "--dir", r.Dir)
+// Attest records a build that was made by other means.
+func (r *Reporter) Attest(ctx context.Context, args ...string) error {
+	_, err := output(exec.CommandContext(ctx, r.Programs.Reporter(), append([]string{"attest", "--dir", r.Dir}, args...)...))
+	return err
+}
+
+// Run keeps a reporter running until ctx ends or it is killed.
+func (r *Reporter) Run(ctx context.Context, log io.Writer, args ...string) (*Running, error) {
+	command := exec.CommandContext(ctx, r.Programs.Reporter(), append([]string{"run", "--dir", r.Dir}, args...)...)
 	command.Stderr = log
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 	command.WaitDelay = 30 * time.Second
@@ -204,5 +208,17 @@ func (r *Reporter) Run(ctx context.Context, log io.Writer) (wait func() error, e
 	if err := command.Start(); err != nil {
 		return nil, fmt.Errorf("starting a reporter: %w", err)
 	}
-	return sync.OnceValue(command.Wait), nil
+	return &Running{command}, nil
+}
+
+// Running is a reporter at work.
+type Running struct{ process *exec.Cmd }
+
+// Kill ends the reporter as a power cut would: SIGKILL.
+func (r *Running) Kill() error {
+	if err := r.process.Process.Kill(); err != nil {
+		return err
+	}
+	_ = r.process.Wait() // it was killed
+	return nil
 }
