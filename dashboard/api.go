@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"reflect"
 	"strconv"
-	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
@@ -18,9 +17,6 @@ import (
 	"repronet/ledger"
 	"repronet/signing"
 )
-
-// openAPIPath is where the API describes itself.
-const openAPIPath = "/api/v1/openapi.json"
 
 // NewAPI returns the API v1 on an engine, without operations yet.
 // [Dashboard.Register] adds those that read.
@@ -94,6 +90,7 @@ type entryOutput struct {
 }
 
 func (d *Dashboard) registerAPI(engine *gin.Engine, api huma.API) {
+	describeOthers(api.OpenAPI())
 	operation(d, api, "get-summary", "/api/v1/summary", "Counts of all outputs, or of a package set", func(ctx context.Context, in *setInput) (*body[*Summary], error) {
 		summary, err := d.source.Summary(ctx, in.Set)
 		return &body[*Summary]{summary}, missing(err, "No package set named %q is published; /api/v1/sets lists them.", in.Set)
@@ -132,17 +129,7 @@ func (d *Dashboard) registerAPI(engine *gin.Engine, api huma.API) {
 	if d.config.Entry != nil {
 		d.registerEntries(api)
 	}
-	description := sync.OnceValues(func() ([]byte, error) { return api.OpenAPI().MarshalJSON() })
-	engine.GET(openAPIPath, func(c *gin.Context) {
-		document, err := description()
-		if err != nil {
-			d.config.Logger.ErrorContext(c.Request.Context(), "describing the API", "error", err)
-			writeProblem(c, err)
-			return
-		}
-		c.Header("Access-Control-Allow-Origin", "*")
-		c.Data(http.StatusOK, "application/openapi+json", document)
-	})
+	d.serveDescription(engine, api)
 }
 
 // operation registers a GET whose answer is a function of the watermark and the

@@ -85,6 +85,7 @@ func TestBrowser(t *testing.T) {
 	if err := chromedp.Do(browser, chromedp.Navigate("about:blank")); err != nil {
 		t.Fatalf("starting Chromium: %v", err)
 	}
+	t.Run("script", func(t *testing.T) { checkScript(t, browser) })
 	for _, v := range variants {
 		t.Run(v.name, func(t *testing.T) {
 			tab, stop := chromedp.NewContext(browser)
@@ -94,13 +95,7 @@ func TestBrowser(t *testing.T) {
 			tab, cancel := context.WithTimeout(tab, time.Minute)
 			defer cancel()
 			for _, p := range pages {
-				if err := chromedp.Do(tab, chromedp.Navigate(p.url)); err != nil {
-					t.Fatalf("%s: %v", p.name, err)
-				}
-				answer, err := chromedp.Run(tab, chromedp.Text("#answer"))
-				if err != nil {
-					t.Fatalf("%s: reading the answer: %v", p.name, err)
-				}
+				answer := read(t, tab, p.url, "#answer")
 				width, err := chromedp.Run(tab, chromedp.Evaluate[int64]("document.documentElement.scrollWidth"))
 				if err != nil {
 					t.Fatalf("%s: measuring the page: %v", p.name, err)
@@ -121,6 +116,50 @@ func TestBrowser(t *testing.T) {
 			}
 		})
 	}
+}
+
+// checkScript sees a counter move and a copy button appear.
+func checkScript(t *testing.T, browser context.Context) {
+	t.Helper()
+	source := sample()
+	server := httptest.NewServer(serve(t, source))
+	defer server.Close()
+	tab, stop := chromedp.NewContext(browser)
+	defer stop()
+	before := read(t, tab, server.URL+"/", "[data-count=attestations]")
+	source.Append(dashboardtest.Entry{At: time.Now(), Builder: "alder", Statement: dashboardtest.Failed(dashboardtest.DRV("new"), "No space.")})
+	ctx, cancel := context.WithTimeout(tab, 20*time.Second)
+	defer cancel()
+	// A page that comes to the front asks at once.
+	const moved = `document.dispatchEvent(new Event("visibilitychange")), document.querySelector(".moved[data-count=attestations]")?.textContent`
+	for after := ""; after == ""; time.Sleep(50 * time.Millisecond) {
+		found, err := chromedp.Run(ctx, chromedp.Evaluate[*string](moved))
+		if err != nil {
+			t.Fatalf("waiting for the counter: %v", err)
+		}
+		if found != nil {
+			after = *found
+		}
+		if after == before {
+			t.Errorf("the counter moved from %s to %s", before, after)
+		}
+	}
+	if button := read(t, tab, server.URL+"/docs/api", ".command button"); button != "Copy" {
+		t.Errorf("the copy button says %q", button)
+	}
+}
+
+// read loads a page and returns the text of an element.
+func read(t *testing.T, tab context.Context, url, selector string) string {
+	t.Helper()
+	if err := chromedp.Do(tab, chromedp.Navigate(url)); err != nil {
+		t.Fatal(err)
+	}
+	found, err := chromedp.Run(tab, chromedp.Text(selector))
+	if err != nil {
+		t.Fatalf("%s: reading %s: %v", url, selector, err)
+	}
+	return found
 }
 
 // see makes a tab show pages as a variant says.

@@ -83,13 +83,17 @@ func attestCommand(b *Build) []command {
 
 // verifyCommands are how to check the page's verdicts without believing it.
 func verifyCommands(b *Build, aggregator string) []command {
-	var commands []command
+	commands := shell("Once: say which log and which builders you believe. It shows their keys and asks.",
+		"repronet-verify pin --aggregator \x00", aggregator)
 	for i, o := range b.Outputs {
 		if i == 2 {
 			break
 		}
-		commands = append(commands, shell("Check "+label(o.OutputRow)+" against the ledger, with keys that you pinned yourself.",
-			"repronet-verify output \x00 --aggregator \x00 --quorum 2", o.Key, aggregator)...)
+		line, words := "repronet-verify output \x00 --quorum 2", []string{o.Key}
+		if b.Ecosystem != "nix" && b.Ecosystem != "guix" && b.Ecosystem != "generic" {
+			line, words = line+" --ecosystem \x00", append(words, b.Ecosystem)
+		}
+		commands = append(commands, shell("Check "+label(o.OutputRow)+" in your own copy of the ledger.", line, words...)...)
 	}
 	return commands
 }
@@ -98,9 +102,9 @@ func verifyCommands(b *Build, aggregator string) []command {
 func beginCommands(aggregator string) []command {
 	var commands []command
 	commands = append(commands, shell("On the machine that builds: make a key and say where reports go. It prints the builder's public key.",
-		"repronet-reporter init --aggregator \x00 --report all", aggregator)...)
+		"repronet-reporter init --aggregator \x00 --operator YOUR-NAME --report all", aggregator)...)
 	commands = append(commands, shell("At the aggregator: enrol that key.",
-		"repronet-aggregator builders enrol --key builder.pub --operator YOUR-NAME")...)
+		"repronet-aggregator builders enrol --key builder.pem --operator YOUR-NAME")...)
 	commands = append(commands, shell("Build something, attest what came out, and send it.",
 		"repronet-reporter exec --build YOUR-NAME/hello --output out=./hello -- go build -o ./hello .\nrepronet-reporter run --once")...)
 	return commands

@@ -52,7 +52,8 @@ func TestCommands(t *testing.T) {
 			t.Errorf("%s: %q, want %q", c.build.Name, got, c.want)
 		}
 	}
-	if verify := verifyCommands(&Build{Outputs: []Output{{OutputRow: OutputRow{Key: "a b"}}}}, "https://x.example"); verify[0].Text != "repronet-verify output 'a b' --aggregator https://x.example --quorum 2" {
-		t.Errorf("verify by %q", verify[0].Text)
+	if verify := verifyCommands(&Build{Ecosystem: "go", Outputs: []Output{{OutputRow: OutputRow{Key: "a b"}}}}, "https://x.example"); len(verify) != 2 ||
+		verify[0].Text != "repronet-verify pin --aggregator https://x.example" || verify[1].Text != "repronet-verify output 'a b' --quorum 2 --ecosystem go" {
+		t.Errorf("verify by %q", verify)
 	}
 }

@@ -94,5 +94,6 @@ func (d *Dashboard) Register(engine *gin.Engine, api huma.API) {
 		pages.GET(path, d.handle(answer))
 		pages.HEAD(path, d.handle(answer))
 	}
-	engine.NoRoute(securityHeaders, d.notFound)
+	engine.NoRoute(securityHeaders, func(c *gin.Context) { d.unrouted(c, &notFoundError{"There is no such page."}) })
+	engine.NoMethod(securityHeaders, func(c *gin.Context) { d.unrouted(c, &methodError{c.Request.Method}) })
 }

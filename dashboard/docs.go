@@ -1,12 +1,7 @@
 package dashboard
 
 import (
-	"slices"
-	"strings"
-
 	"github.com/gin-gonic/gin"
-
-	"github.com/danielgtaylor/huma/v2"
 )
 
 // textPage is a page of fixed text.
@@ -37,30 +32,10 @@ type operationRow struct {
 }
 
 func (d *Dashboard) apiGuide(c *gin.Context) (string, view, error) {
-	v := &apiPage{frame: frame{Title: "API", Section: "/docs/api", JSON: openAPIPath}}
+	v := &apiPage{frame: frame{Title: "API", Section: "/docs/api", JSON: openAPIPath}, Operations: d.operations}
 	base := d.baseURL(c)
 	v.Try = append(
 		shell("How much is reproduced?", "curl -s \x00", base+"/api/v1/summary"),
 		shell("Where does one operator stand against all others?", "curl -s \x00", base+"/api/v1/divergences?shape=outlier&limit=10")...)
-	v.Operations = slices.Clone(d.operations)
 	return "api", v, nil
-}
-
-// describe lists the operations of an API that are read with GET.
-func describe(api huma.API) []operationRow {
-	var rows []operationRow
-	for path, item := range api.OpenAPI().Paths {
-		if item.Get == nil {
-			continue
-		}
-		row := operationRow{Path: path, Summary: item.Get.Summary}
-		for _, p := range item.Get.Parameters {
-			if p.In == "query" {
-				row.Parameters = append(row.Parameters, p.Name)
-			}
-		}
-		rows = append(rows, row)
-	}
-	slices.SortFunc(rows, func(a, b operationRow) int { return strings.Compare(a.Path, b.Path) })
-	return rows
 }

@@ -135,12 +135,15 @@ func invalid(format string, args ...any) error {
 // of problem, and a sentence without internals.
 func explain(err error) (status int, kind, sentence string) {
 	var missing *notFoundError
+	var method *methodError
 	var wrong *invalidError
 	switch {
 	case errors.As(err, &missing):
 		return http.StatusNotFound, "not-found", missing.sentence
 	case errors.Is(err, ErrNotFound):
 		return http.StatusNotFound, "not-found", "There is nothing under this name."
+	case errors.As(err, &method):
+		return http.StatusMethodNotAllowed, "method-not-allowed", "This address does not take " + method.method + " requests."
 	case errors.As(err, &wrong):
 		return http.StatusUnprocessableEntity, "invalid-parameter", wrong.sentence
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
@@ -165,6 +168,7 @@ func (d *Dashboard) fail(c *gin.Context, err error) {
 	v := &errorPage{Status: status, Sentence: sentence}
 	v.Title = cmp.Or(map[int]string{
 		http.StatusNotFound:            "Not found",
+		http.StatusMethodNotAllowed:    "Not like this",
 		http.StatusUnprocessableEntity: "This link does not make sense",
 		http.StatusServiceUnavailable:  "Not right now",
 		http.StatusInternalServerError: "Something broke",
@@ -172,8 +176,13 @@ func (d *Dashboard) fail(c *gin.Context, err error) {
 	d.render(c, status, "error", v)
 }
 
-func (d *Dashboard) notFound(c *gin.Context) {
-	err := &notFoundError{"There is no such page."}
+// methodError is a request with a method that its address does not take.
+type methodError struct{ method string }
+
+func (e *methodError) Error() string { return "method not allowed" }
+
+// unrouted answers what no route of the engine does.
+func (d *Dashboard) unrouted(c *gin.Context, err error) {
 	if strings.HasPrefix(c.Request.URL.Path, "/api/") {
 		writeProblem(c, err)
 		return

@@ -274,11 +274,17 @@ func TestErrors(t *testing.T) {
 		{"fault", "/", broken{sample(), errors.New("reading /var/lib/secret: no such file")}, 500, "fault of the server"},
 		{"panic", "/", broken{sample(), nil}, 500, "fault of the server"},
 		{"slow", "/status", broken{sample(), context.DeadlineExceeded}, 503, "took too long"},
+		{"method", "POST /", sample(), 405, "does not take POST requests"},
+		{"API method", "DELETE /api/v1/summary", sample(), 405, "does not take DELETE requests"},
 		{"API fault", "/api/v1/summary", broken{sample(), errors.New("reading /var/lib/secret: no such file")}, 500, "fault of the server"},
 		{"API panic", "/api/v1/summary", broken{sample(), nil}, 500, "fault of the server"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			response := get(t, serve(t, c.source), c.path)
+			method, path, found := strings.Cut(c.path, " ")
+			if !found {
+				method, path = http.MethodGet, c.path
+			}
+			response := request(t, serve(t, c.source), method, path)
 			body := text(t, response)
 			if response.StatusCode != c.status || !strings.Contains(body, c.says) {
 				t.Errorf("status %d, want %d and %q in: %s", response.StatusCode, c.status, c.says, body)
@@ -286,7 +292,7 @@ func TestErrors(t *testing.T) {
 			if strings.Contains(body, "secret") {
 				t.Error("the page tells internals")
 			}
-			if strings.HasPrefix(c.path, "/api/") {
+			if strings.HasPrefix(path, "/api/") {
 				checkProblem(t, response, body)
 			}
 		})

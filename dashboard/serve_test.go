@@ -42,6 +42,7 @@ func serve(t testing.TB, source dashboard.Source) *gin.Engine {
 		t.Fatal(err)
 	}
 	engine := gin.New()
+	engine.HandleMethodNotAllowed = true // as the aggregator has it
 	d.Register(engine, dashboard.NewAPI(engine))
 	return engine
 }
