@@ -159,6 +159,9 @@ func (p *pinCommand) ask(ctx context.Context, env *cli.Env, pins *verify.Pins) e
 		fmt.Fprintf(env.Stderr, "  %s  %s%s\n", b.ID, b.Operator, mark(i >= 0, changed))
 		pins.Pin(b)
 	}
+	if len(builders) == 0 {
+		fmt.Fprintln(env.Stderr, "  none yet: nothing will count until you pin some")
+	}
 	fmt.Fprintf(env.Stderr, "\nFrom now on you believe that these keys are who they are said to be. Compare them\nwith another source if you can.\n")
 	return p.confirm(env)
 }

@@ -235,5 +235,30 @@ var tesseraLog sync.Once
 // routeTesseraLog sends what Tessera says to the logger of the first log that is
 // opened.
 func routeTesseraLog(logger *slog.Logger) {
-	tesseraLog.Do(func() { klog.SetSlogLogger(logger) })
+	tesseraLog.Do(func() { klog.SetSlogLogger(slog.New(demoted{logger.Handler()})) })
+}
+
+// demoted makes information of another's library a debugging matter here.
+type demoted struct{ slog.Handler }
+
+func (d demoted) Enabled(ctx context.Context, level slog.Level) bool {
+	return d.Handler.Enabled(ctx, demote(level))
+}
+
+func (d demoted) Handle(ctx context.Context, r slog.Record) error {
+	r.Level = demote(r.Level)
+	return d.Handler.Handle(ctx, r)
+}
+
+func (d demoted) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return demoted{d.Handler.WithAttrs(attrs)}
+}
+
+func (d demoted) WithGroup(name string) slog.Handler { return demoted{d.Handler.WithGroup(name)} }
+
+func demote(level slog.Level) slog.Level {
+	if level >= slog.LevelWarn {
+		return level
+	}
+	return min(level, slog.LevelDebug)
 }
