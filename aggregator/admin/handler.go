@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/pprof"
 	"strconv"
 
 	"repronet/enrolment"
@@ -70,6 +71,10 @@ func Handler(service Service) http.Handler {
 			w.Header().Set(errorTrailer, strconv.Quote(err.Error()))
 		}
 	})
+	// Where the time and the memory of a running server go, for go tool pprof.
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	return mux
 }
 
