@@ -3,7 +3,8 @@
 // recompute it: no database, no clock, no configuration.
 //
 // The model: an output has claims, one for each digest that a builder says it
-// got. The claims of an operator's builders are the operator's position, a set
+// got. A statement's claim stands until it is withdrawn; a signed document's,
+// until the builder signs another that names the output ([Output.Weigh]). The claims of an operator's builders are the operator's position, a set
 // of digests. The positions of the counted operators give the verdict, and for a
 // divergence its shape. Independence is counted in operators, never in keys or
 // submissions.

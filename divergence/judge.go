@@ -104,8 +104,9 @@ type position struct {
 // Judge computes the judgement on an output.
 func Judge(o *Output, operators Operators) Judgement {
 	positions := make([]position, 0, 8)
+	latest := o.latest(operators)
 	for _, c := range o.Claims {
-		if operator, counted := operators.Counts(c.Builder, c.Index); counted {
+		if operator, counted := operators.Counts(c.Builder, c.Index); latest.standing(c, counted) == Stands {
 			positions = append(positions, position{operator, c.Digest, c.Inputs})
 		}
 	}

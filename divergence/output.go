@@ -26,16 +26,36 @@ type Claim struct {
 	Digest  attestation.Digest
 	Index   uint64 // ledger index at which the builder first said so
 	Inputs  InputsKey
+	// SignedAt is when the document that says so was signed, by its signer's
+	// own assertion, in seconds since 1970. 0: the claim is of no document, and
+	// stands until it is withdrawn. See [Output.Weigh].
+	SignedAt uint64
+	// Ambiguous: the document lists the output with several digests.
+	Ambiguous bool
 }
 
-// An Output is the state of one output: the claims on it, sorted by digest and
-// builder, each pair once. Its zero value has none.
+// An Output is the state of one output: the claims on it, sorted by digest,
+// builder and time of signing, each once. Its zero value has none.
 type Output struct {
 	Claims []Claim
 }
 
 func compareClaims(a, b Claim) int {
-	return cmp.Or(bytes.Compare(a.Digest[:], b.Digest[:]), cmp.Compare(a.Builder, b.Builder))
+	return cmp.Or(
+		bytes.Compare(a.Digest[:], b.Digest[:]), cmp.Compare(a.Builder, b.Builder), cmp.Compare(a.SignedAt, b.SignedAt),
+		compareBool(a.Ambiguous, b.Ambiguous),
+	)
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	default:
+		return 1
+	}
 }
 
 // Add takes a claim in and reports whether it was new. Repeating a claim
@@ -50,7 +70,7 @@ func (o *Output) Add(c Claim) bool {
 }
 
 // Withdraw takes a builder's claim of a digest away and reports whether there
-// was one.
+// was one. What a document says cannot be withdrawn: a later one replaces it.
 func (o *Output) Withdraw(builder uint32, digest attestation.Digest) bool {
 	i, found := slices.BinarySearchFunc(o.Claims, Claim{Builder: builder, Digest: digest}, compareClaims)
 	if found {
@@ -60,35 +80,61 @@ func (o *Output) Withdraw(builder uint32, digest attestation.Digest) bool {
 }
 
 // Append appends the binary form of the state to buf. Claims are grouped by
-// digest, then by inputs, because builders that agree agree in both:
+// digest, then by inputs, because builders that agree agree in both; those of
+// documents, which know no inputs, are one group:
 //
-//	digest (32 bytes) | n inputs groups (uvarint) |
-//	  { inputs (8 bytes) | n builders (uvarint) | { builder, index (uvarints) } }
+//	digest (32 bytes) | n groups (uvarint) |
+//	  { inputs (8 bytes) | n builders (uvarint) | { builder, index (uvarints) }
+//	  | 0 (8 bytes) | 0 (uvarint) | n claims (uvarint)
+//	    | { builder, index, 2 × signed at + ambiguous (uvarints) } }
 func (o *Output) Append(buf []byte) []byte {
 	claims := slices.Clone(o.Claims)
 	slices.SortStableFunc(claims, func(a, b Claim) int {
-		return cmp.Or(bytes.Compare(a.Digest[:], b.Digest[:]), cmp.Compare(a.Inputs, b.Inputs), cmp.Compare(a.Builder, b.Builder))
+		return cmp.Or(
+			bytes.Compare(a.Digest[:], b.Digest[:]), compareBool(a.SignedAt > 0, b.SignedAt > 0),
+			cmp.Compare(a.Inputs, b.Inputs), compareClaims(a, b),
+		)
 	})
+	same := func(a, b Claim) bool {
+		return a.SignedAt == 0 && b.SignedAt == 0 && a.Inputs == b.Inputs || a.SignedAt > 0 && b.SignedAt > 0
+	}
 	for len(claims) > 0 {
 		sameDigest := prefix(claims, func(c Claim) bool { return c.Digest == claims[0].Digest })
 		buf = append(buf, claims[0].Digest[:]...)
 		groups := 1
 		for i := 1; i < len(sameDigest); i++ {
-			if sameDigest[i].Inputs != sameDigest[i-1].Inputs {
+			if !same(sameDigest[i], sameDigest[i-1]) {
 				groups++
 			}
 		}
 		buf = binary.AppendUvarint(buf, uint64(groups))
 		claims = claims[len(sameDigest):]
 		for len(sameDigest) > 0 {
-			group := prefix(sameDigest, func(c Claim) bool { return c.Inputs == sameDigest[0].Inputs })
-			buf = binary.BigEndian.AppendUint64(buf, uint64(sameDigest[0].Inputs))
-			buf = binary.AppendUvarint(buf, uint64(len(group)))
-			for _, c := range group {
-				buf = binary.AppendUvarint(buf, uint64(c.Builder))
-				buf = binary.AppendUvarint(buf, c.Index)
-			}
+			group := prefix(sameDigest, func(c Claim) bool { return same(c, sameDigest[0]) })
+			buf = appendGroup(buf, group)
 			sameDigest = sameDigest[len(group):]
+		}
+	}
+	return buf
+}
+
+func appendGroup(buf []byte, group []Claim) []byte {
+	documents := group[0].SignedAt > 0
+	if documents {
+		buf = append(append(buf, zeros[:8]...), 0)
+	} else {
+		buf = binary.BigEndian.AppendUint64(buf, uint64(group[0].Inputs))
+	}
+	buf = binary.AppendUvarint(buf, uint64(len(group)))
+	for _, c := range group {
+		buf = binary.AppendUvarint(buf, uint64(c.Builder))
+		buf = binary.AppendUvarint(buf, c.Index)
+		if documents {
+			signed := 2 * c.SignedAt
+			if c.Ambiguous {
+				signed++
+			}
+			buf = binary.AppendUvarint(buf, signed)
 		}
 	}
 	return buf
@@ -111,12 +157,7 @@ func DecodeOutput(data []byte) (*Output, error) {
 	for len(d.data) > 0 && !d.failed {
 		digest := attestation.Digest(d.bytes(len(attestation.Digest{})))
 		for groups := d.count(); groups > 0 && !d.failed; groups-- {
-			inputs := InputsKey(binary.BigEndian.Uint64(d.bytes(8)))
-			for n := d.count(); n > 0 && !d.failed; n-- {
-				builder := d.uvarint()
-				d.failed = d.failed || builder > math.MaxUint32
-				o.Claims = append(o.Claims, Claim{Builder: uint32(builder), Digest: digest, Index: d.uvarint(), Inputs: inputs}) //nolint:gosec // checked above
-			}
+			o.Claims = d.group(o.Claims, digest)
 		}
 	}
 	slices.SortFunc(o.Claims, compareClaims)
@@ -136,6 +177,29 @@ type decoder struct {
 }
 
 var zeros [32]byte
+
+// group reads the claims of one group.
+func (d *decoder) group(claims []Claim, digest attestation.Digest) []Claim {
+	inputs := InputsKey(binary.BigEndian.Uint64(d.bytes(8)))
+	n := d.uvarint()
+	documents := n == 0
+	if documents {
+		n = d.count()
+		d.failed = d.failed || inputs != 0
+	}
+	for ; n > 0 && !d.failed; n-- {
+		builder := d.uvarint()
+		d.failed = d.failed || builder > math.MaxUint32
+		c := Claim{Builder: uint32(builder), Digest: digest, Index: d.uvarint(), Inputs: inputs} //nolint:gosec // checked above
+		if documents {
+			signed := d.uvarint()
+			c.SignedAt, c.Ambiguous = signed/2, signed%2 == 1
+			d.failed = d.failed || c.SignedAt == 0
+		}
+		claims = append(claims, c)
+	}
+	return claims
+}
 
 func (d *decoder) bytes(n int) []byte {
 	if len(d.data) < n {

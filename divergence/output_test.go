@@ -24,20 +24,25 @@ func (byNumber) Counts(builder uint32, _ uint64) (uint32, bool) { return builder
 // they meet.
 func claims(random *rand.Rand, n int) []divergence.Claim {
 	type pair struct {
-		builder uint32
-		digest  byte
+		builder  uint32
+		digest   byte
+		signedAt uint64
 	}
 	seen := map[pair]bool{}
 	var out []divergence.Claim
 	for len(out) < n {
-		p := pair{random.Uint32N(uint32(n) + 2), byte(random.IntN(4))}
+		p := pair{random.Uint32N(uint32(n) + 2), byte(random.IntN(4)), random.Uint64N(3)}
 		if seen[p] {
 			continue
 		}
 		seen[p] = true
-		out = append(out, divergence.Claim{
-			Builder: p.builder, Digest: attestation.Digest{p.digest}, Index: random.Uint64N(1 << 40), Inputs: divergence.InputsKey(random.Uint64N(3)),
-		})
+		c := divergence.Claim{Builder: p.builder, Digest: attestation.Digest{p.digest}, Index: random.Uint64N(1 << 40), SignedAt: p.signedAt}
+		if c.SignedAt == 0 {
+			c.Inputs = divergence.InputsKey(random.Uint64N(3))
+		} else {
+			c.Ambiguous = random.IntN(4) == 0
+		}
+		out = append(out, c)
 	}
 	return out
 }
@@ -125,7 +130,8 @@ func TestDecodeRefuses(t *testing.T) {
 		"claim twice":            append(slices.Clone(one), one...),
 		"builder beyond 32 bits": hugeBuilder,
 		"no groups":              append(make([]byte, 32), 0),
-		"empty group":            append(append(make([]byte, 32), 1), make([]byte, 9)...),
+		"empty group":            append(append(make([]byte, 32), 1), make([]byte, 9+1)...),
+		"document of no time":    append(append(make([]byte, 32), 1), append(make([]byte, 9), 1, 0, 0, 1)...),
 		"endless groups":         binary.AppendUvarint(make([]byte, 32), 1<<63),
 	} {
 		if o, err := divergence.DecodeOutput(data); err == nil {

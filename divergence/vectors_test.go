@@ -90,6 +90,12 @@ func (r *runner) apply(e *vectors.Entry) {
 		r.output.Add(divergence.Claim{
 			Builder: r.number(e.Builder), Digest: e.Digest, Index: e.Index, Inputs: divergence.NewInputsKey(e.Inputs),
 		})
+	case vectors.Document:
+		for _, digest := range e.Digests {
+			r.output.Add(divergence.Claim{
+				Builder: r.number(e.Builder), Digest: digest, Index: e.Index, SignedAt: e.SignedAt, Ambiguous: len(e.Digests) > 1,
+			})
+		}
 	case vectors.Withdraw:
 		r.output.Withdraw(r.number(e.Builder), e.Digest)
 	}

@@ -2,8 +2,9 @@
 // project: documents that prove themselves, so that anyone may relay them and
 // nobody has to believe the relayer. Each kind has a package of its own below
 // this one (openpgp, narinfo); guixsigs reads a public layout of such documents
-// from a directory. What they share is here: the states of a signature, and the
-// rule by which a builder's later document replaces its earlier ones.
+// from a directory; kinds opens an entry of any kind as the ledger holds it. What
+// they share is here: the states of a signature. How a builder's later document
+// replaces its earlier ones is package divergence's subject.
 //
 // Evidence is kept whatever its state; only a signature whose state counts
 // gives a builder a position. All of it is pure: the state of a signature

@@ -34,6 +34,7 @@ const (
 	Revoke   = "revoke"
 	Claim    = "claim"
 	Withdraw = "withdraw"
+	Document = "document"
 )
 
 // An Entry is one entry of the ledger.
@@ -44,7 +45,9 @@ type Entry struct {
 	Operator, Tier string // of Enrol
 	From           uint64 // of Revoke
 	Digest         attestation.Digest
-	Inputs         attestation.Digest // of Claim; zero where the builder does not say
+	Inputs         attestation.Digest   // of Claim; zero where the builder does not say
+	SignedAt       uint64               // of Document: seconds since 1970
+	Digests        []attestation.Digest // of Document, in its order
 }
 
 // An Expectation is written in the words of package divergence.
@@ -115,6 +118,13 @@ func parseStep(words []string) (Step, error) {
 		return Step{Entry: &Entry{
 			Op: op, Builder: args[0], Digest: sha256.Sum256([]byte(args[1])), Inputs: sha256.Sum256([]byte(args[2])),
 		}}, nil
+	case op == Document && len(args) > 2:
+		signedAt, err := strconv.ParseUint(args[1], 10, 32)
+		e := &Entry{Op: op, Builder: args[0], SignedAt: signedAt}
+		for _, name := range args[2:] {
+			e.Digests = append(e.Digests, sha256.Sum256([]byte(name)))
+		}
+		return Step{Entry: e}, err
 	default:
 		return Step{}, fmt.Errorf("%q with %d arguments is not known", op, len(args))
 	}

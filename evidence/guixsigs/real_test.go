@@ -112,17 +112,30 @@ func readDocuments(t testing.TB, tree *Tree) []*Found {
 }
 
 // positions is what builders say of outputs.
-type positions map[string]map[string]*evidence.Position // output key → builder
+type positions struct {
+	outputs  map[string]*divergence.Output
+	builders map[string]uint32
+}
 
-func (p positions) add(builder string, signedAt time.Time, s openpgp.Sums) {
+func newPositions() *positions {
+	return &positions{map[string]*divergence.Output{}, map[string]uint32{}}
+}
+
+func (p *positions) add(builder string, signedAt time.Time, s openpgp.Sums) {
+	number, known := p.builders[builder]
+	if !known {
+		number = uint32(len(p.builders))
+		p.builders[builder] = number
+	}
 	say := func(output string, digests ...attestation.Digest) {
-		if p[output] == nil {
-			p[output] = map[string]*evidence.Position{}
+		if p.outputs[output] == nil {
+			p.outputs[output] = &divergence.Output{}
 		}
-		if p[output][builder] == nil {
-			p[output][builder] = &evidence.Position{}
+		for _, d := range digests {
+			p.outputs[output].Add(divergence.Claim{
+				Builder: number, Digest: d, SignedAt: uint64(signedAt.Unix()), Ambiguous: len(digests) > 1,
+			})
 		}
-		p[output][builder].Add(signedAt, digests...)
 	}
 	for _, c := range s.Claims {
 		say(c.Output, c.Digest)
@@ -139,23 +152,17 @@ func (everybody) Counts(builder uint32, _ uint64) (uint32, bool) { return builde
 
 // verdicts returns a line "verdict name" for each output that has one and a line
 // "ambiguous name" for each that a builder is ambiguous about, sorted.
-func (p positions) verdicts() []string {
+func (p *positions) verdicts() []string {
 	var lines []string
-	for output, builders := range p {
-		name := strings.TrimPrefix(output, project+"/")
-		var o divergence.Output
-		number, ambiguous := uint32(0), false
-		for _, position := range builders {
-			number++
-			ambiguous = ambiguous || position.Ambiguous
-			for _, d := range position.Judged() {
-				o.Add(divergence.Claim{Builder: number, Digest: d})
-			}
+	for key, o := range p.outputs {
+		name, ambiguous := strings.TrimPrefix(key, project+"/"), false
+		for _, standing := range o.Weigh(everybody{}) {
+			ambiguous = ambiguous || standing == divergence.AmbiguousName
 		}
 		if ambiguous {
 			lines = append(lines, "ambiguous "+name)
 		}
-		if j := divergence.Judge(&o, everybody{}); j.Verdict != divergence.Unbuilt {
+		if j := divergence.Judge(o, everybody{}); j.Verdict != divergence.Unbuilt {
 			lines = append(lines, j.Verdict.String()+" "+name)
 		}
 	}
@@ -176,7 +183,7 @@ func count(lines []string) map[string]int {
 // whoever signed.
 func TestRealDataWithSignaturesIgnored(t *testing.T) {
 	documents := readDocuments(t, openTree(t, realData(t)))
-	p := positions{}
+	p := newPositions()
 	versions, distinct := map[string]bool{}, map[string]bool{}
 	folders := map[string]bool{}
 	for _, f := range documents {
@@ -185,7 +192,7 @@ func TestRealDataWithSignaturesIgnored(t *testing.T) {
 		if len(s.Rejected) > 0 {
 			t.Errorf("%s: %v", f.Path, s.Rejected)
 		}
-		p.add(f.Folder, time.Time{}, s)
+		p.add(f.Folder, time.Unix(1, 0), s)
 		for _, c := range s.Claims {
 			distinct[f.Folder+" "+c.Output+" "+c.Digest.Hex()] = true
 		}
@@ -196,14 +203,18 @@ func TestRealDataWithSignaturesIgnored(t *testing.T) {
 		}
 	}
 	several := 0
-	for _, builders := range p {
+	for _, o := range p.outputs {
+		builders := map[uint32]bool{}
+		for _, c := range o.Claims {
+			builders[c.Builder] = true
+		}
 		if len(builders) > 1 {
 			several++
 		}
 	}
 	got := map[string]int{
 		"documents": len(documents), "builders": len(folders), "versions": len(versions), "distinct rows": len(distinct),
-		"outputs": len(p), "by two or more": several,
+		"outputs": len(p.outputs), "by two or more": several,
 	}
 	maps.Copy(got, count(p.verdicts()))
 	want := map[string]int{
@@ -246,7 +257,7 @@ func TestRealDataAgainstGPG(t *testing.T) {
 	tree := openTree(t, dir)
 	ring := readKeys(t, tree)
 	states := map[string]int{}
-	p := positions{}
+	p := newPositions()
 	for _, f := range readDocuments(t, tree) {
 		states["documents"]++
 		v, err := openpgp.OpenDocument(f.Document(project), ring.Lookup, received)
