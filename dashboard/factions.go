@@ -35,17 +35,23 @@ func newMark(i int, digest string) mark {
 
 // A faction is everybody who claims one digest of an output.
 type faction struct {
-	Mark      mark
-	Counted   []string // operators whose position holds the digest
-	Builders  []builderName
-	OnlyOther bool // nobody who counts claims it
+	Mark     mark
+	Counted  []string      // operators whose position holds the digest
+	Builders []builderName // theirs
+	Others   []builderName // whose claim does not count
 }
 
-// Named are the first builders, as many as fit a page.
+// Named are the first builders that count, as many as fit a page.
 func (f faction) Named() []builderName { return f.Builders[:min(len(f.Builders), groupBuilders)] }
 
 // More counts the builders that Named leaves out.
 func (f faction) More() int { return len(f.Builders) - len(f.Named()) }
+
+// NamedOthers are the first builders that do not count.
+func (f faction) NamedOthers() []builderName { return f.Others[:min(len(f.Others), groupBuilders)] }
+
+// MoreOthers counts the builders that NamedOthers leaves out.
+func (f faction) MoreOthers() int { return len(f.Others) - len(f.NamedOthers()) }
 
 // factionsOf groups the claims on an output by digest: most counted operators
 // first, then whoever came first.
@@ -63,14 +69,17 @@ func factionsOf(claims []Claim) []faction {
 		if claim.Counts && !slices.Contains(f.Counted, claim.Operator) {
 			f.Counted = append(f.Counted, claim.Operator)
 		}
-		if !slices.ContainsFunc(f.Builders, func(b builderName) bool { return b.ID == claim.Builder }) {
-			f.Builders = append(f.Builders, newBuilderName(claim.Operator, claim.Builder))
+		builders := &f.Others
+		if claim.Counts {
+			builders = &f.Builders
+		}
+		if !slices.ContainsFunc(*builders, func(b builderName) bool { return b.ID == claim.Builder }) {
+			*builders = append(*builders, newBuilderName(claim.Operator, claim.Builder))
 		}
 	}
 	slices.SortStableFunc(factions, func(a, b faction) int { return cmp.Compare(len(b.Counted), len(a.Counted)) })
 	for i := range factions {
 		factions[i].Mark = newMark(i, factions[i].Mark.Digest)
-		factions[i].OnlyOther = len(factions[i].Counted) == 0
 	}
 	return factions
 }
@@ -91,7 +100,7 @@ type traitValues struct {
 // values, and no two factions the same one. Such a trait may be the cause; with
 // few builders it may as well be chance.
 func separating(claims []Claim, factions []faction) []trait {
-	counted := slices.DeleteFunc(slices.Clone(factions), func(f faction) bool { return f.OnlyOther })
+	counted := slices.DeleteFunc(slices.Clone(factions), func(f faction) bool { return len(f.Counted) == 0 })
 	if len(counted) < 2 {
 		return nil
 	}

@@ -20,12 +20,12 @@ func TestFactions(t *testing.T) {
 	var got []string
 	for _, f := range factionsOf(claims) {
 		line := f.Mark.Letter + " " + f.Mark.Short + " " + strings.Join(f.Counted, "+")
-		if f.OnlyOther {
-			line += " uncounted"
+		for _, b := range f.Others {
+			line += " (" + b.Operator + ")"
 		}
 		got = append(got, line)
 	}
-	if want := "A y b+c, B x a, C z  uncounted"; strings.Join(got, ", ") != want {
+	if want := "A y b+c (open), B x a, C z  (open)"; strings.Join(got, ", ") != want {
 		t.Errorf("factions %q, want %q", strings.Join(got, ", "), want)
 	}
 }
