@@ -3,11 +3,9 @@ package dashboardtest
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -16,7 +14,6 @@ import (
 	"repronet/dashboard"
 	"repronet/divergence"
 	"repronet/enrolment"
-	"repronet/signing"
 )
 
 // Fake is a dashboard.Source in memory. It judges with package divergence, like
@@ -415,158 +412,4 @@ func (f *Fake) rows(ctx context.Context, limit int, wanted func(*output) bool) (
 		}
 	}
 	return rows, ctx.Err()
-}
-
-// Divergences implements dashboard.Source.
-func (f *Fake) Divergences(ctx context.Context, q dashboard.DivergenceQuery) (*dashboard.DivergencePage, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	keys, _, err := f.keys(q.Set)
-	if err != nil {
-		return nil, err
-	}
-	page := &dashboard.DivergencePage{Divergences: []dashboard.Divergence{}}
-	var all []dashboard.Divergence
-	for _, key := range keys {
-		o := f.outputs[key]
-		if o == nil || o.verdict.Verdict != divergence.Diverged {
-			continue
-		}
-		row := f.rowOf(key)
-		last := o.history[len(o.history)-1]
-		d := dashboard.Divergence{OutputRow: row, Since: last.ReceivedAt, Index: last.Index, Previous: last.From, Factions: factions(o.claims)}
-		if (q.Shape == "" || q.Shape == row.Shape) && (q.Cause == "" || q.Cause == row.Cause) && f.holds(o, q.Builder) && f.maintains(key, q.Maintainer) {
-			all = append(all, d)
-		}
-	}
-	page.Total = uint64(len(all))
-	slices.SortFunc(all, func(a, b dashboard.Divergence) int {
-		return cmp.Or(cmp.Compare(b.Index, a.Index), cmp.Compare(a.Key, b.Key))
-	})
-	if q.Cursor != "" {
-		index, key, ok := strings.Cut(q.Cursor, ":")
-		at, err := strconv.ParseUint(index, 10, 64)
-		if !ok || err != nil {
-			return nil, errors.Join(dashboard.ErrNotFound, err)
-		}
-		all = slices.DeleteFunc(all, func(d dashboard.Divergence) bool { return d.Index > at || d.Index == at && d.Key <= key })
-	}
-	if len(all) > q.Limit {
-		all = all[:q.Limit]
-		last := all[len(all)-1]
-		page.Next = fmt.Sprintf("%d:%s", last.Index, last.Key)
-	}
-	page.Divergences = append(page.Divergences, all...)
-	return page, ctx.Err()
-}
-
-func (f *Fake) holds(o *output, id signing.BuilderID) bool {
-	return id == "" || slices.ContainsFunc(o.claims, func(c dashboard.Claim) bool { return c.Builder == string(id) && c.Counts })
-}
-
-func (f *Fake) maintains(key, who string) bool {
-	if who == "" {
-		return true
-	}
-	for _, s := range f.sets {
-		if slices.ContainsFunc(s.members, func(m Member) bool { return m.Key == key && slices.Contains(m.Maintainers, who) }) {
-			return true
-		}
-	}
-	return false
-}
-
-func factions(claims []dashboard.Claim) []dashboard.Faction {
-	var list []dashboard.Faction
-	for _, c := range claims {
-		if !c.Counts {
-			continue
-		}
-		i := slices.IndexFunc(list, func(f dashboard.Faction) bool { return f.Digest == c.Digest })
-		if i < 0 {
-			i = len(list)
-			list = append(list, dashboard.Faction{Digest: c.Digest})
-		}
-		if !slices.Contains(list[i].Operators, c.Operator) {
-			list[i].Operators = append(list[i].Operators, c.Operator)
-		}
-	}
-	for i := range list {
-		slices.Sort(list[i].Operators)
-	}
-	slices.SortFunc(list, func(a, b dashboard.Faction) int {
-		return cmp.Or(cmp.Compare(len(b.Operators), len(a.Operators)), cmp.Compare(a.Digest, b.Digest))
-	})
-	return list
-}
-
-// Builders implements dashboard.Source.
-func (f *Fake) Builders(ctx context.Context) ([]dashboard.Builder, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	list := []dashboard.Builder{}
-	for _, b := range f.roster {
-		list = append(list, b.Builder)
-	}
-	slices.SortFunc(list, func(a, b dashboard.Builder) int {
-		return cmp.Or(cmp.Compare(a.Operator, b.Operator), cmp.Compare(a.ID, b.ID))
-	})
-	return list, ctx.Err()
-}
-
-// Builder implements dashboard.Source.
-func (f *Fake) Builder(ctx context.Context, id signing.BuilderID) (*dashboard.BuilderDetail, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for number, b := range f.roster {
-		if b.ID != string(id) {
-			continue
-		}
-		detail := b.BuilderDetail
-		detail.Verdicts = map[string]uint64{}
-		for key, o := range f.outputs {
-			if slices.Contains(o.number, uint32(number)) { //nolint:gosec // an index
-				detail.Verdicts[f.rowOf(key).Verdict]++
-			}
-		}
-		return &detail, ctx.Err()
-	}
-	return nil, dashboard.ErrNotFound
-}
-
-// Agreement implements dashboard.Source.
-func (f *Fake) Agreement(ctx context.Context) ([]dashboard.Agreement, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	pairs := map[[2]string]*dashboard.Agreement{}
-	for _, o := range f.outputs {
-		positions := map[string][]string{}
-		for _, c := range o.claims {
-			if c.Status != "withdrawn" && c.Status != "revoked" && !slices.Contains(positions[c.Operator], c.Digest) {
-				positions[c.Operator] = append(positions[c.Operator], c.Digest)
-			}
-		}
-		operators := slices.Sorted(maps.Keys(positions))
-		for i, a := range operators {
-			slices.Sort(positions[a])
-			for _, b := range operators[i+1:] {
-				slices.Sort(positions[b])
-				pair := pairs[[2]string{a, b}]
-				if pair == nil {
-					pair = &dashboard.Agreement{A: a, B: b}
-					pairs[[2]string{a, b}] = pair
-				}
-				pair.Common++
-				if slices.Equal(positions[a], positions[b]) {
-					pair.Agree++
-				}
-			}
-		}
-	}
-	list := []dashboard.Agreement{}
-	for _, pair := range pairs {
-		list = append(list, *pair)
-	}
-	slices.SortFunc(list, func(a, b dashboard.Agreement) int { return cmp.Or(cmp.Compare(a.A, b.A), cmp.Compare(a.B, b.B)) })
-	return list, ctx.Err()
 }
