@@ -33,14 +33,14 @@ const (
 )
 
 // Decide is the policy of repronet-verify output: at least quorum operators, all
-// with one digest. The zero digest stands for none given.
-func (e *Evidence) Decide(quorum int, digest attestation.Digest) Decision {
+// with one digest, which is the given one, unless none (nil) is.
+func (e *Evidence) Decide(quorum int, digest *attestation.Digest) Decision {
 	switch {
 	case e.Judgement.Verdict == divergence.Diverged:
 		return Diverged
 	case e.Judgement.Operators < max(quorum, 1):
 		return Insufficient
-	case !digest.IsZero() && digest != e.Digests()[0].Digest:
+	case digest != nil && *digest != e.Digests()[0].Digest:
 		return Mismatch
 	default:
 		return Accepted

@@ -232,15 +232,16 @@ func TestDecide(t *testing.T) {
 	}
 	for _, test := range []struct {
 		quorum int
-		digest attestation.Digest
+		digest *attestation.Digest
 		want   verify.Decision
 	}{
-		{1, attestation.Digest{}, verify.Accepted},
-		{2, attestation.Digest{}, verify.Accepted},
-		{3, attestation.Digest{}, verify.Insufficient},
-		{2, one, verify.Accepted},
-		{2, two, verify.Mismatch},
-		{3, two, verify.Insufficient},
+		{1, nil, verify.Accepted},
+		{2, nil, verify.Accepted},
+		{3, nil, verify.Insufficient},
+		{2, &one, verify.Accepted},
+		{2, &two, verify.Mismatch},
+		{2, &attestation.Digest{}, verify.Mismatch},
+		{3, &two, verify.Insufficient},
 	} {
 		if got := e.Decide(test.quorum, test.digest); got != test.want {
 			t.Errorf("quorum %d, digest %s: %s, want %s", test.quorum, test.digest, got, test.want)
@@ -250,7 +251,7 @@ func TestDecide(t *testing.T) {
 	if e, err = evidenceOf(t, l, l.Pins()); err != nil {
 		t.Fatal(err)
 	}
-	if got := e.Decide(2, one); got != verify.Diverged {
+	if got := e.Decide(2, &one); got != verify.Diverged {
 		t.Errorf("bob contradicts himself: %s, want %s", got, verify.Diverged)
 	}
 }

@@ -78,11 +78,13 @@ func (o *outputCommand) run(ctx context.Context, env *cli.Env, args []string) (e
 	if err := attestation.ValidateOutput(ecosystem, key); err != nil {
 		return cli.Usagef("%w", err)
 	}
-	var given attestation.Digest
+	var given *attestation.Digest
 	if o.digest != "" {
-		if given, err = attestation.ParseDigest(o.digest); err != nil {
+		digest, err := attestation.ParseDigest(o.digest)
+		if err != nil {
 			return cli.Usagef("--digest: %w", err)
 		}
+		given = &digest
 	}
 	pins, mirror, err := o.open(ctx)
 	if err != nil {
@@ -116,15 +118,16 @@ func (o *outputCommand) run(ctx context.Context, env *cli.Env, args []string) (e
 
 // hashAs hashes a path as the claims that count did. Without any, there is
 // nothing to compare with.
-func hashAs(evidence *verify.Evidence, path string) (attestation.Digest, error) {
+func hashAs(evidence *verify.Evidence, path string) (*attestation.Digest, error) {
 	kind, err := evidence.DigestKind()
 	switch {
 	case errors.Is(err, verify.ErrNoKind) && len(evidence.Digests()) == 0:
-		return attestation.Digest{}, nil
+		return nil, nil
 	case err != nil:
-		return attestation.Digest{}, err
+		return nil, err
 	}
-	return verify.HashPath(path, kind)
+	digest, err := verify.HashPath(path, kind)
+	return &digest, err
 }
 
 func ecosystemOf(key string) string {
@@ -176,14 +179,14 @@ type searched struct {
 	Latest  time.Time `json:"latest,omitzero"`
 }
 
-func newResult(e *verify.Evidence, decision verify.Decision, quorum int, given attestation.Digest) *result {
+func newResult(e *verify.Evidence, decision verify.Decision, quorum int, given *attestation.Digest) *result {
 	r := &result{
 		Output: e.Output, Ecosystem: e.Ecosystem, Decision: decision, Quorum: quorum,
 		Verdict: e.Judgement.Verdict.String(), Operators: e.Judgement.Operators,
 		Digests: []position{}, Claims: []claim{}, Unpinned: append([]signing.BuilderID{}, e.Unpinned...),
 		Searched: searched{e.Size, e.LatestEntry},
 	}
-	if !given.IsZero() {
+	if given != nil {
 		r.Given = given.String()
 	}
 	if e.Judgement.Shape != divergence.NoShape {
