@@ -30,6 +30,10 @@ func TestBuilds(t *testing.T) {
 	t.Run("nix", b.testNix)
 	t.Run("verdicts", b.testVerdicts)
 	t.Run("failure", b.testFailure)
+	t.Run("evidence", b.testEvidence)
+	t.Run("verify", b.testVerify)
+	t.Run("lies", b.testLies)
+	t.Run("reindex", func(t *testing.T) { testReindex(t, b.server) })
 }
 
 // builds is a network of one aggregator and three builders who built everything

@@ -72,6 +72,10 @@ func TestKills(t *testing.T) {
 	t.Run("ledger", func(t *testing.T) { checkLedger(t, entries, l, spooled) })
 	t.Run("index", func(t *testing.T) { checkIndex(t, s.URL, entries, summary) })
 	t.Run("spool", func(t *testing.T) { checkSpool(t, r) })
+	t.Run("reindex", func(t *testing.T) {
+		enrich(t, s, []signing.BuilderID{loaders[1].signer.Public().Builder(), loaders[2].signer.Public().Builder()})
+		testReindex(t, s)
+	})
 }
 
 // killAggregator kills the server while statements are coming in, and sometimes
@@ -125,7 +129,7 @@ func killStarting(ctx context.Context, s *server) error {
 func killReporter(ctx context.Context, t *testing.T, r *network.Reporter) (spooled []string, err error) {
 	dir, log := t.TempDir(), messages(t, "the reporter")
 	for i := range kills {
-		for j := range 6 {
+		for j := range 3 {
 			build := fmt.Sprintf("spooler/%d-%d", i, j)
 			path := filepath.Join(dir, "output")
 			if err := os.WriteFile(path, []byte(build), 0o600); err != nil {

@@ -156,7 +156,7 @@ func (l *loader) run(ctx context.Context) error {
 			}
 			time.Sleep(20 * time.Millisecond)
 		}
-		time.Sleep(30 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond)
 	}
 	return nil
 }

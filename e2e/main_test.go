@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/gin-gonic/gin"
+
 	"repronet/e2e/network"
 	"repronet/internal/chdb"
 )
@@ -33,6 +35,7 @@ func run(m *testing.M) int {
 	if engine, err := chdb.Find(); err == nil {
 		os.Setenv(engineEnv, engine)
 	}
+	gin.SetMode(gin.ReleaseMode)
 	return m.Run()
 }
 
