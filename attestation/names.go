@@ -10,10 +10,10 @@ import (
 )
 
 var (
-	ecosystemPattern = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
-	streamPattern    = regexp.MustCompile(`^[0-9a-f]{32}$`)
-	outputPattern    = regexp.MustCompile(`^[0-9a-zA-Z_][0-9a-zA-Z+\-._~]{0,254}$`)
-	genericPattern   = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}/`)
+	ecosystemPattern = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
+	streamPattern    = regexp.MustCompile(`^[0-9a-f]+$`)
+	outputPattern    = regexp.MustCompile(`^[0-9a-zA-Z_][0-9a-zA-Z+\-._~]*$`)
+	operatorPattern  = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
 )
 
 // OutputKey returns the name of an output for comparison: "<build>^<output>" as
@@ -22,7 +22,7 @@ func OutputKey(build, output string) string { return build + "^" + output }
 
 // ValidateEcosystem reports whether name is written as an ecosystem is.
 func ValidateEcosystem(name string) error {
-	if !ecosystemPattern.MatchString(name) {
+	if len(name) > 32 || !ecosystemPattern.MatchString(name) {
 		return fmt.Errorf("ecosystem %q is not 1 to 32 characters of a-z, 0-9 and -, beginning with a letter", clip(name))
 	}
 	return nil
@@ -48,7 +48,7 @@ func ValidateBuild(ecosystem, name string) error {
 // ValidateOutput reports whether key can be an output's key in the ecosystem.
 func ValidateOutput(ecosystem, key string) error {
 	if build, output, found := strings.Cut(key, "^"); found {
-		if !outputPattern.MatchString(output) {
+		if len(output) > 255 || !outputPattern.MatchString(output) {
 			return fmt.Errorf("output key %q: %q is not an output's name", clip(key), clip(output))
 		}
 		return ValidateBuild(ecosystem, build)
@@ -129,7 +129,7 @@ func validateName(ecosystem, name string) error {
 			return errors.New(`it has an empty, "." or ".." path segment`)
 		}
 	}
-	if ecosystem == "generic" && !genericPattern.MatchString(name) {
+	if operator, _, found := strings.Cut(name, "/"); ecosystem == "generic" && (!found || len(operator) > 40 || !operatorPattern.MatchString(operator)) {
 		return errors.New("a generic name begins with the operator that defines it: <operator>/<name>")
 	}
 	return nil

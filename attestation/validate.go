@@ -166,7 +166,7 @@ func (c *Chain) validate() error {
 		}
 		return nil
 	}
-	if !streamPattern.MatchString(c.Stream) {
+	if len(c.Stream) != 32 || !streamPattern.MatchString(c.Stream) {
 		return errors.New("stream is not 32 lower-case hexadecimal digits")
 	}
 	if (c.Sequence == 0) != c.Previous.IsZero() {

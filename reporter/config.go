@@ -45,8 +45,8 @@ const (
 )
 
 var (
-	setPattern      = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
-	operatorPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
+	setPattern      = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`) // at most 64
+	operatorPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)          // at most 40
 )
 
 // Validate reports the first thing that is wrong.
@@ -54,7 +54,7 @@ func (c *Config) Validate() error {
 	if c.Aggregator == "" {
 		return errors.New("no aggregator is given")
 	}
-	if c.Operator != "" && !operatorPattern.MatchString(c.Operator) {
+	if c.Operator != "" && (len(c.Operator) > 40 || !operatorPattern.MatchString(c.Operator)) {
 		return fmt.Errorf("operator %q is not 1 to 40 characters of a-z, 0-9 and -", c.Operator)
 	}
 	if c.Key == "" {
@@ -75,7 +75,7 @@ func (c *Config) Validate() error {
 	default:
 		return fmt.Errorf("report is %q, want %q or %q", c.Report, ReportSets, ReportAll)
 	}
-	if i := slices.IndexFunc(c.Sets, func(s string) bool { return !setPattern.MatchString(s) }); i >= 0 {
+	if i := slices.IndexFunc(c.Sets, func(s string) bool { return len(s) > 64 || !setPattern.MatchString(s) }); i >= 0 {
 		return fmt.Errorf("%q is no package set's name", c.Sets[i])
 	}
 	if c.Consent.License != License || c.Consent.At.IsZero() {

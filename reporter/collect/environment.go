@@ -56,12 +56,12 @@ func machine() map[string]string {
 
 // The values that are worth publishing look like one of these; what does not
 // could be something that a person wrote.
-var traitPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9 ._+@:()/-]{0,99}$|^[+-]\d\d:\d\d$`)
+var traitPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9 ._+@:()/-]*$|^[+-]\d\d:\d\d$`)
 
 // prune drops what is unknown and what looks like no trait.
 func prune(env map[string]string) map[string]string {
 	for name, value := range env {
-		if !traitPattern.MatchString(value) {
+		if len(value) > 100 || !traitPattern.MatchString(value) {
 			delete(env, name)
 		}
 	}
@@ -96,7 +96,7 @@ func cpu() string {
 	return ""
 }
 
-var localePattern = regexp.MustCompile(`^[A-Za-z]{1,8}(_[A-Z]{2})?(\.[A-Za-z0-9-]{1,12})?(@[a-z]{1,12})?$`)
+var localePattern = regexp.MustCompile(`^[A-Za-z]+(_[A-Z]+)?(\.[A-Za-z0-9-]+)?(@[a-z]+)?$`)
 
 func locale() string {
 	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
