@@ -24,7 +24,7 @@ type Config struct {
 	Operator string `json:"operator,omitempty"`
 	// Key is a reference as keys.LoadSigner takes it; a plain file name is
 	// relative to the directory.
-	Key     string            `json:"key"`
+	Key     string         `json:"key"`
 	Builder keys.BuilderID `json:"builder"` // of the key
 	// Report is "sets" (only outputs of Sets are sent) or "all".
 	Report  string   `json:"report"`
@@ -46,7 +46,7 @@ const (
 
 var (
 	setPattern      = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`) // at most 64
-	operatorPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)          // at most 40
+	operatorPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)         // at most 40
 )
 
 // Validate reports the first thing that is wrong.

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -87,9 +88,15 @@ func (db *database) queryRegistrations(ctx context.Context, query string, args .
 // errInputs means that the database does not know all inputs.
 var errInputs = errors.New("not all inputs are registered")
 
-// closure calls visit with each path of the closure of a derivation's inputs
-// that is not content-addressed, sorted by path.
-func (db *database) closure(ctx context.Context, sources []string, derivations map[string][]string, visit func(path string, digest attestation.Digest)) error {
+// An input is one path of a build's input closure.
+type input struct {
+	path   string
+	digest attestation.Digest
+}
+
+// closure returns the paths of the closure of a derivation's inputs that are not
+// content-addressed, sorted. (SQLite takes three times as long to sort them.)
+func (db *database) closure(ctx context.Context, sources []string, derivations map[string][]string) ([]input, error) {
 	roots, args := []string{`SELECT id FROM ValidPaths WHERE path IN (` + placeholders(len(sources)) + `)`}, anys(sources)
 	expected := len(sources)
 	for drv, outputs := range derivations {
@@ -101,33 +108,35 @@ func (db *database) closure(ctx context.Context, sources []string, derivations m
 	union := strings.Join(roots, " UNION ALL ")
 	var known int
 	if err := db.QueryRowContext(ctx, `SELECT count(*) FROM (`+union+`)`, args...).Scan(&known); err != nil {
-		return fmt.Errorf("reading the Nix database: %w", err)
+		return nil, fmt.Errorf("reading the Nix database: %w", err)
 	}
 	if known != expected {
-		return fmt.Errorf("%w: %d of %d", errInputs, known, expected)
+		return nil, fmt.Errorf("%w: %d of %d", errInputs, known, expected)
 	}
 	rows, err := db.QueryContext(ctx, `WITH RECURSIVE closure(id) AS (SELECT id FROM (`+union+`)
 		UNION SELECT reference FROM Refs JOIN closure ON referrer = closure.id)
-		SELECT path, hash FROM ValidPaths WHERE ca IS NULL AND id IN closure ORDER BY path`, args...)
+		SELECT path, hash FROM closure CROSS JOIN ValidPaths USING (id) WHERE ca IS NULL`, args...)
 	if err != nil {
-		return fmt.Errorf("reading the Nix database: %w", err)
+		return nil, fmt.Errorf("reading the Nix database: %w", err)
 	}
 	defer rows.Close() //nolint:errcheck // only read from
+	var inputs []input
 	for rows.Next() {
 		var path, hash string
 		if err := rows.Scan(&path, &hash); err != nil {
-			return fmt.Errorf("reading the Nix database: %w", err)
+			return nil, fmt.Errorf("reading the Nix database: %w", err)
 		}
 		digest, err := attestation.ParseDigest(hash)
 		if err != nil {
-			return fmt.Errorf("reading the Nix database: %s: %w", path, err)
+			return nil, fmt.Errorf("reading the Nix database: %s: %w", path, err)
 		}
-		visit(path, digest)
+		inputs = append(inputs, input{path, digest})
 	}
 	if err := rows.Err(); err != nil {
-		return fmt.Errorf("reading the Nix database: %w", err)
+		return nil, fmt.Errorf("reading the Nix database: %w", err)
 	}
-	return nil
+	slices.SortFunc(inputs, func(a, b input) int { return strings.Compare(a.path, b.path) })
+	return inputs, nil
 }
 
 func placeholders(n int) string {

@@ -68,16 +68,18 @@ func Nix(ctx context.Context, b NixBuild) (*spool.Record, error) {
 	if err := registeredOutputs(ctx, r, db, drv, now); err != nil {
 		return nil, err
 	}
-	inputs := sha256.New()
-	err = db.closure(ctx, drv.InputSources, drv.InputDerivations, func(path string, digest attestation.Digest) {
-		fmt.Fprintf(inputs, "%s %s\n", path, digest.Hex())
-	})
-	switch {
-	case err == nil:
-		r.InputsDigest = attestation.Digest(inputs.Sum(nil))
-	case !errors.Is(err, errInputs):
+	inputs, err := db.closure(ctx, drv.InputSources, drv.InputDerivations)
+	if errors.Is(err, errInputs) {
+		return r, nil
+	}
+	if err != nil {
 		return nil, err
 	}
+	h := sha256.New()
+	for _, i := range inputs {
+		fmt.Fprintf(h, "%s %s\n", i.path, i.digest.Hex())
+	}
+	r.InputsDigest = attestation.Digest(h.Sum(nil))
 	return r, nil
 }
 
