@@ -162,7 +162,7 @@ func (f *fold) claim(b *batch, it *item, outputs map[attestation.OutputID]*outpu
 			called := store.OutputName{Ecosystem: s.Ecosystem, Key: subject.Name, Build: build.Name, Name: name}
 			first := f.number(b, o, called)
 			b.Observations = append(b.Observations, store.Observation{
-				Output: o.Output, Index: it.index, Builder: it.builder, Digest: subject.Digest,
+				Output: o.Output, Index: it.index, Builder: it.builder, Digest: store.Short(subject.Digest[:]),
 			})
 			b.pair(&b.Builds, store.Short(buildID[:]), o.Output)
 			if it.index < o.Version {
@@ -202,6 +202,9 @@ func (f *fold) withdraw(b *batch, it *item, outputs map[attestation.OutputID]*ou
 			continue // nobody claims it yet, or the state has this entry already
 		}
 		if o.Claims.Withdraw(it.builder, subject.Digest) {
+			b.Withdrawals = append(b.Withdrawals, store.Withdrawal{
+				Output: o.Output, Index: it.index, Builder: it.builder, Digest: subject.Digest,
+			})
 			f.judge(b, o, it.index, it.receivedAt)
 		}
 	}

@@ -155,8 +155,9 @@ func (q *Query) recent(ctx context.Context, t *store.Tables, b enrolment.Builder
 			continue
 		}
 		subject := d.statement.Subjects[0]
-		seen := store.Observation{Index: index, Builder: b.Number, Digest: subject.Digest}
-		claims = append(claims, q.claim(q.index.Roster(), seen, d, subject.Name))
+		c := claim(q.index.Roster(), b.Number, index, d, subject.Name)
+		c.Digest = subject.Digest.String()
+		claims = append(claims, c)
 	}
 	return claims, nil
 }

@@ -16,6 +16,7 @@ import (
 // Limits of what one page shows.
 const (
 	maxOutputs  = 1000 // of a list
+	maxClaims   = 2000 // of an output
 	maxFailures = 50
 )
 
@@ -126,12 +127,22 @@ func rows(outputs []output) []dashboard.OutputRow {
 func (q *Query) ByDigest(ctx context.Context, digest attestation.Digest) ([]dashboard.OutputRow, error) {
 	t, release := q.store.Acquire()
 	defer release()
-	numbers, err := t.WithDigest(ctx, digest, maxOutputs)
+	numbers, err := t.MayHaveDigest(ctx, digest, maxOutputs)
 	if err != nil {
 		return nil, err
 	}
 	found, err := q.outputs(ctx, t, numbers)
-	return rows(found), err
+	if err != nil {
+		return nil, err
+	}
+	withdrawals, err := t.Withdrawals(ctx, numbers)
+	if err != nil {
+		return nil, err
+	}
+	return rows(slices.DeleteFunc(found, func(o output) bool {
+		return !slices.ContainsFunc(o.claims.Claims, func(c divergence.Claim) bool { return c.Digest == digest }) &&
+			!slices.ContainsFunc(withdrawals, func(w store.Withdrawal) bool { return w.Output == o.number && w.Digest == digest })
+	})), nil
 }
 
 // Search implements [dashboard.OutputSource].
@@ -197,7 +208,7 @@ func (q *Query) whole(ctx context.Context, t *store.Tables, numbers []uint32) ([
 }
 
 func (q *Query) addClaims(ctx context.Context, t *store.Tables, to *dashboard.Output, o *output) error {
-	observations, err := t.Observations(ctx, o.number)
+	observations, err := t.Observations(ctx, o.number, maxClaims)
 	if err != nil {
 		return err
 	}
@@ -213,12 +224,18 @@ func (q *Query) addClaims(ctx context.Context, t *store.Tables, to *dashboard.Ou
 	if err != nil {
 		return err
 	}
+	withdrawals, err := t.Withdrawals(ctx, []uint32{o.number})
+	if err != nil {
+		return err
+	}
 	roster := q.index.Roster()
 	to.Claims = make([]dashboard.Claim, len(observations))
 	for i, seen := range observations {
-		c := q.claim(roster, seen, details[seen.Index], to.Key)
+		c := claim(roster, seen.Builder, seen.Index, details[seen.Index], to.Key)
 		c.ReceivedAt = times[seen.Index]
-		if c.Status == "" && !stands(o.claims, seen) {
+		digest, withdrawn := digestOf(seen, o.claims, withdrawals)
+		c.Digest = digest.String()
+		if c.Status == "" && withdrawn {
 			c.Counts, c.Status = false, "withdrawn"
 		}
 		to.Claims[i] = c
@@ -229,20 +246,29 @@ func (q *Query) addClaims(ctx context.Context, t *store.Tables, to *dashboard.Ou
 	return nil
 }
 
-// stands reports whether a claim was not withdrawn since.
-func stands(claims *divergence.Output, seen store.Observation) bool {
-	return slices.ContainsFunc(claims.Claims, func(c divergence.Claim) bool {
-		return c.Builder == seen.Builder && c.Digest == seen.Digest && c.Index <= seen.Index
-	})
+// digestOf returns the whole digest of an observation, and whether the claim was
+// withdrawn since.
+func digestOf(seen store.Observation, claims *divergence.Output, withdrawals []store.Withdrawal) (digest attestation.Digest, withdrawn bool) {
+	for _, c := range claims.Claims {
+		if c.Builder == seen.Builder && store.Short(c.Digest[:]) == seen.Digest && c.Index <= seen.Index {
+			return c.Digest, false
+		}
+	}
+	for _, w := range withdrawals {
+		if w.Builder == seen.Builder && store.Short(w.Digest[:]) == seen.Digest && w.Index > seen.Index {
+			return w.Digest, true
+		}
+	}
+	return attestation.Digest{}, true
 }
 
-// claim returns an observation as it is shown. d may be nil.
-func (q *Query) claim(roster *enrolment.Roster, seen store.Observation, d *detail, key string) dashboard.Claim {
-	c := dashboard.Claim{Index: seen.Index, Digest: seen.Digest.String(), Counts: true}
-	if b, ok := roster.ByNumber(seen.Builder); ok {
+// claim returns what is shown of a claim but its digest. d may be nil.
+func claim(roster *enrolment.Roster, builder uint32, index uint64, d *detail, key string) dashboard.Claim {
+	c := dashboard.Claim{Index: index, Counts: true}
+	if b, ok := roster.ByNumber(builder); ok {
 		c.Builder, c.Operator, c.Tier = string(b.ID), b.Operator, string(b.Tier)
 		switch {
-		case seen.Index >= b.RevokedFrom:
+		case index >= b.RevokedFrom:
 			c.Counts, c.Status = false, "revoked"
 		case b.Tier != enrolment.Counted:
 			c.Counts, c.Status = false, "open"

@@ -55,6 +55,12 @@ func (l *memory) Attachment(_ context.Context, sum attestation.Digest) ([]byte, 
 	return data, nil
 }
 
+func (l *memory) attach(data []byte) attestation.Digest {
+	sum := attestation.Digest(sha256.Sum256(data))
+	l.attachments[sum] = data
+	return sum
+}
+
 // must stands for errors that only a broken test has.
 func must[T any](value T, err error) T {
 	if err != nil {
@@ -85,9 +91,10 @@ func write(ctx context.Context, s *dashboardtest.Scenario) *memory {
 				})
 			}
 			attachment := must(pkgset.Encode(entry.Set.Ecosystem, members))
-			sum := attestation.Digest(sha256.Sum256(attachment))
-			l.attachments[sum] = attachment
-			e := pkgset.Entry{Name: entry.Set.Name, Revision: entry.Set.Revision, Ecosystem: entry.Set.Ecosystem, Members: len(members), SHA256: sum}
+			e := pkgset.Entry{
+				Name: entry.Set.Name, Revision: entry.Set.Revision, Ecosystem: entry.Set.Ecosystem,
+				Members: len(members), SHA256: l.attach(attachment),
+			}
 			add(ledger.PackageSet, entry.At, must(e.Encode()))
 		case entry.Revoke != "":
 			e := enrolment.Revocation{Builder: dashboardtest.ID(entry.Revoke), From: l.Size()}

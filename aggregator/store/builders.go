@@ -42,7 +42,7 @@ const MaxForks = 100
 // A statement that an aggregator refused took a sequence, and the builder says
 // so by naming its payload as skipped.
 const streams = `SELECT builder, stream, sum(n) AS statements, max(sequence) AS last,
-		last + 1 - count() - least(last + 1 - count(), length(arrayDistinct(arrayFlatten(groupArray(skips))))) AS missing,
+		toUInt64(greatest(last + 1 - count() - length(arrayDistinct(arrayFlatten(groupArray(skips)))), 0)) AS missing,
 		arraySlice(groupArrayIf(sequence, n > 1), 1, 100) AS forks
 	FROM (
 		SELECT builder, stream, sequence, uniqExact(payload) AS n, arrayFlatten(groupArray(skipped)) AS skips

@@ -65,24 +65,35 @@ func (t *Tables) OfBuild(ctx context.Context, build attestation.OutputID) ([]uin
 		clickhouse.Named("build", Short(build[:])))
 }
 
-// WithDigest returns the outputs for which anybody ever claimed a digest, by
-// number.
-func (t *Tables) WithDigest(ctx context.Context, digest attestation.Digest, limit int) ([]uint32, error) {
-	return list(ctx, t.conn, readNumber, `SELECT DISTINCT output FROM observations
-		WHERE output IN (SELECT output FROM digests WHERE digest = {short:UInt64}) AND digest = unhex({digest:String})
-		ORDER BY output LIMIT {limit:UInt32}`,
-		clickhouse.Named("short", Short(digest[:])), clickhouse.Named("digest", digest.Hex()), clickhouse.Named("limit", limit))
+// MayHaveDigest returns the outputs for which anybody ever claimed a digest with
+// the same first 8 bytes, by number.
+func (t *Tables) MayHaveDigest(ctx context.Context, digest attestation.Digest, limit int) ([]uint32, error) {
+	return list(ctx, t.conn, readNumber, `SELECT DISTINCT output FROM digests WHERE digest = {digest:UInt64}
+		ORDER BY output LIMIT {limit:UInt32}`, clickhouse.Named("digest", Short(digest[:])), clickhouse.Named("limit", limit))
 }
 
-// Observations returns all claims of an output, in ledger order.
-func (t *Tables) Observations(ctx context.Context, output uint32) ([]Observation, error) {
+// Observations returns the newest claims of an output, in ledger order.
+func (t *Tables) Observations(ctx context.Context, output uint32, limit int) ([]Observation, error) {
 	return list(ctx, t.conn, func(rows driver.Rows) (o Observation, err error) {
+		return o, rows.Scan(&o.Output, &o.Index, &o.Builder, &o.Digest)
+	}, `SELECT output, log_index, builder, digest FROM
+		(SELECT output, log_index, builder, digest FROM observations WHERE output = {output:UInt32}
+		ORDER BY log_index DESC LIMIT 1 BY log_index LIMIT {limit:UInt32}) ORDER BY log_index`,
+		clickhouse.Named("output", output), clickhouse.Named("limit", limit))
+}
+
+// Withdrawals returns the claims of outputs that were taken back.
+func (t *Tables) Withdrawals(ctx context.Context, outputs []uint32) ([]Withdrawal, error) {
+	if len(outputs) == 0 {
+		return nil, nil
+	}
+	return list(ctx, t.conn, func(rows driver.Rows) (w Withdrawal, err error) {
 		var digest []byte
-		err = rows.Scan(&o.Output, &o.Index, &o.Builder, &digest)
-		copy(o.Digest[:], digest)
-		return o, err
-	}, `SELECT output, log_index, builder, digest FROM observations WHERE output = {output:UInt32}
-		ORDER BY log_index LIMIT 1 BY log_index`, clickhouse.Named("output", output))
+		err = rows.Scan(&w.Output, &w.Index, &w.Builder, &digest)
+		copy(w.Digest[:], digest)
+		return w, err
+	}, `SELECT output, log_index, builder, digest FROM withdrawn WHERE output IN {outputs:Array(UInt32)}
+		ORDER BY output, log_index LIMIT 1 BY output, log_index`, clickhouse.Named("outputs", outputs))
 }
 
 // Changes returns the history of an output's verdict, oldest first.

@@ -78,6 +78,14 @@ type Observation struct {
 	Output  uint32
 	Index   uint64
 	Builder uint32
+	Digest  uint64 // short; the whole is in the output's claims, or withdrawn
+}
+
+// A Withdrawal is a claim that its builder took back.
+type Withdrawal struct {
+	Output  uint32
+	Index   uint64 // of the entry that took it back
+	Builder uint32
 	Digest  attestation.Digest
 }
 
@@ -241,7 +249,16 @@ func observationColumns() []column[Observation] {
 		col("output", "UInt32", func(r *Observation) uint32 { return r.Output }),
 		col("log_index", "UInt64", func(r *Observation) uint64 { return r.Index }),
 		col("builder", "UInt32", func(r *Observation) uint32 { return r.Builder }),
-		col("digest", "FixedString(32)", func(r *Observation) []byte { return r.Digest[:] }),
+		col("digest", "UInt64", func(r *Observation) uint64 { return r.Digest }),
+	}
+}
+
+func withdrawalColumns() []column[Withdrawal] {
+	return []column[Withdrawal]{
+		col("output", "UInt32", func(r *Withdrawal) uint32 { return r.Output }),
+		col("log_index", "UInt64", func(r *Withdrawal) uint64 { return r.Index }),
+		col("builder", "UInt32", func(r *Withdrawal) uint32 { return r.Builder }),
+		col("digest", "FixedString(32)", func(r *Withdrawal) []byte { return r.Digest[:] }),
 	}
 }
 
@@ -255,7 +272,8 @@ func failureColumns() []column[Failure] {
 
 func stateColumns() []column[State] {
 	return []column[State]{
-		col("id", "FixedString(20)", func(r *State) []byte { return r.ID[:] }),
+		col("hash", "UInt64", func(r *State) uint64 { return Short(r.ID[:]) }),
+		col("rest", "FixedString(12)", func(r *State) []byte { return r.ID[8:] }),
 		col("version", "UInt64", func(r *State) uint64 { return r.Version }),
 		col("output", "UInt32", func(r *State) uint32 { return r.Output }),
 		col("state", "String", func(r *State) []byte { return r.append(nil) }),

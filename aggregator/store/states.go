@@ -51,30 +51,34 @@ func (s *State) decode(data []byte) error {
 	return nil
 }
 
+const stateFields = `hash, rest, version, output, state`
+
 func readState(rows driver.Rows) (*State, error) {
 	s := &State{}
-	var id, state []byte
-	if err := rows.Scan(&id, &s.Version, &s.Output, &state); err != nil {
+	var hash uint64
+	var rest, state []byte
+	if err := rows.Scan(&hash, &rest, &s.Version, &s.Output, &state); err != nil {
 		return nil, err
 	}
-	s.ID = attestation.OutputID(id)
+	binary.BigEndian.PutUint64(s.ID[:8], hash)
+	copy(s.ID[8:], rest)
 	return s, s.decode(state)
 }
 
 // Touched returns the states of the outputs that a batch touches, those that
-// have one. Only the index calls it.
+// have one, and perhaps others. Only the index calls it.
 func (t *Tables) Touched(ctx context.Context, ids []attestation.OutputID) (map[attestation.OutputID]*State, error) {
 	if err := t.conn.Exec(ctx, `TRUNCATE TABLE touched`); err != nil {
 		return nil, fmt.Errorf("reading states: %w", err)
 	}
 	columns := []column[attestation.OutputID]{
-		col("id", "FixedString(20)", func(r *attestation.OutputID) []byte { return r[:] }),
+		col("hash", "UInt64", func(r *attestation.OutputID) uint64 { return Short(r[:]) }),
 	}
 	if err := insert(ctx, t.conn, "touched", columns, ids); err != nil {
 		return nil, err
 	}
 	return newest(len(ids), scan(ctx, t.conn, readState,
-		`SELECT id, version, output, state FROM states WHERE id IN (SELECT id FROM touched)`))
+		`SELECT `+stateFields+` FROM states WHERE hash IN (SELECT hash FROM touched)`))
 }
 
 // newest keeps the row of the greatest version of each output.
@@ -91,31 +95,27 @@ func newest(n int, rows iter.Seq2[*State, error]) (map[attestation.OutputID]*Sta
 	return states, nil
 }
 
-// States returns the states of a few outputs, those that have one.
+// States returns the states of a few outputs, those that have one, and perhaps
+// others.
 func (t *Tables) States(ctx context.Context, ids []attestation.OutputID) (map[attestation.OutputID]*State, error) {
-	return newest(len(ids), scan(ctx, t.conn, readState,
-		`SELECT id, version, output, state FROM states WHERE id IN (SELECT toFixedString(unhex(arrayJoin({ids:Array(String)})), 20))`,
-		clickhouse.Named("ids", hexes(ids))))
-}
-
-func hexes(ids []attestation.OutputID) []string {
-	texts := make([]string, len(ids))
+	hashes := make([]uint64, len(ids))
 	for i, id := range ids {
-		texts[i] = fmt.Sprintf("%x", id[:])
+		hashes[i] = Short(id[:])
 	}
-	return texts
+	return newest(len(ids), scan(ctx, t.conn, readState,
+		`SELECT `+stateFields+` FROM states WHERE hash IN {hashes:Array(UInt64)}`, clickhouse.Named("hashes", hashes)))
 }
 
 // StatesOfBuilder yields the states of all outputs that a builder ever claimed,
 // each once.
 func (t *Tables) StatesOfBuilder(ctx context.Context, builder uint32) iter.Seq2[*State, error] {
 	return scan(ctx, t.conn, readState,
-		`SELECT id, version, output, state FROM states FINAL
+		`SELECT `+stateFields+` FROM states FINAL
 		WHERE output IN (SELECT output FROM observations WHERE builder = {builder:UInt32})`,
 		clickhouse.Named("builder", builder))
 }
 
 // AllStates yields the states of all outputs, each once.
 func (t *Tables) AllStates(ctx context.Context) iter.Seq2[*State, error] {
-	return scan(ctx, t.conn, readState, `SELECT id, version, output, state FROM states FINAL`)
+	return scan(ctx, t.conn, readState, `SELECT `+stateFields+` FROM states FINAL`)
 }

@@ -16,6 +16,7 @@ type Batch struct {
 	Builds       []Pair
 	Digests      []Pair
 	Observations []Observation
+	Withdrawals  []Withdrawal
 	Failures     []Failure
 	Changes      []Change
 	Divergences  []Divergence
@@ -40,6 +41,7 @@ func (t *Tables) Write(ctx context.Context, b *Batch) error {
 	write(steps, stepCtx, t, "statements", statementColumns(), b.Statements)
 	write(steps, stepCtx, t, "divergences", divergenceColumns(), b.Divergences)
 	write(steps, stepCtx, t, "builders", builderColumns(), b.Builders)
+	write(steps, stepCtx, t, "withdrawn", withdrawalColumns(), b.Withdrawals)
 	write(steps, stepCtx, t, "failures", failureColumns(), b.Failures)
 	write(steps, stepCtx, t, "ecosystems", ecosystemColumns(), b.Ecosystems)
 	write(steps, stepCtx, t, "roster", rosterColumns(), b.Roster)

@@ -66,12 +66,21 @@ CREATE TABLE IF NOT EXISTS digests (
     output UInt32 CODEC(ZSTD(1))
 ) ENGINE = ReplacingMergeTree ORDER BY (digest, output) SETTINGS index_granularity = 1024;
 
--- One row for each output that a statement claims.
+-- One row for each output that a statement claims. digest is its first 8 bytes: the whole is in the
+-- output's state, or in withdrawn.
 CREATE TABLE IF NOT EXISTS observations (
     output UInt32 CODEC(Delta, ZSTD(1)),
-    log_index UInt64 CODEC(Delta, ZSTD(1)),
-    builder UInt32 CODEC(ZSTD(1)),
-    digest FixedString(32) CODEC(ZSTD(1))
+    log_index UInt64 CODEC(T64, ZSTD(1)),
+    builder UInt32 CODEC(T64, ZSTD(1)),
+    digest UInt64 CODEC(ZSTD(1))
+) ENGINE = ReplacingMergeTree ORDER BY (output, log_index) SETTINGS index_granularity = 1024;
+
+-- The claims that builders took back, by the entry with which they did.
+CREATE TABLE IF NOT EXISTS withdrawn (
+    output UInt32,
+    log_index UInt64,
+    builder UInt32,
+    digest FixedString(32)
 ) ENGINE = ReplacingMergeTree ORDER BY (output, log_index) SETTINGS index_granularity = 1024;
 
 CREATE TABLE IF NOT EXISTS failures (
@@ -80,19 +89,21 @@ CREATE TABLE IF NOT EXISTS failures (
     builder UInt32
 ) ENGINE = ReplacingMergeTree ORDER BY (build, log_index);
 
--- The claims that stand on each output and its verdict. version is the ledger index up to which
--- (exclusively) entries are folded into the row.
+-- The claims that stand on each output and its verdict. An output's ID is hash and rest together:
+-- an integer is looked up faster. version is the ledger index up to which (exclusively) entries are
+-- folded into the row.
 CREATE TABLE IF NOT EXISTS states (
-    id FixedString(20) CODEC(NONE),
+    hash UInt64 CODEC(Delta, LZ4),
+    rest FixedString(12) CODEC(NONE),
     version UInt64 CODEC(ZSTD(1)),
     output UInt32 CODEC(ZSTD(1)),
-    state String CODEC(LZ4)
-) ENGINE = ReplacingMergeTree(version) ORDER BY id
+    state String CODEC(ZSTD(1))
+) ENGINE = ReplacingMergeTree(version) PRIMARY KEY hash ORDER BY (hash, rest)
 SETTINGS index_granularity = 32, min_compress_block_size = 1024;
 
--- The IDs of the outputs that the batch being indexed touches.
+-- The outputs that the batch being indexed touches.
 CREATE TABLE IF NOT EXISTS touched (
-    id FixedString(20)
+    hash UInt64
 ) ENGINE = Memory;
 
 CREATE TABLE IF NOT EXISTS verdict_changes (
