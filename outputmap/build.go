@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
@@ -33,7 +32,7 @@ const (
 
 // Sum computes the root of the map of the ledger's first size entries. The pairs
 // come in the order of key and index, each once; in an error of theirs it ends.
-// Memory use is that of the longest list, and a few bytes for 100 keys.
+// Memory use is that of the longest list, and a quarter of a byte for each key.
 func Sum(pairs iter.Seq2[Pair, error], size uint64) (Root, error) {
 	root, err := write(pairs, size, io.Discard, io.Discard)
 	if err != nil {
@@ -42,8 +41,8 @@ func Sum(pairs iter.Seq2[Pair, error], size uint64) (Root, error) {
 	return root, nil
 }
 
-// Build is [Sum], and writes the map to the new directory dir, which appears
-// complete and durable or not at all. Whatever an interrupted Build left beside it
+// Build is [Sum], and writes the map to the directory dir, which appears complete
+// and durable or not at all, and is not replaced if it is there. Whatever an interrupted Build left beside it
 // is removed, so there is one Build at a time below one parent directory.
 func Build(dir string, pairs iter.Seq2[Pair, error], size uint64) (*Snapshot, error) {
 	if err := build(dir, pairs, size); err != nil {
@@ -53,9 +52,6 @@ func Build(dir string, pairs iter.Seq2[Pair, error], size uint64) (*Snapshot, er
 }
 
 func build(dir string, pairs iter.Seq2[Pair, error], size uint64) (err error) {
-	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
-		return errors.Join(err, fs.ErrExist)
-	}
 	unfinished := filepath.Join(filepath.Dir(dir), ".unfinished-map")
 	if err := os.RemoveAll(unfinished); err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 )
@@ -47,17 +48,21 @@ func TestBuildFails(t *testing.T) {
 func TestKilledBuild(t *testing.T) {
 	const variable = "OUTPUTMAP_TEST_BUILD"
 	m, size := small(20_000)
-	if dir := os.Getenv(variable); dir != "" {
-		_, err := Build(dir, func(yield func(Pair, error) bool) {
+	if os.Getenv(variable) != "" {
+		_, err := Build("map", func(yield func(Pair, error) bool) {
 			m.pairs()(yield)
 			time.Sleep(time.Minute) // until killed
 		}, size)
 		t.Fatalf("still alive: %v", err)
 	}
+	executable, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
 	parent := t.TempDir()
 	dir := filepath.Join(parent, "map")
-	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilledBuild$")
-	child.Env = append(os.Environ(), variable+"="+dir)
+	child := exec.CommandContext(t.Context(), executable, "-test.run=^TestKilledBuild$")
+	child.Dir, child.Env = parent, append(os.Environ(), variable+"=1")
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -78,11 +83,17 @@ func TestKilledBuild(t *testing.T) {
 	if _, err := Open(dir); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("half of a map is visible: %v", err)
 	}
+	if err := os.WriteFile(filepath.Join(parent, ".unfinished-map", "of an older version"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	s, err := Build(dir, m.pairs(), size)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 3 {
+		t.Errorf("the map has the files %v, %v", files, err)
+	}
 	if want := m.root(size); s.Root() != want {
 		t.Errorf("root %v, want %v", s.Root(), want)
 	}
@@ -128,15 +139,26 @@ func TestDamage(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for i := 0; i < len(intact); i += 1 + len(intact)/97 {
-			changed := append([]byte(nil), intact...)
-			changed[i] ^= 1 << (i % 8)
-			write(changed)
-			check(t, name+" changed")
+		for i := range intact {
+			if i > 50 && i%(1+len(intact)/97) != 0 {
+				continue // every byte of the first rows, and some of the others
+			}
+			for _, bits := range []byte{0x01, 0x18, 0x80} {
+				changed := slices.Clone(intact)
+				changed[i] ^= bits
+				write(changed)
+				check(t, name+" changed")
+			}
 			write(intact[:i])
 			check(t, name+" cut")
+			for _, number := range []string{"\xff\xff\xff\x7f", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f"} {
+				large := slices.Clone(intact)
+				copy(large[i:], number)
+				write(large)
+				check(t, name+" with a large number")
+			}
 		}
-		write(append(intact[:len(intact):len(intact)], 0))
+		write(append(slices.Clip(intact), 0))
 		check(t, name+" extended")
 		write(intact)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"golang.org/x/mod/sumdb/tlog"
 
 	"repronet/attestation"
 )
@@ -64,6 +65,19 @@ func TestAgainstNaive(t *testing.T) {
 				t.Errorf("contents (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestBlockHash: what the file of blocks holds is as documented, also of the last.
+func TestBlockHash(t *testing.T) {
+	var leaves [][]byte
+	var hashes []tlog.Hash
+	for n := range blockLeaves {
+		leaves = append(leaves, []byte{byte(n)})
+		hashes = append(hashes, tlog.RecordHash(leaves[n]))
+		if newNodes(hashes).hash() != naiveHash(leaves) {
+			t.Errorf("another hash of %d leaves", n+1)
+		}
 	}
 }
 
