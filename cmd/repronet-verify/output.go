@@ -76,6 +76,9 @@ func (o *outputCommand) run(ctx context.Context, env *cli.Env, args []string) (e
 		return cli.Usagef("--ecosystem: %w", err)
 	}
 	if err := attestation.ValidateOutput(ecosystem, key); err != nil {
+		if o.ecosystem == "" {
+			err = fmt.Errorf("%w (taken as %s: is it of another --ecosystem?)", err, ecosystem)
+		}
 		return cli.Usagef("%w", err)
 	}
 	var given *attestation.Digest
