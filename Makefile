@@ -33,8 +33,13 @@ serve: build engine ## Start an empty aggregator on http://127.0.0.1:8080
 test: engine ## Install what the tests need, then run all of them, with the race detector
 	@.ci/prepare
 	@$(MAKE) --no-print-directory build
-	go test -race -shuffle=on -timeout 20m ./...
+	REPRONET_BIN=$(CURDIR)/bin go test -race -shuffle=on -timeout 20m ./...
 	cd k8s/check && go test -timeout 10m ./...
+
+.PHONY: screenshots
+screenshots: build engine ## Take pictures of the pages after real builds: run/screenshots, docs/dashboard.png
+	REPRONET_BIN=$(CURDIR)/bin REPRONET_SCREENSHOTS=$(CURDIR)/run/screenshots go test -count=1 -run TestBuilds/pages ./e2e
+	cp run/screenshots/overview-light.png docs/dashboard.png
 
 .PHONY: check
 check: ## Everything that must hold before a commit lands

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -31,6 +30,7 @@ func TestBuilds(t *testing.T) {
 	t.Run("verdicts", b.testVerdicts)
 	t.Run("failure", b.testFailure)
 	t.Run("evidence", b.testEvidence)
+	t.Run("pages", b.testPages)
 	t.Run("verify", b.testVerify)
 	t.Run("lies", b.testLies)
 	t.Run("reindex", func(t *testing.T) { testReindex(t, b.server) })
@@ -59,23 +59,6 @@ type expectation struct {
 // operators are those of the three builders; each submits in another way.
 var operators = []string{"alice", "bob", "carol"}
 
-// address is where an operator's reporter submits: to the HTTP listener, or to
-// libp2p's over TCP or QUIC.
-func (b *builds) address(t *testing.T, operator string) string {
-	t.Helper()
-	transport, ok := map[string]string{"bob": "/quic-v1/p2p/", "carol": "/tcp/"}[operator]
-	if !ok {
-		return b.URL
-	}
-	for _, address := range b.Addresses {
-		if strings.Contains(address, transport) {
-			return address
-		}
-	}
-	t.Fatalf("no address with %s among %q", transport, b.Addresses)
-	return ""
-}
-
 // newReporter prepares an operator's reporter. Carol's reports everything.
 func (b *builds) newReporter(t *testing.T, operator string) *network.Reporter {
 	t.Helper()
@@ -83,7 +66,8 @@ func (b *builds) newReporter(t *testing.T, operator string) *network.Reporter {
 	if b.set != "" && operator != "carol" {
 		report = []string{"--sets", b.set}
 	}
-	r, err := network.NewReporter(t.Context(), b.Aggregator, filepath.Join(b.dir, operator, "reporter"), operator, b.address(t, operator), report...)
+	way := map[string]string{"alice": "http://", "bob": "/quic-v1/", "carol": "/tcp/"}[operator]
+	r, err := network.NewReporter(t.Context(), b.Aggregator, filepath.Join(b.dir, operator, "reporter"), operator, b.address(t, way), report...)
 	if err != nil {
 		t.Fatal(err)
 	}

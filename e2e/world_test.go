@@ -81,6 +81,18 @@ func (s *server) restart(ctx context.Context) error {
 	return s.start(ctx, s.Data)
 }
 
+// address is the address of the server that has a part in it.
+func (s *server) address(t *testing.T, part string) string {
+	t.Helper()
+	for _, address := range append([]string{s.URL}, s.Addresses...) {
+		if strings.Contains(address, part) {
+			return address
+		}
+	}
+	t.Fatalf("no address with %s among %q", part, s.Addresses)
+	return ""
+}
+
 // fetch returns the body of an answer with the status 200.
 func fetch(ctx context.Context, url string) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)

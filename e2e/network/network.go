@@ -157,12 +157,18 @@ type Reporter struct {
 // "--report", "all" or "--sets", names.
 func NewReporter(ctx context.Context, a *Aggregator, dir, operator, address string, report ...string) (*Reporter, error) {
 	r := &Reporter{Programs: a.Programs, Dir: dir, Operator: operator}
-	args := append([]string{"init", "--dir", dir, "--aggregator", address, "--operator", operator, "--consent-cc0"}, report...)
-	if _, err := output(exec.CommandContext(ctx, r.Programs.Reporter(), args...)); err != nil {
+	args := append([]string{"--aggregator", address, "--operator", operator, "--consent-cc0"}, report...)
+	if err := r.Init(ctx, args...); err != nil {
 		return nil, err
 	}
 	_, err := a.Command(ctx, "builders enrol", "--operator", operator, "--key", filepath.Join(dir, "builder.pub"))
 	return r, err
+}
+
+// Init changes what the arguments say of the installation.
+func (r *Reporter) Init(ctx context.Context, args ...string) error {
+	_, err := output(exec.CommandContext(ctx, r.Programs.Reporter(), append([]string{"init", "--dir", r.Dir}, args...)...))
+	return err
 }
 
 // Hook is Nix's post-build-hook of this installation.
