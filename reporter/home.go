@@ -117,5 +117,5 @@ func (h Home) PinLogKey(text string) (note.Verifier, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%.100q is no log's key: %w", text, err)
 	}
-	return key, durable.WriteFile(h.path(logKeyFile), []byte(text+"\n"), 0o644) //nolint:gosec // a public key
+	return key, durable.WriteFile(h.path(logKeyFile), []byte(text+"\n"), 0o644)
 }

@@ -20,7 +20,7 @@ func fetchLogKey(ctx context.Context, client *http.Client, base string) (string,
 	if err != nil {
 		return "", fmt.Errorf("fetching the log's key: %w", err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // only read from
+	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		return "", fmt.Errorf("fetching the log's key: %s answered %s", base+wire.LogKeyPath, resp.Status)
 	}

@@ -205,7 +205,7 @@ func (h Home) write(p *Prepared, program string) error {
 	if _, err := spool.Create(h.path(spoolDir)); err != nil {
 		return err
 	}
-	if err := durable.WriteFile(p.PublicKeyFile, p.PublicKey.PEM(), 0o644); err != nil { //nolint:gosec // a public key
+	if err := durable.WriteFile(p.PublicKeyFile, p.PublicKey.PEM(), 0o644); err != nil {
 		return err
 	}
 	dir, err := filepath.Abs(string(h))
@@ -217,7 +217,7 @@ func (h Home) write(p *Prepared, program string) error {
 # never does, not even when the reporter is gone.
 %s hook nix --dir %s || :
 `, quote(program), quote(dir))
-	if err := durable.WriteFile(p.Hook, []byte(script), 0o755); err != nil { //nolint:gosec // a program
+	if err := durable.WriteFile(p.Hook, []byte(script), 0o755); err != nil {
 		return err
 	}
 	text, err := p.Config.encode()

@@ -92,7 +92,7 @@ func BenchmarkIdle(b *testing.B) {
 		if err := run.Process.Kill(); err != nil {
 			b.Fatal(err)
 		}
-		_ = run.Wait() //nolint:errcheck // it was killed
+		_ = run.Wait()
 		b.ReportMetric(rss, "RSS-MB")
 		if left, err := home.Spool().Left(); left != 0 || err != nil {
 			b.Fatalf("%d left, %v", left, err)

@@ -94,7 +94,7 @@ func execResult(env *cli.Env, status int, err error) error {
 
 // runBuild runs the command. Its error means that the command did not run.
 func runBuild(env *cli.Env, args []string) (status int, failure string, err error) {
-	command := exec.Command(args[0], args[1:]...) //nolint:gosec,noctx // what the user asked for; ends by itself
+	command := exec.Command(args[0], args[1:]...) //nolint:noctx // it ends by itself, or by a signal that is passed on
 	command.Stdin, command.Stdout, command.Stderr = env.Stdin, env.Stdout, env.Stderr
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
@@ -113,7 +113,7 @@ func runBuild(env *cli.Env, args []string) (status int, failure string, err erro
 		for {
 			select {
 			case s := <-signals:
-				_ = command.Process.Signal(s) //nolint:errcheck // it may have ended
+				_ = command.Process.Signal(s)
 			case <-done:
 				return
 			}

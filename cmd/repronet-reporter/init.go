@@ -97,7 +97,7 @@ func askConsent(env *cli.Env, given bool) error {
 		return nil
 	}
 	in, ok := env.Stdin.(*os.File)
-	if !ok || !term.IsTerminal(int(in.Fd())) { //nolint:gosec // a descriptor fits an int
+	if !ok || !term.IsTerminal(int(in.Fd())) {
 		return cli.Usagef("consent is missing: say --consent-cc0 if what you report may be published under CC0-1.0")
 	}
 	fmt.Fprintf(env.Stderr, "%sDo you agree? [y/N] ", consentText)

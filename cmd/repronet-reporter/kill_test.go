@@ -81,7 +81,7 @@ func TestKilled(t *testing.T) {
 		if err := run.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		_ = run.Wait() //nolint:errcheck // it was killed
+		_ = run.Wait()
 	}
 	count := 0
 	for range spooled {

@@ -53,7 +53,7 @@ func newNixBox(t testing.TB, hook string) *nixBox {
 	busybox := needTool(t, "busybox", "busybox-static")
 	dir := t.TempDir()
 	// Nix makes store directories unwritable, which also stops their removal.
-	t.Cleanup(func() { exec.Command("chmod", "-R", "u+w", dir).Run() }) //nolint:errcheck,noctx // TempDir's own clean-up reports
+	t.Cleanup(func() { exec.Command("chmod", "-R", "u+w", dir).Run() })
 	tools := filepath.Join(dir, "tools")
 	program, err := os.ReadFile(busybox)
 	if err != nil {

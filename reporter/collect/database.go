@@ -64,7 +64,7 @@ func (db *database) queryRegistrations(ctx context.Context, query string, args .
 	if err != nil {
 		return nil, fmt.Errorf("reading the Nix database: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // only read from
+	defer rows.Close()
 	result := make(map[string]registration)
 	for rows.Next() {
 		var r registration
@@ -119,7 +119,7 @@ func (db *database) closure(ctx context.Context, sources []string, derivations m
 	if err != nil {
 		return nil, fmt.Errorf("reading the Nix database: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // only read from
+	defer rows.Close()
 	var inputs []input
 	for rows.Next() {
 		var path, hash string

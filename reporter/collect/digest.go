@@ -45,7 +45,7 @@ func fileDigest(path string) (attestation.Digest, error) {
 	if err != nil {
 		return attestation.Digest{}, err
 	}
-	defer f.Close() //nolint:errcheck // only read from
+	defer f.Close()
 	h := sha256.New()
 	if _, err := io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{f}, make([]byte, copySize)); err != nil {
 		return attestation.Digest{}, fmt.Errorf("hashing %s: %w", path, err)

@@ -85,7 +85,7 @@ func cpu() string {
 	if err != nil {
 		return ""
 	}
-	defer f.Close() //nolint:errcheck // only read from
+	defer f.Close()
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
 		name, value, _ := strings.Cut(lines.Text(), ":")
@@ -197,7 +197,7 @@ func nixVersion(ctx context.Context, cache string) string {
 	}
 	version := fields[len(fields)-1]
 	if cache != "" {
-		_ = durable.WriteFile(file, []byte(identity+"\n"+version), 0o644) //nolint:errcheck // asked again next time
+		_ = durable.WriteFile(file, []byte(identity+"\n"+version), 0o644)
 	}
 	return version
 }

@@ -64,7 +64,7 @@ func Nix(ctx context.Context, b NixBuild) (*spool.Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the Nix database: %w", err)
 	}
-	defer db.Close() //nolint:errcheck // only read from
+	defer db.Close()
 	if err := registeredOutputs(ctx, r, db, drv, now); err != nil {
 		return nil, err
 	}

@@ -146,7 +146,7 @@ func (s *Sets) refresh(ctx context.Context, name string) error {
 	if err != nil {
 		return fmt.Errorf("fetching its filter: %w", err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // only read from
+	defer resp.Body.Close()
 	switch resp.StatusCode {
 	case http.StatusOK:
 	case http.StatusNotModified:

@@ -55,7 +55,7 @@ func (s *Spool) Put(r *Record) error {
 		}
 		// The directory is the owner's alone; the file is readable so that a
 		// hook that runs as root can write for a service that does not.
-		if err := durable.WriteFile(filepath.Join(s.dir, queueDir, recordName()), data, 0o644); err != nil { //nolint:gosec // see above
+		if err := durable.WriteFile(filepath.Join(s.dir, queueDir, recordName()), data, 0o644); err != nil {
 			return fmt.Errorf("spooling record: %w", err)
 		}
 	}
@@ -65,7 +65,7 @@ func (s *Spool) Put(r *Record) error {
 // recordName sorts by time and never repeats.
 func recordName() string {
 	var random [8]byte
-	rand.Read(random[:]) //nolint:errcheck // never fails
+	rand.Read(random[:])
 	return fmt.Sprintf("%016x-%s.json", time.Now().UnixNano(), hex.EncodeToString(random[:]))
 }
 

@@ -61,7 +61,7 @@ func (s *Spool) Lock() (*Writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("locking spool: %w", err)
 	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil { //nolint:gosec // a descriptor fits an int
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		err = fmt.Errorf("locking spool %s: %w", s.dir, ErrLocked)
 		return nil, errors.Join(err, lock.Close())
 	}

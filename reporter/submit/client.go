@@ -9,6 +9,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -132,7 +133,7 @@ func (c *Client) request(ctx context.Context, bundles []Bundle) ([]Answer, error
 	if err != nil {
 		return nil, &RetryError{Err: fmt.Errorf("reaching the aggregator: %w", err)}
 	}
-	defer resp.Body.Close() //nolint:errcheck // only read from
+	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		return nil, refusal(resp)
 	}
@@ -150,7 +151,7 @@ func encode(bundles []Bundle) ([]byte, error) {
 		return nil, fmt.Errorf("compressing: %w", err)
 	}
 	for _, b := range bundles {
-		if _, err := w.Write(append(b.JSON[:len(b.JSON):len(b.JSON)], '\n')); err != nil {
+		if _, err := w.Write(append(slices.Clip(b.JSON), '\n')); err != nil {
 			return nil, fmt.Errorf("compressing: %w", err)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"repronet/reporter/submit"
 	"repronet/reporter/submittest"
 	"repronet/signing"
+	"repronet/signing/keys"
 )
 
 func newSigner(t *testing.T) *signing.Signer {
@@ -50,6 +51,15 @@ func bundle(t *testing.T, signer *signing.Signer, n int) submit.Bundle {
 		t.Fatal(err)
 	}
 	return submit.Bundle{JSON: text, Payload: payload}
+}
+
+func payloadOf(t *testing.T, text []byte) []byte {
+	t.Helper()
+	parsed, err := keys.ParseBundle(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed.Payload
 }
 
 func setUp(t *testing.T) (*submittest.Aggregator, *signing.Signer, *submit.Client) {
@@ -114,13 +124,24 @@ func TestLyingReceipts(t *testing.T) {
 		}
 		return r
 	}
+	// Another builder's signature under this builder's very statement.
+	copied := bundle(t, signer, 103)
+	theirCopy, err := other.SignPayload(t.Context(), payloadOf(t, copied.JSON))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers, err := theirs.Submit(t.Context(), []submit.Bundle{{JSON: theirCopy, Payload: copied.Payload}})
+	if err != nil || answers[0].Receipt == nil {
+		t.Fatalf("%+v, %v", answers, err)
+	}
+	byOtherBuilder := answers[0].Receipt
 	forger := submittest.New(t)
 	forger.Enrol(signer.Public())
 	forged := bundle(t, signer, 102)
 	forging := *client
 	forging.Base = forger.URL
 	forging.LogKey, _ = note.NewVerifier(forger.LogKey)
-	answers, err := forging.Submit(t.Context(), []submit.Bundle{forged})
+	answers, err = forging.Submit(t.Context(), []submit.Bundle{forged})
 	if err != nil || answers[0].Receipt == nil {
 		t.Fatalf("%+v, %v", answers, err)
 	}
@@ -138,6 +159,7 @@ func TestLyingReceipts(t *testing.T) {
 		{"beyond the tree", func(r *wire.Result) { r.Receipt.Index += 1000 }, honest, "is not in a tree"},
 		{"our earlier statement", func(r *wire.Result) { r.Receipt = receipt(1) }, honest, "another statement"},
 		{"another builder's", func(r *wire.Result) { r.Receipt = receipt(0) }, honest, "another statement"},
+		{"another builder's, same statement", func(r *wire.Result) { r.Receipt = byOtherBuilder }, copied, "another statement"},
 		{"another kind", func(r *wire.Result) { r.Receipt = receipt(enrolment) }, earlier, "kind enrolment"},
 		{"another entry", func(r *wire.Result) { r.Receipt.Entry = receipt(1).Entry }, honest, "is not in the tree"},
 		{"no proof", func(r *wire.Result) { r.Receipt.Proof = nil }, honest, "verifying receipt"},

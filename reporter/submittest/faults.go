@@ -20,7 +20,7 @@ func statusOf(err error) int {
 func Refuse(w http.ResponseWriter, status int, kind, detail string) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(wire.NewProblem(status, kind, detail))
+	_ = json.NewEncoder(w).Encode(wire.NewProblem(status, kind, detail))
 }
 
 // Tear ends the connection without an answer.

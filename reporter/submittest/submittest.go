@@ -72,7 +72,7 @@ func New(t testing.TB) *Aggregator {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+wire.SubmitPath, a.submit)
-	mux.HandleFunc("GET "+wire.LogKeyPath, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, a.LogKey+"\n") })
+	mux.HandleFunc("GET "+wire.LogKeyPath, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, a.LogKey+"\n") })
 	mux.HandleFunc("GET "+wire.FilterPath("{set}"), a.filter)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a.mu.Lock()
@@ -186,7 +186,7 @@ func (a *Aggregator) filter(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
-	w.Write(list)
+	_, _ = w.Write(list)
 }
 
 func (a *Aggregator) submit(w http.ResponseWriter, r *http.Request) {
@@ -195,11 +195,10 @@ func (a *Aggregator) submit(w http.ResponseWriter, r *http.Request) {
 		Refuse(w, http.StatusBadRequest, "malformed", err.Error())
 		return
 	}
-	var bundles [][]byte
-	var results []wire.Result
-	for line := range bytes.Lines(body) {
-		bundle := bytes.TrimSpace(line)
-		bundles, results = append(bundles, bundle), append(results, a.take(r.Context(), bundle))
+	bundles := bytes.Split(bytes.TrimSpace(body), []byte("\n"))
+	results := make([]wire.Result, len(bundles))
+	for i, bundle := range bundles {
+		results[i] = a.take(r.Context(), bundle)
 	}
 	a.mu.Lock()
 	lie := a.lie

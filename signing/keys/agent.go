@@ -21,7 +21,7 @@ func agentSigner(name string) (*Signer, error) {
 	if socket == "" {
 		return nil, errors.New("no ssh-agent: SSH_AUTH_SOCK is not set")
 	}
-	conn, err := net.Dial("unix", socket)
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: socket, Net: "unix"})
 	if err != nil {
 		return nil, fmt.Errorf("reaching ssh-agent: %w", err)
 	}

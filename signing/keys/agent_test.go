@@ -35,8 +35,8 @@ func startAgent(t *testing.T, held ...agent.AddedKey) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		process.Process.Kill() //nolint:errcheck // it may have ended
-		process.Wait()         //nolint:errcheck // it was killed
+		process.Process.Kill()
+		process.Wait()
 	})
 	var conn net.Conn
 	for range 200 {
