@@ -20,6 +20,9 @@ import (
 // checkpoint last, so that the directory is a whole log at any moment. A copy
 // that was broken off goes on where it was.
 //
+// What only the tree of the first from entries needs stays, for those who read
+// that one meanwhile; see [RemovePartials].
+//
 // progress is told how many entries of the tree are there; it is called by one
 // goroutine at a time.
 func (t *Tree) CopyTo(ctx context.Context, dir string, from uint64, progress func(entries uint64)) error {
@@ -62,7 +65,7 @@ func (t *Tree) CopyTo(ctx context.Context, dir string, from uint64, progress fun
 	if err := durable.WriteFile(filepath.Join(dir, "checkpoint"), t.checkpoint.Text, 0o644); err != nil {
 		return fmt.Errorf("copying log: %w", err)
 	}
-	return removePartials(dir, int64(from), int64(t.size))
+	return nil
 }
 
 // copyBundle copies a bundle and the tile of its leaf hashes, unless the
@@ -102,12 +105,13 @@ func writeTile(dir string, tile tlog.Tile, data []byte) error {
 	return durable.WriteFile(path, data, 0o644)
 }
 
-// removePartials removes the partial tiles of a tree that has grown.
-func removePartials(dir string, from, to int64) error {
+// RemovePartials removes from a directory the partial tiles of a tree of from
+// entries that has grown to one of size entries.
+func RemovePartials(dir string, from, size uint64) error {
 	for level := -1; level == -1 || from>>(level*tileHeight) > 0; level++ {
 		count := from >> (max(level, 0) * tileHeight)
-		tile := tlog.Tile{H: tileHeight, L: level, N: count / bundleWidth, W: int(count % bundleWidth)}
-		if tile.W == 0 || widen(tile, to).W == tile.W {
+		tile := tlog.Tile{H: tileHeight, L: level, N: int64(count / bundleWidth), W: int(count % bundleWidth)}
+		if tile.W == 0 || widen(tile, int64(size)).W == tile.W {
 			continue
 		}
 		err := durable.Remove(filepath.Join(dir, filepath.FromSlash(tilePath(tile))))

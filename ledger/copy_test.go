@@ -23,7 +23,10 @@ func copyLog(ctx context.Context, t *testing.T, dir string, fetch Fetcher, key n
 	if err != nil {
 		t.Fatal(err)
 	}
-	return reader.Tree(checkpoint).CopyTo(ctx, dir, from, func(uint64) {})
+	if err := reader.Tree(checkpoint).CopyTo(ctx, dir, from, func(uint64) {}); err != nil {
+		return err
+	}
+	return RemovePartials(dir, from, checkpoint.Size)
 }
 
 func TestCopyTo(t *testing.T) {

@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"runtime"
 	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"repronet/attestation"
 	"repronet/divergence"
@@ -57,46 +61,84 @@ const (
 // one in.
 var ErrForged = errors.New("forged evidence")
 
+// An Output is what evidence is asked for.
+type Output struct {
+	Ecosystem string `json:"ecosystem"`
+	Key       string `json:"output"`
+}
+
 // Evidence collects every claim about an output from the mirror.
 func (m *Mirror) Evidence(ctx context.Context, pins *Pins, ecosystem, output string) (*Evidence, error) {
-	if err := attestation.ValidateOutput(ecosystem, output); err != nil {
+	all, err := m.EvidenceOn(ctx, pins, []Output{{ecosystem, output}}, func(string, uint64, uint64) {})
+	if err != nil {
 		return nil, err
+	}
+	return all[0], nil
+}
+
+// EvidenceOn collects every claim about each of many outputs. An entry that
+// speaks of several of them is opened once.
+func (m *Mirror) EvidenceOn(ctx context.Context, pins *Pins, outputs []Output, progress Progress) ([]*Evidence, error) {
+	ids := make([]attestation.OutputID, len(outputs))
+	for i, o := range outputs {
+		if err := attestation.ValidateOutput(o.Ecosystem, o.Key); err != nil {
+			return nil, err
+		}
+		ids[i] = attestation.NewOutputID(o.Ecosystem, o.Key)
 	}
 	roster, err := newRoster(pins)
 	if err != nil {
 		return nil, err
 	}
-	if m.index.size != m.Tree().Size() {
-		return nil, fmt.Errorf("collecting evidence: the index has %d of %d entries", m.index.size, m.Tree().Size())
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.index.size != m.tree().Size() {
+		return nil, fmt.Errorf("collecting evidence: the index has %d of %d entries", m.index.size, m.tree().Size())
 	}
-	c := collector{
-		tree: m.Tree(), roster: roster,
-		evidence: &Evidence{Ecosystem: ecosystem, Output: output, Size: m.Tree().Size()},
+	c := collector{tree: m.tree(), roster: roster, progress: progress}
+	for _, o := range outputs {
+		c.outputs = append(c.outputs, &collected{evidence: &Evidence{Ecosystem: o.Ecosystem, Output: o.Key, Size: c.tree.Size()}})
 	}
-	if err := c.collect(ctx, m.index); err != nil {
-		return nil, fmt.Errorf("collecting evidence on %s: %w", output, m.damaged(err))
+	if err := c.collect(ctx, m.index, ids); err != nil {
+		of := fmt.Sprintf("%d outputs", len(outputs))
+		if len(outputs) == 1 {
+			of = outputs[0].Key
+		}
+		return nil, fmt.Errorf("collecting evidence on %s: %w", of, m.damaged(err))
 	}
-	return c.evidence, nil
+	evidence := make([]*Evidence, len(c.outputs))
+	for i, o := range c.outputs {
+		evidence[i] = o.evidence
+	}
+	return evidence, nil
 }
 
-// collector goes through the entries about an output in ledger order.
+// collector goes through the entries about outputs in ledger order.
 type collector struct {
 	tree     *ledger.Tree
 	roster   *roster
+	progress Progress
+	outputs  []*collected
+}
+
+// collected is what was found on one output.
+type collected struct {
 	evidence *Evidence
 	claims   divergence.Output
 }
 
-func (c *collector) collect(ctx context.Context, x *index) error {
+func (c *collector) collect(ctx context.Context, x *index, ids []attestation.OutputID) error {
 	if size := c.tree.Size(); size > 0 {
 		last, err := c.entry(ctx, size-1)
 		if err != nil {
 			return err
 		}
-		c.evidence.LatestEntry = last.ReceivedAt
+		for _, o := range c.outputs {
+			o.evidence.LatestEntry = last.ReceivedAt
+		}
 	}
 	// Revocations reach back, so all are known before the first claim.
-	changes, err := x.roster()
+	changes, err := x.all(rosterFile)
 	if err != nil {
 		return err
 	}
@@ -105,16 +147,99 @@ func (c *collector) collect(ctx context.Context, x *index) error {
 			return err
 		}
 	}
-	entries, err := x.lookup(attestation.NewOutputID(c.evidence.Ecosystem, c.evidence.Output))
+	found, err := x.lookup(ids)
 	if err != nil {
 		return err
 	}
-	for _, n := range entries {
-		if err := c.take(ctx, n); err != nil {
-			return err
+	if err := c.open(ctx, found); err != nil {
+		return err
+	}
+	for _, o := range c.outputs {
+		o.evidence.Judgement = divergence.Judge(&o.claims, c.roster)
+	}
+	return nil
+}
+
+// open opens the entries that were found for each output, and takes what they
+// say in ledger order. Entries are read and opened by bundles of the log, some
+// at a time, one after the other where they are merged.
+func (c *collector) open(ctx context.Context, found [][]uint64) error {
+	about := map[uint64][]*collected{} // by entry
+	for i, entries := range found {
+		for _, n := range entries {
+			about[n] = append(about[n], c.outputs[i])
 		}
 	}
-	c.evidence.Judgement = divergence.Judge(&c.claims, c.roster)
+	entries := slices.Sorted(maps.Keys(about))
+	progress := uint64(0)
+	for len(entries) > 0 {
+		// Enough that no processor waits long for another one, and few enough to
+		// hold what they say in memory.
+		next := entries[:min(len(entries), 4096)]
+		entries = entries[len(next):]
+		opened := make([]*opened, len(next))
+		group, groupCtx := errgroup.WithContext(ctx)
+		group.SetLimit(runtime.GOMAXPROCS(0))
+		for from := 0; from < len(next); {
+			to := from + 1
+			for to < len(next) && to-from < 64 && next[to]/ledger.BundleWidth == next[from]/ledger.BundleWidth {
+				to++
+			}
+			numbers, into := next[from:to], opened[from:to]
+			group.Go(func() error { return c.openBundle(groupCtx, numbers, into) })
+			from = to
+		}
+		if err := group.Wait(); err != nil {
+			return err
+		}
+		for i, said := range opened {
+			for _, output := range about[next[i]] {
+				if err := c.take(said, output); err != nil {
+					return err
+				}
+			}
+		}
+		progress += uint64(len(next))
+		c.progress("checking", progress, progress+uint64(len(entries)))
+	}
+	return nil
+}
+
+// opened is what an entry says, and if it is not signed by whom it names, why.
+type opened struct {
+	index      uint64
+	receivedAt time.Time
+	builder    signing.BuilderID
+	statement  *attestation.Statement
+	subjects   map[string]int
+	err        error
+}
+
+// openBundle opens entries of one bundle of the log.
+func (c *collector) openBundle(ctx context.Context, entries []uint64, into []*opened) error {
+	records, err := c.tree.Bundle(ctx, entries[0]/ledger.BundleWidth)
+	if err != nil {
+		return fmt.Errorf("reading entry %d: %w", entries[0], err)
+	}
+	for i, n := range entries {
+		entry, err := records[n%ledger.BundleWidth].Entry()
+		if err != nil {
+			return err
+		}
+		o := &opened{index: n, receivedAt: entry.ReceivedAt, subjects: map[string]int{}}
+		if verified, err := signing.Open(entry.Body, c.roster.lookup, entry.ReceivedAt); err == nil {
+			o.builder, o.statement = verified.Builder(), verified.Statement()
+		} else {
+			o.err = err
+			if o.builder, o.statement, err = signing.PeekStatement(entry.Body); err != nil {
+				return fmt.Errorf("ledger index %d: %w", n, err)
+			}
+		}
+		for subject, s := range o.statement.Subjects {
+			o.subjects[s.Name] = subject
+		}
+		into[i] = o
+	}
 	return nil
 }
 
@@ -139,64 +264,55 @@ func (c *collector) revoke(ctx context.Context, n uint64) error {
 	return nil
 }
 
-// take adds what one entry says of the output.
-func (c *collector) take(ctx context.Context, n uint64) error {
-	entry, err := c.entry(ctx, n)
-	if err != nil {
-		return err
-	}
-	builder, statement, err := signing.PeekStatement(entry.Body)
-	if err != nil {
-		return fmt.Errorf("ledger index %d: %w", n, err)
-	}
-	i := slices.IndexFunc(statement.Subjects, func(s attestation.Subject) bool { return s.Name == c.evidence.Output })
-	if i < 0 || statement.Ecosystem != c.evidence.Ecosystem {
+// take adds what one entry says of an output.
+func (c *collector) take(said *opened, output *collected) error {
+	i, ok := said.subjects[output.evidence.Output]
+	if !ok || said.statement.Ecosystem != output.evidence.Ecosystem {
 		return nil // another output with the same prefix
 	}
 	claim := Claim{
-		Index: n, ReceivedAt: entry.ReceivedAt, Builder: builder, Standing: Counts,
-		Digest: statement.Subjects[i].Digest, DigestKind: statement.DigestKind,
+		Index: said.index, ReceivedAt: said.receivedAt, Builder: said.builder, Standing: Counts,
+		Digest: said.statement.Subjects[i].Digest, DigestKind: said.statement.DigestKind,
 	}
-	number, pinned := c.roster.numbers[builder]
+	number, pinned := c.roster.numbers[said.builder]
 	if !pinned {
-		if statement.Type == attestation.Rebuild && !slices.Contains(c.evidence.Unpinned, builder) {
-			c.evidence.Unpinned = append(c.evidence.Unpinned, builder)
+		if said.statement.Type == attestation.Rebuild && !slices.Contains(output.evidence.Unpinned, said.builder) {
+			output.evidence.Unpinned = append(output.evidence.Unpinned, said.builder)
 		}
 		return nil
 	}
 	claim.Operator = c.roster.builders[number].Operator
-	_, counted := c.roster.Counts(number, n)
-	_, err = signing.Open(entry.Body, c.roster.lookup, entry.ReceivedAt)
+	_, counted := c.roster.Counts(number, said.index)
 	switch {
-	case errors.Is(err, signing.ErrKeyNotValid):
+	case errors.Is(said.err, signing.ErrKeyNotValid):
 		claim.Standing = NotValid
-	case err != nil:
-		return fmt.Errorf("%w: ledger index %d: %w", ErrForged, n, err)
+	case said.err != nil:
+		return fmt.Errorf("%w: ledger index %d: %w", ErrForged, said.index, said.err)
 	case !counted:
 		claim.Standing = Revoked
 	}
-	if statement.Type == attestation.Rebuild {
-		c.add(claim, number, inputsOf(statement, i))
+	if said.statement.Type == attestation.Rebuild {
+		output.add(claim, number, inputsOf(said.statement, i))
 	}
-	if statement.Type == attestation.Withdraw && claim.Standing == Counts {
-		c.withdraw(claim, number)
+	if said.statement.Type == attestation.Withdraw && claim.Standing == Counts {
+		output.withdraw(claim, number)
 	}
 	return nil
 }
 
-func (c *collector) add(claim Claim, number uint32, inputs attestation.Digest) {
-	c.evidence.Claims = append(c.evidence.Claims, claim)
+func (o *collected) add(claim Claim, number uint32, inputs attestation.Digest) {
+	o.evidence.Claims = append(o.evidence.Claims, claim)
 	if claim.Standing == Counts {
-		c.claims.Add(divergence.Claim{
+		o.claims.Add(divergence.Claim{
 			Builder: number, Digest: claim.Digest, Index: claim.Index, Inputs: divergence.NewInputsKey(inputs),
 		})
 	}
 }
 
-func (c *collector) withdraw(withdrawal Claim, number uint32) {
-	c.claims.Withdraw(number, withdrawal.Digest)
-	for i := range c.evidence.Claims {
-		claim := &c.evidence.Claims[i]
+func (o *collected) withdraw(withdrawal Claim, number uint32) {
+	o.claims.Withdraw(number, withdrawal.Digest)
+	for i := range o.evidence.Claims {
+		claim := &o.evidence.Claims[i]
 		if claim.Builder == withdrawal.Builder && claim.Digest == withdrawal.Digest && claim.Standing == Counts {
 			claim.Standing = Withdrawn
 		}

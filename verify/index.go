@@ -25,8 +25,9 @@ import (
 //
 //	next 8 bytes of the OutputID | ledger index (8 bytes, big-endian)
 //
-// in ledger order, a file "roster" with the indices of enrolments and
-// revocations, and a file "indexed" that says up to which entry this holds. A
+// in ledger order, files "roster" and "sets" with the indices of enrolments and
+// revocations, and of package sets, and a file "indexed" that says up to which
+// entry this holds. A
 // look-up reads one file: of 50 million observations, 3 MB.
 //
 // What a look-up gives are candidates: entries that have to be opened anyway, so
@@ -40,9 +41,11 @@ type index struct {
 }
 
 const (
-	indexVersion = 1
+	indexVersion = 2
 	recordSize   = 16
 	rosterFile   = 256 // after those of the outputs
+	setsFile     = 257
+	fileCount    = 258
 	// indexStep is how many entries are indexed between two times that
 	// "indexed" is written.
 	indexStep = 1 << 16
@@ -67,8 +70,11 @@ func openIndex(dir string) (*index, error) {
 func (x *index) watermark() string { return filepath.Join(x.dir, "indexed") }
 
 func (x *index) path(file int) string {
-	if file == rosterFile {
+	switch file {
+	case rosterFile:
 		return filepath.Join(x.dir, "roster")
+	case setsFile:
+		return filepath.Join(x.dir, "sets")
 	}
 	return filepath.Join(x.dir, fmt.Sprintf("%02x", file))
 }
@@ -79,7 +85,7 @@ func (x *index) reset() error {
 	if err := durable.Remove(x.watermark()); err != nil {
 		return err
 	}
-	for file := range rosterFile + 1 {
+	for file := range fileCount {
 		if err := os.Remove(x.path(file)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -88,7 +94,7 @@ func (x *index) reset() error {
 }
 
 // records are what one part of the ledger adds to each file.
-type records [rosterFile + 1][]byte
+type records [fileCount][]byte
 
 // extend indexes the entries of the tree that are not indexed yet.
 func (x *index) extend(ctx context.Context, tree *ledger.Tree, progress Progress) error {
@@ -158,8 +164,11 @@ func (r *records) collect(ctx context.Context, tree *ledger.Tree, from, to uint6
 		if err != nil {
 			continue
 		}
-		if entry.Kind == ledger.Enrolment || entry.Kind == ledger.Revocation {
+		switch entry.Kind {
+		case ledger.Enrolment, ledger.Revocation:
 			r.add(rosterFile, [8]byte{}, record.Index)
+		case ledger.PackageSet:
+			r.add(setsFile, [8]byte{}, record.Index)
 		}
 		if entry.Kind != ledger.Attestation {
 			continue
@@ -170,7 +179,8 @@ func (r *records) collect(ctx context.Context, tree *ledger.Tree, from, to uint6
 		}
 		for _, subject := range statement.Subjects {
 			id := attestation.NewOutputID(statement.Ecosystem, subject.Name)
-			r.add(int(id[0]), [8]byte(id[1:9]), record.Index)
+			file, prefix := address(id)
+			r.add(file, prefix, record.Index)
 		}
 	}
 	return nil
@@ -200,31 +210,62 @@ func appendRecords(path string, data []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// lookup returns the indices of all entries that may speak of an output.
-func (x *index) lookup(id attestation.OutputID) ([]uint64, error) {
-	return x.find(int(id[0]), [8]byte(id[1:9]))
+// lookup returns for each output the indices of all entries that may speak of
+// it, in order.
+func (x *index) lookup(ids []attestation.OutputID) ([][]uint64, error) {
+	files := map[int]map[[8]byte][]uint64{}
+	for _, id := range ids {
+		file, prefix := address(id)
+		if files[file] == nil {
+			files[file] = map[[8]byte][]uint64{}
+		}
+		files[file][prefix] = nil
+	}
+	for file, wanted := range files {
+		if err := x.find(file, wanted); err != nil {
+			return nil, err
+		}
+	}
+	found := make([][]uint64, len(ids))
+	for i, id := range ids {
+		file, prefix := address(id)
+		found[i] = files[file][prefix]
+	}
+	return found, nil
 }
 
-// roster returns the indices of all enrolments and revocations.
-func (x *index) roster() ([]uint64, error) { return x.find(rosterFile, [8]byte{}) }
+// address says in which file, under which prefix, an output is.
+func address(id attestation.OutputID) (file int, prefix [8]byte) { return int(id[0]), [8]byte(id[1:9]) }
 
-func (x *index) find(file int, prefix [8]byte) ([]uint64, error) {
+// all returns the indices of all entries in a file that is not of outputs.
+func (x *index) all(file int) ([]uint64, error) {
+	wanted := map[[8]byte][]uint64{{}: nil}
+	err := x.find(file, wanted)
+	return wanted[[8]byte{}], err
+}
+
+// find fills in the indices for the prefixes that are wanted of a file.
+func (x *index) find(file int, wanted map[[8]byte][]uint64) error {
 	data, err := os.ReadFile(x.path(file))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading index: %w", err)
+		return fmt.Errorf("reading index: %w", err)
 	}
-	var found []uint64
 	for ; len(data) >= recordSize; data = data[recordSize:] {
-		if [8]byte(data) != prefix {
+		prefix := [8]byte(data)
+		found, ok := wanted[prefix]
+		if !ok {
 			continue
 		}
 		if n := binary.BigEndian.Uint64(data[8:]); n < x.size {
-			found = append(found, n)
+			wanted[prefix] = append(found, n)
 		}
 	}
-	slices.Sort(found)
-	return slices.Compact(found), nil
+	for prefix, found := range wanted {
+		slices.Sort(found)
+		wanted[prefix] = slices.Compact(found)
+	}
+	return nil
 }

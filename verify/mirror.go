@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -26,12 +27,15 @@ import (
 //	forks/   contradicting checkpoints, should there be any
 //
 // The checkpoint in it is the largest state that was ever verified. One process
-// has a mirror open at a time. A Mirror is for one goroutine.
+// has a mirror open at a time. Evidence may be asked for by several goroutines
+// while one updates the mirror.
 type Mirror struct {
-	dir        string
-	key        note.Verifier
-	lock       *os.File
-	local      *ledger.Reader
+	dir   string
+	key   note.Verifier
+	lock  *os.File
+	local *ledger.Reader
+
+	mu         sync.RWMutex       // guards what is below and the files that it names
 	checkpoint *ledger.Checkpoint // nil: empty
 	index      *index
 }
@@ -123,10 +127,20 @@ func lockFile(ctx context.Context, path string) (*os.File, error) {
 func (m *Mirror) Close() error { return m.lock.Close() }
 
 // Checkpoint is the state that the mirror is verified up to; nil if it has none.
-func (m *Mirror) Checkpoint() *ledger.Checkpoint { return m.checkpoint }
+func (m *Mirror) Checkpoint() *ledger.Checkpoint {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.checkpoint
+}
 
 // Tree is the mirrored ledger. What is read from it is checked again.
 func (m *Mirror) Tree() *ledger.Tree {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.tree()
+}
+
+func (m *Mirror) tree() *ledger.Tree {
 	if m.checkpoint == nil {
 		return m.local.Local(0)
 	}
@@ -167,9 +181,20 @@ func (m *Mirror) Update(ctx context.Context, fetch ledger.Fetcher, progress Prog
 		if err != nil {
 			return fmt.Errorf("updating mirror: %w", err)
 		}
-		m.checkpoint = latest
+		return m.grow(ctx, latest, from, progress)
 	}
 	return m.Index(ctx, progress)
+}
+
+// grow makes a state that was copied that of the mirror, which had from entries.
+func (m *Mirror) grow(ctx context.Context, latest *ledger.Checkpoint, from uint64, progress Progress) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.checkpoint = latest
+	if err := ledger.RemovePartials(filepath.Join(m.dir, "log"), from, latest.Size); err != nil {
+		return fmt.Errorf("updating mirror: %w", err)
+	}
+	return m.extendIndex(ctx, progress)
 }
 
 // checkContinues checks the latest checkpoint against the mirror's, and returns
@@ -205,7 +230,13 @@ func (m *Mirror) keepFork(fork *ledger.ForkError) error {
 
 // Index brings the index of outputs up to the mirror's state.
 func (m *Mirror) Index(ctx context.Context, progress Progress) error {
-	if err := m.index.extend(ctx, m.Tree(), progress); err != nil {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.extendIndex(ctx, progress)
+}
+
+func (m *Mirror) extendIndex(ctx context.Context, progress Progress) error {
+	if err := m.index.extend(ctx, m.tree(), progress); err != nil {
 		return fmt.Errorf("indexing mirror: %w", m.damaged(err))
 	}
 	return nil
