@@ -2,7 +2,6 @@ package index_test
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,7 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
-	"sync/atomic"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,63 +19,100 @@ import (
 
 	"repronet/aggregator/index"
 	"repronet/aggregator/store"
+	"repronet/attestation"
+	"repronet/enrolment"
 	"repronet/internal/chdb"
 	"repronet/internal/chdb/chdbtest"
 )
 
-// breaking is a connection that breaks after a number of statements.
+// breaking is a connection that breaks at an INSERT into a table: before it, or
+// when it is done and nobody gets to know.
 type breaking struct {
 	http.RoundTripper
-	left atomic.Int64 // statements until then
+
+	mu     sync.Mutex // guards everything below
+	table  string     // "" never breaks
+	left   int        // inserts into it until then
+	after  bool
+	broken bool
 }
 
 var errBroken = errors.New("the connection broke")
 
-func (b *breaking) RoundTrip(r *http.Request) (*http.Response, error) {
-	if b.left.Add(-1) < 0 {
-		return nil, errBroken
-	}
-	return b.RoundTripper.RoundTrip(r)
+func (b *breaking) set(table string, left int, after bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.table, b.left, b.after, b.broken = table, left, after, false
 }
 
-// TestStatementsFail lets the index fail after any of its statements, go on
-// with batches of another size, fail again, and so on.
+func (b *breaking) RoundTrip(r *http.Request) (*http.Response, error) {
+	b.mu.Lock()
+	if b.broken {
+		b.mu.Unlock()
+		return nil, errBroken
+	}
+	last := false
+	if b.table != "" && strings.HasPrefix(r.URL.Query().Get("query"), "INSERT INTO "+b.table+" ") {
+		b.left--
+		last = b.left == 0
+		b.broken = last
+	}
+	b.mu.Unlock()
+	if !last {
+		return b.RoundTripper.RoundTrip(r)
+	}
+	if b.after {
+		response, err := b.RoundTripper.RoundTrip(r)
+		if err == nil {
+			err = response.Body.Close()
+		}
+		return nil, errors.Join(errBroken, err)
+	}
+	return nil, errBroken
+}
+
+// A prefix is a ledger that has only so many entries yet.
+type prefix struct {
+	*memory
+	size uint64
+}
+
+func (p prefix) Size() uint64 { return p.size }
+
+// TestStatementsFail lets the index fail at each of its writes, go on with
+// batches of another size, fail again, and so on.
 func TestStatementsFail(t *testing.T) {
 	w := newWorld(t)
 	random := rand.New(rand.NewPCG(7, 0))
-	w.random(random, 100)
+	w.random(random, 160)
 	want := modelOf(w)
 
 	options := chdbtest.Database(t)
 	connection := &breaking{RoundTripper: chdbtest.Open(t).Transport()}
 	options.TransportFunc = func(*http.Transport) (http.RoundTripper, error) { return connection, nil }
-	connection.left.Store(1 << 30)
-	s, err := store.Open(t.Context(), options)
-	if err != nil {
-		t.Fatal(err)
+	s := openStoreWith(t, options)
+	tables := []string{
+		"touched", "observations", "outputs", "builds", "digests", "verdict_changes", "entries", "statements",
+		"divergences", "builders", "counts", "counts", "states", "states", "states", "watermark", "watermark", "watermark", "set_members",
 	}
-	ended := context.WithoutCancel(t.Context())
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Errorf("closing the store: %v", err)
-		}
-		dropGenerations(ended, t, options)
-	})
 	failures := 0
-	for {
-		x := newIndex(t, index.Config{MaxEntries: 1 + random.IntN(12)}, s, w.log)
-		connection.left.Store(1 + random.Int64N(30))
-		err := x.CatchUp(t.Context())
-		connection.left.Store(1 << 30)
-		if err == nil {
-			break
-		}
-		failures++
-		if failures > 10_000 {
-			t.Fatalf("no end: %v", err)
+	for size := uint64(0); size < w.log.Size(); {
+		size = min(size+1+random.Uint64N(12), w.log.Size())
+		for {
+			x := newIndex(t, index.Config{MaxEntries: 1 + random.IntN(16)}, s, prefix{w.log, size})
+			connection.set(tables[random.IntN(len(tables))], 1+random.IntN(2), random.IntN(2) == 0)
+			err := x.CatchUp(t.Context())
+			connection.set("", 0, false)
+			if err == nil {
+				break
+			}
+			if !errors.Is(err, errBroken) {
+				t.Fatal(err)
+			}
+			failures++
 		}
 	}
-	if failures < 10 {
+	if failures < 20 {
 		t.Errorf("only %d failures: the test does not test much", failures)
 	}
 	got, err := read(t.Context(), s.Current())
@@ -84,6 +121,45 @@ func TestStatementsFail(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got, sameResult); diff != "" {
 		t.Errorf("after %d failures, index differs from model (-model +index):\n%s", failures, diff)
+	}
+}
+
+// TestResumeEntryByEntry interrupts a batch after its states are written: what
+// they have of its entries must not count again, one by one.
+func TestResumeEntryByEntry(t *testing.T) {
+	w := newWorld(t)
+	a, b := newSigner("a"), newSigner("b")
+	w.enrol(a, "alice", enrolment.Counted)
+	w.enrol(b, "bob", enrolment.Counted)
+	withdraw := func(name string) *attestation.Statement {
+		statement := w.rebuild("generic", name, "2")
+		statement.Type, statement.Builds = attestation.Withdraw, nil
+		return statement
+	}
+	w.attest(a, w.rebuild("generic", "hello", "1", "date", "1"))
+	w.attest(b, w.rebuild("generic", "hello", "2", "date", "2"))
+	w.attest(b, withdraw("hello")) // for good
+	w.attest(b, withdraw("date"))  // for a while
+	w.attest(b, w.rebuild("generic", "date", "2"))
+
+	options := chdbtest.Database(t)
+	connection := &breaking{RoundTripper: chdbtest.Open(t).Transport()}
+	options.TransportFunc = func(*http.Transport) (http.RoundTripper, error) { return connection, nil }
+	s := openStoreWith(t, options)
+	connection.set("watermark", 1, false)
+	if err := newIndex(t, index.Config{}, s, w.log).CatchUp(t.Context()); !errors.Is(err, errBroken) {
+		t.Fatalf("error %v, want %v", err, errBroken)
+	}
+	connection.set("", 0, false)
+	if err := newIndex(t, index.Config{MaxEntries: 1}, s, w.log).CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got, err := read(t.Context(), s.Current())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(modelOf(w), got, sameResult); diff != "" {
+		t.Errorf("index differs from model (-model +index):\n%s", diff)
 	}
 }
 

@@ -338,7 +338,11 @@ func (w *world) random(r *rand.Rand, n int) {
 		return enrolment.Counted
 	}
 	choose := func(n int) string { return fmt.Sprintf("p%d", r.IntN(n)) }
-	var statements [][]byte
+	type statement struct {
+		by   *signing.Signer
+		said *attestation.Statement
+	}
+	var statements []statement
 	for range n {
 		w.now = w.now.Add(time.Duration(r.IntN(6*3600)) * time.Second)
 		b := builders[r.IntN(len(builders))]
@@ -361,12 +365,17 @@ func (w *world) random(r *rand.Rand, n int) {
 			}
 			w.publish([]string{"stable", "unstable"}[r.IntN(2)], choose(1000), ecosystem, members)
 		case p < 30 && len(statements) > 0:
-			w.append(ledger.Attestation, statements[r.IntN(len(statements))]) // a duplicate
-		case p < 38:
-			s := w.rebuild(ecosystem, choose(10), choose(3))
+			s := statements[r.IntN(len(statements))]
+			w.attest(s.by, s.said) // a duplicate
+		case p < 40 && len(statements) > 0: // often what was said just before, and then it is said again
+			last := statements[max(0, len(statements)-1-r.IntN(3))]
+			s := *last.said
 			s.Type, s.Builds, s.Reason = attestation.Withdraw, nil, "a mistake"
-			w.attest(b.signer, s)
-		case p < 42:
+			w.attest(last.by, &s)
+			if r.IntN(2) == 0 {
+				w.attest(last.by, last.said)
+			}
+		case p < 44:
 			s := w.rebuild(ecosystem, choose(10), choose(3))
 			s.Type, s.Subjects[0].Name = attestation.BuildFailed, s.Builds[0].Name
 			s.Builds[0].Failure = "no space left"
@@ -386,7 +395,8 @@ func (w *world) random(r *rand.Rand, n int) {
 					s.Builds[i].InputsDigest = digest(choose(3))
 				}
 			}
-			statements = append(statements, w.log.entries[w.attest(b.signer, s)].Body)
+			w.attest(b.signer, s)
+			statements = append(statements, statement{b.signer, s})
 		}
 	}
 }

@@ -39,9 +39,6 @@ func (f *fold) recount(ctx context.Context, b *batch, it *item, builder uint32) 
 		if err != nil {
 			return err
 		}
-		if it.index < s.Version {
-			continue // the state, and all that is written before it, has the entry
-		}
 		o := &output{State: *s, was: s.Verdict}
 		f.judge(b, o, it.index, it.receivedAt)
 		f.showDivergence(b, o)
@@ -60,7 +57,8 @@ func (f *fold) recount(ctx context.Context, b *batch, it *item, builder uint32) 
 	return nil
 }
 
-// restate writes the states whose verdict changed.
+// restate writes the states whose verdict changed. Those that have it already, from
+// a time that was interrupted, change neither here nor in recount.
 func (f *fold) restate(ctx context.Context, it *item, builder uint32) error {
 	var changed store.Batch
 	for s, err := range f.tables.StatesOfBuilder(ctx, builder) {
@@ -68,7 +66,7 @@ func (f *fold) restate(ctx context.Context, it *item, builder uint32) error {
 			return err
 		}
 		verdict := divergence.Judge(&s.Claims, f.roster).Verdict
-		if it.index < s.Version || verdict == s.Verdict {
+		if verdict == s.Verdict {
 			continue
 		}
 		if verdict == divergence.Diverged {

@@ -141,7 +141,11 @@ func key(name string) string { return "acme/" + name + "^out" }
 // openStore opens a store in a database of the test's own.
 func openStore(t testing.TB) *store.Store {
 	t.Helper()
-	options := chdbtest.Database(t)
+	return openStoreWith(t, chdbtest.Database(t))
+}
+
+func openStoreWith(t testing.TB, options *clickhouse.Options) *store.Store {
+	t.Helper()
 	s, err := store.Open(t.Context(), options)
 	if err != nil {
 		t.Fatalf("opening the store: %v", err)
