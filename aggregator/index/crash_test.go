@@ -131,16 +131,17 @@ func TestResumeEntryByEntry(t *testing.T) {
 	a, b := newSigner("a"), newSigner("b")
 	w.enrol(a, "alice", enrolment.Counted)
 	w.enrol(b, "bob", enrolment.Counted)
-	withdraw := func(name string) *attestation.Statement {
-		statement := w.rebuild("generic", name, "2")
+	withdraw := func(name, digest string) *attestation.Statement {
+		statement := w.rebuild("generic", name, digest)
 		statement.Type, statement.Builds = attestation.Withdraw, nil
 		return statement
 	}
 	w.attest(a, w.rebuild("generic", "hello", "1", "date", "1"))
 	w.attest(b, w.rebuild("generic", "hello", "2", "date", "2"))
-	w.attest(b, withdraw("hello")) // for good
-	w.attest(b, withdraw("date"))  // for a while
+	w.attest(b, withdraw("hello", "2")) // for good
+	w.attest(b, withdraw("date", "2"))  // for a while
 	w.attest(b, w.rebuild("generic", "date", "2"))
+	w.attest(a, withdraw("date", "1"))
 
 	options := chdbtest.Database(t)
 	connection := &breaking{RoundTripper: chdbtest.Open(t).Transport()}
