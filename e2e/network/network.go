@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"repronet/reporter/spool"
+	"repronet/signing/keys"
 )
 
 // Programs is the directory that has the three programs.
@@ -161,8 +162,25 @@ func NewReporter(ctx context.Context, a *Aggregator, dir, operator, address stri
 	if err := r.Init(ctx, args...); err != nil {
 		return nil, err
 	}
-	_, err := a.Command(ctx, "builders enrol", "--operator", operator, "--key", filepath.Join(dir, "builder.pub"))
-	return r, err
+	return r, a.enrol(ctx, operator, filepath.Join(dir, "builder.pub"))
+}
+
+// enrol enrols a builder, unless it is.
+func (a *Aggregator) enrol(ctx context.Context, operator, file string) error {
+	key, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("reading the builder's key: %w", err)
+	}
+	public, err := keys.ParsePublicKey(key)
+	if err != nil {
+		return fmt.Errorf("reading the builder's key: %w", err)
+	}
+	enrolled, err := a.Command(ctx, "builders list")
+	if err != nil || strings.Contains(enrolled, string(public.Builder())) {
+		return err
+	}
+	_, err = a.Command(ctx, "builders enrol", "--operator", operator, "--key", file)
+	return err
 }
 
 // Init changes what the arguments say of the installation.

@@ -1,0 +1,124 @@
+package e2e
+
+import (
+	"bufio"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"repronet/e2e/network"
+)
+
+// TestDemo starts what `make run` starts, in both forms, interrupts it, and
+// starts it again on its data.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	needEngine(t)
+	program := filepath.Join(t.TempDir(), "demo")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "repronet/e2e/demo").CombinedOutput(); err != nil {
+		t.Fatalf("building: %v\n%s", err, out)
+	}
+	for _, with := range []string{"go", "nix"} {
+		t.Run(with, func(t *testing.T) {
+			t.Parallel()
+			if with == "nix" && !network.HasNix() {
+				lacking(t, "NO NIX: install nix-bin and busybox-static, and be root")
+			}
+			d := demo{program: program, with: with, dir: t.TempDir()}
+
+			// Interrupted at work, it ends, and what is missing is done later.
+			run := d.start(t)
+			run.wait(t, "the dashboard is at ")
+			run.interrupt(t)
+
+			run = d.start(t)
+			base := run.wait(t, "the dashboard is at ")
+			run.wait(t, "all reported")
+			first := indexed(t, base)
+			if first.Operators != 3 || first.Reproduced == 0 || first.Diverged == 0 {
+				t.Errorf("the summary is %+v, want 3 operators and something reproduced and diverged", *first)
+			}
+			run.interrupt(t)
+
+			run = d.start(t)
+			base = run.wait(t, "the dashboard is at ")
+			run.wait(t, "all reported")
+			if second := indexed(t, base); *second != *first {
+				t.Errorf("the second start makes of %+v\n%+v", *first, *second)
+			}
+			run.interrupt(t)
+		})
+	}
+}
+
+type demo struct{ program, with, dir string }
+
+// A demoRun is a demonstration that goes on until it is interrupted.
+type demoRun struct {
+	process *exec.Cmd
+	lines   chan string
+	said    []string
+}
+
+// demoTimeout bounds the time until everything is built and reported, and until
+// an interrupted demonstration has ended.
+const demoTimeout = 3 * time.Minute
+
+func (d demo) start(t *testing.T) *demoRun {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), d.program, "--with", d.with, "--dir", d.dir, "--listen", "127.0.0.1:0", "--bin", string(programs()), "--set", "nixset")
+	stderr, err := command.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	run := &demoRun{process: command, lines: make(chan string, 1000)}
+	go func() {
+		defer close(run.lines)
+		for scanner := bufio.NewScanner(stderr); scanner.Scan(); {
+			run.lines <- scanner.Text()
+		}
+	}()
+	return run
+}
+
+// wait waits for a line and returns what follows a text in it.
+func (r *demoRun) wait(t *testing.T, text string) string {
+	t.Helper()
+	timeout := time.After(demoTimeout)
+	for {
+		select {
+		case line, ok := <-r.lines:
+			if !ok {
+				t.Fatalf("the demonstration ended (%v) after it said\n%s", r.process.Wait(), strings.Join(r.said, "\n"))
+			}
+			r.said = append(r.said, line)
+			if _, rest, found := strings.Cut(line, text); found {
+				return rest
+			}
+		case <-timeout:
+			t.Fatalf("the demonstration does not say %q:\n%s", text, strings.Join(r.said, "\n"))
+		}
+	}
+}
+
+// interrupt does what Ctrl-C does.
+func (r *demoRun) interrupt(t *testing.T) {
+	t.Helper()
+	if err := r.process.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	timeout := time.AfterFunc(demoTimeout, func() { r.process.Process.Kill() })
+	defer timeout.Stop()
+	for line := range r.lines {
+		r.said = append(r.said, line)
+	}
+	if err := r.process.Wait(); err != nil {
+		t.Fatalf("the demonstration ended with %v after it said\n%s", err, strings.Join(r.said, "\n"))
+	}
+}
