@@ -24,6 +24,7 @@ func (a *Aggregator) registerPublic(router gin.IRouter, source dashboard.Source)
 	router.HEAD(wire.LogPath+"/*path", func(c *gin.Context) { a.logFile(c, files) })
 	router.GET(wire.BuildersPath, a.buildersDocument)
 	router.GET(wire.FilterPath(":name"), func(c *gin.Context) { a.setFilter(c, source) })
+	a.registerExport(router)
 }
 
 // logFile serves the ledger's files. What is complete never changes; the

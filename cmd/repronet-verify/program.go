@@ -15,6 +15,7 @@ import (
 	"repronet/internal/cli"
 	"repronet/ledger"
 	"repronet/verify"
+	"repronet/verify/replay"
 )
 
 // Exit statuses. Every error is one of the last two, so that no trouble is
@@ -50,7 +51,7 @@ func program() *cli.Program {
 FILES
   ~/.config/repronet/verify.json    what is pinned; --config FILE for another
   ~/.local/share/repronet/mirrors/  copies of ledgers; --mirror DIR for another place`,
-		Commands: []cli.Command{output(), mirror(), checkpoint(), pin()},
+		Commands: []cli.Command{output(), replayCommand(), mirror(), checkpoint(), pin()},
 	}
 }
 
@@ -138,7 +139,7 @@ func withStatus(run func(context.Context, *cli.Env, []string) error) func(contex
 			return err
 		}
 		status := exitInsufficient
-		if errors.Is(err, ledger.ErrInvalid) || errors.Is(err, verify.ErrForged) {
+		if errors.Is(err, ledger.ErrInvalid) || errors.Is(err, verify.ErrForged) || errors.Is(err, replay.ErrMapRoot) {
 			status = exitInvalid
 		}
 		return &cli.ExitError{Status: status, Err: err}

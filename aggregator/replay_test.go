@@ -1,0 +1,94 @@
+package aggregator
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"repronet/verify"
+	"repronet/verify/replay"
+)
+
+// replay replays a mirror.
+func (w *world) replay(m *verify.Mirror) *replay.Replay {
+	w.t.Helper()
+	fetch := must(verify.Dial(w.url)).Log()
+	r, err := replay.Read(w.t.Context(), replay.Config{
+		Dir: w.t.TempDir(), Attachment: must(m.Attachments(fetch)),
+	}, replay.Ledger{Tree: m.Tree(), Roster: must(m.RosterEntries()), Size: m.Tree().Size()})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { r.Close() })
+	return r
+}
+
+// compare replays the mirror and compares with what the server publishes.
+func (w *world) compare(m *verify.Mirror) error {
+	w.t.Helper()
+	p, err := replay.Fetch(w.t.Context(), w.url, w.t.TempDir())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer p.Close()
+	if p.Size != m.Tree().Size() {
+		w.t.Fatalf("published of %d entries, the mirror has %d", p.Size, m.Tree().Size())
+	}
+	return w.replay(m).Compare(w.t.Context(), p, func(*replay.Output) {})
+}
+
+// TestReplay compares a replay with a real server, first as it is and then with
+// rows of its index changed by hand.
+func TestReplay(t *testing.T) {
+	w := newWorld(t, nil)
+	w.history()
+	w.settle()
+	m := w.mirror()
+	if err := w.compare(m); err != nil {
+		t.Fatalf("an honest aggregator: %v", err)
+	}
+	output := func(column, n string) string {
+		return "(SELECT " + column + " FROM repronet_1.outputs WHERE key LIKE '%-hello-" + n + "' LIMIT 1)"
+	}
+	for _, test := range []struct{ name, change, back, want string }{
+		{
+			"a verdict",
+			"INSERT INTO states SELECT hash, rest, version + 1, output, concat(char(1), substring(state, 2)) FROM states FINAL WHERE output = " + output("output", "60"),
+			"INSERT INTO states SELECT hash, rest, version + 1, output, concat(char(2), substring(state, 2)) FROM states FINAL WHERE output = " + output("output", "60"),
+			outputName(60) + ": verdict: the ledger makes reproduced, published is single",
+		},
+		{
+			"a change",
+			"INSERT INTO verdict_changes SELECT output, log_index + 1, new, old FROM verdict_changes WHERE output = " + output("output", "10"),
+			"ALTER TABLE verdict_changes DELETE WHERE old > new AND output = " + output("output", "10") + " SETTINGS mutations_sync = 1",
+			outputName(10) + ": history: the ledger makes nothing, published is single to unbuilt at ledger index",
+		},
+		{
+			"a day of a set",
+			"INSERT INTO counts SELECT scope, day, version + 1, unbuilt, single, reproduced + 1, diverged FROM counts FINAL WHERE scope = 'stable'",
+			"INSERT INTO counts SELECT scope, day, version + 1, unbuilt, single, reproduced - 1, diverged FROM counts FINAL WHERE scope = 'stable'",
+			"package set stable: history: the ledger makes ",
+		},
+		{
+			"a total",
+			"INSERT INTO watermark SELECT id, size, outputs, attestations + 1, observations, failures, ignored, builders, operators, received_at FROM watermark FINAL; ",
+			"OPTIMIZE TABLE watermark FINAL",
+			"all outputs: attestations: the ledger makes 5, published is 6",
+		},
+	} {
+		w.sql(test.change)
+		if strings.Contains(test.change, "watermark") {
+			w.sql(test.back) // so that the newer of two rows of one size holds
+		}
+		err := w.compare(m)
+		if _, ok := errors.AsType[*replay.Difference](err); !ok || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s changed: %v, want %q", test.name, err, test.want)
+		}
+		if !strings.Contains(test.change, "watermark") {
+			w.sql(test.back)
+			if err := w.compare(m); err != nil {
+				t.Errorf("%s changed back: %v", test.name, err)
+			}
+		}
+	}
+}

@@ -1,0 +1,279 @@
+package replay
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"repronet/attestation"
+	"repronet/divergence"
+	"repronet/internal/wire"
+	"repronet/ledger"
+	"repronet/pkgset"
+	"repronet/signing"
+)
+
+// A Difference is the first thing that an aggregator publishes and that does not
+// follow from its ledger.
+type Difference struct {
+	Of     string `json:"of"` // an output, a package set, all outputs
+	Field  string `json:"field"`
+	Ours   string `json:"ours"`
+	Theirs string `json:"theirs"`
+}
+
+// Error says what differs.
+func (d *Difference) Error() string {
+	return fmt.Sprintf("%s: %s: the ledger makes %s, published is %s", d.Of, d.Field, d.Ours, d.Theirs)
+}
+
+func differ(of, field string, ours, theirs any) error {
+	return &Difference{of, field, fmt.Sprint(ours), fmt.Sprint(theirs)}
+}
+
+const nothing = "nothing"
+
+// Compare judges every output, see [Replay.Judge], and returns nil if all that is
+// published follows from the ledger. What does not is a *Difference.
+func (r *Replay) Compare(ctx context.Context, p *Published, visit func(*Output)) error {
+	c := comparer{replay: r}
+	var err error
+	if c.verdicts, err = newLines[wire.ExportedVerdict](p.verdicts); err != nil {
+		return unreadable(err)
+	}
+	if c.changes, err = newLines[wire.ExportedChange](p.changes); err != nil {
+		return unreadable(err)
+	}
+	if err := r.Judge(ctx, func(o *Output) error {
+		visit(o)
+		return c.output(ctx, o)
+	}); err != nil {
+		return err
+	}
+	if c.verdicts.more {
+		return differ(c.verdicts.line.Output, "verdict", nothing, c.verdicts.line.Verdict)
+	}
+	if c.changes.more {
+		return differ(c.changes.line.Output, "history", nothing, change(c.changes.line))
+	}
+	return r.compareSets(p)
+}
+
+func unreadable(err error) error { return differ("the export", "form", "JSON lines", err) }
+
+type comparer struct {
+	replay   *Replay
+	verdicts *lines[wire.ExportedVerdict]
+	changes  *lines[wire.ExportedChange]
+}
+
+// output compares an output with the next line of each export.
+func (c *comparer) output(ctx context.Context, o *Output) error {
+	theirs := c.verdicts.line
+	order := -1
+	if c.verdicts.more {
+		id := attestation.NewOutputID(theirs.Ecosystem, theirs.Output)
+		order = bytes.Compare(o.ID[:], id[:])
+	}
+	switch {
+	case order > 0:
+		return differ(theirs.Output, "verdict", nothing, theirs.Verdict)
+	case order < 0:
+		name, err := c.replay.name(ctx, o)
+		if err != nil {
+			return err
+		}
+		return differ(name, "verdict", o.Judgement.Verdict, nothing)
+	}
+	ours := wire.NewExportedVerdict(theirs.Ecosystem, theirs.Output, o.Judgement)
+	for _, field := range []struct {
+		name         string
+		ours, theirs any
+	}{
+		{"verdict", ours.Verdict, theirs.Verdict},
+		{"shape", none(ours.Shape), none(theirs.Shape)},
+		{"operators", ours.Operators, theirs.Operators},
+		{"digests", ours.Digests, theirs.Digests},
+	} {
+		if field.ours != field.theirs {
+			return differ(theirs.Output, field.name, field.ours, field.theirs)
+		}
+	}
+	if err := c.history(o, theirs.Output); err != nil {
+		return err
+	}
+	if err := c.verdicts.next(); err != nil {
+		return unreadable(err)
+	}
+	return nil
+}
+
+func none(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}
+
+// history compares the changes of one output.
+func (c *comparer) history(o *Output, name string) error {
+	for _, ours := range o.Changes {
+		line := wire.ExportedChange{Index: ours.Index, From: ours.From.String(), To: ours.To.String()}
+		theirs := nothing
+		if c.changes.more {
+			if c.changes.line.Output != name {
+				theirs = "a change of " + c.changes.line.Output
+			} else {
+				theirs = change(c.changes.line)
+			}
+		}
+		if theirs != change(line) {
+			return differ(name, "history", change(line), theirs)
+		}
+		if err := c.changes.next(); err != nil {
+			return unreadable(err)
+		}
+	}
+	if l := c.changes.line; c.changes.more && attestation.NewOutputID(l.Ecosystem, l.Output) == o.ID {
+		return differ(name, "history", nothing, change(l))
+	}
+	return nil
+}
+
+func change(c wire.ExportedChange) string {
+	return fmt.Sprintf("%s to %s at ledger index %d", c.From, c.To, c.Index)
+}
+
+// name looks up what an output is called.
+func (r *Replay) name(ctx context.Context, o *Output) (string, error) {
+	record, err := r.ledger.Tree.Record(ctx, o.First)
+	if err != nil {
+		return "", err
+	}
+	e, err := record.Entry()
+	if err != nil {
+		return "", err
+	}
+	names, ecosystem, err := r.namesIn(ctx, e)
+	if err != nil {
+		return "", err
+	}
+	for _, name := range names {
+		if attestation.NewOutputID(ecosystem, name) == o.ID {
+			return name, nil
+		}
+	}
+	return fmt.Sprintf("the output with ID %x of ledger index %d", o.ID, o.First), nil
+}
+
+func (r *Replay) namesIn(ctx context.Context, e *ledger.Entry) (names []string, ecosystem string, err error) {
+	if e.Kind != ledger.PackageSet {
+		_, s, err := signing.PeekStatement(e.Body)
+		if err != nil {
+			return nil, "", err
+		}
+		for _, subject := range s.Subjects {
+			names = append(names, subject.Name)
+		}
+		return names, s.Ecosystem, nil
+	}
+	set, err := pkgset.ParseEntry(e.Body)
+	if err != nil {
+		return nil, "", err
+	}
+	attachment, err := r.config.Attachment(ctx, set.SHA256)
+	if err != nil {
+		return nil, "", err
+	}
+	members, err := pkgset.Decode(set.Ecosystem, attachment)
+	for _, m := range members {
+		names = append(names, m.Key)
+	}
+	return names, set.Ecosystem, err
+}
+
+// compareSets compares what is published of all outputs and of each package set.
+func (r *Replay) compareSets(p *Published) error {
+	sets := r.Sets()
+	theirs := slices.SortedFunc(slices.Values(p.sets), func(a, b publishedSet) int { return compareStrings(a.Name, b.Name) })
+	for i := range max(len(sets), len(theirs)) {
+		var a, b string
+		if i < len(sets) {
+			s := sets[i]
+			a = fmt.Sprintf("%s at %s: %d members, ledger index %d of %s", s.Name, s.Revision, s.Members, s.Index, s.PublishedAt.UTC().Format(time.RFC3339Nano))
+		}
+		if i < len(theirs) {
+			s := theirs[i]
+			b = fmt.Sprintf("%s at %s: %d members, ledger index %d of %s", s.Name, s.Revision, s.Members, s.Index, s.PublishedAt.UTC().Format(time.RFC3339Nano))
+		}
+		if a != b {
+			return differ("package sets", fmt.Sprintf("number %d", i+1), none(a), none(b))
+		}
+	}
+	if err := r.compareScope(p, Set{}); err != nil {
+		return err
+	}
+	for _, set := range sets {
+		if err := r.compareScope(p, set); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Replay) compareScope(p *Published, set Set) error {
+	of := "all outputs"
+	if set.Name != "" {
+		of = "package set " + set.Name
+	}
+	if err := r.compareHistory(p, set.Name, of); err != nil {
+		return err
+	}
+	c, s := r.Counts(set.Name), p.summaries[set.Name]
+	compared := c[divergence.Reproduced] + c[divergence.Diverged]
+	for _, field := range []struct {
+		name         string
+		ours, theirs any
+	}{
+		{"revision", none(set.Revision), none(s.Revision)},
+		{"outputs", compared + c[divergence.Single] + c[divergence.Unbuilt], s.Outputs},
+		{"compared", compared, s.Compared},
+		{"reproduced", c[divergence.Reproduced], s.Reproduced},
+		{"diverged", c[divergence.Diverged], s.Diverged},
+		{"single", c[divergence.Single], s.Single},
+		{"unbuilt", c[divergence.Unbuilt], s.Unbuilt},
+		{"builders", r.Totals.Builders, s.Builders},
+		{"operators", r.Totals.Operators, s.Operators},
+		{"attestations", r.Totals.Attestations, s.Attestations},
+		{"observations", r.Totals.Observations, s.Observations},
+		{"failures", r.Totals.Failures, s.Failures},
+	} {
+		if field.ours != field.theirs {
+			return differ(of, field.name, field.ours, field.theirs)
+		}
+	}
+	return nil
+}
+
+func (r *Replay) compareHistory(p *Published, set, of string) error {
+	ours, theirs := r.History(set), p.histories[set]
+	for i := range max(len(ours), len(theirs)) {
+		a, b := nothing, nothing
+		if i < len(ours) {
+			a = day(ours[i].Day, ours[i].Counts[divergence.Reproduced], ours[i].Counts[divergence.Diverged], ours[i].Counts[divergence.Single])
+		}
+		if i < len(theirs) {
+			b = day(theirs[i].Day, theirs[i].Reproduced, theirs[i].Diverged, theirs[i].Single)
+		}
+		if a != b {
+			return differ(of, "history", a, b)
+		}
+	}
+	return nil
+}
+
+func day(at time.Time, reproduced, diverged, single uint64) string {
+	return fmt.Sprintf("%d reproduced, %d diverged, %d single on %s", reproduced, diverged, single, at.UTC().Format(time.DateOnly))
+}

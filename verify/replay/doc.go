@@ -1,0 +1,31 @@
+// Package replay computes everything that an aggregator publishes anew, from the
+// ledger alone: every verdict, its whole history, the counts by day and package
+// set, the totals, and the roots of the verifiable map. It shares the pure
+// packages with the aggregator (attestation, signing, enrolment, divergence,
+// outputmap) and none of its code, and needs no database.
+//
+// # Model
+//
+// [Read] goes through the entries in order, opens every one under the keys that
+// the ledger's own enrolments name at that place, and sorts what they say of
+// outputs into files by the first byte of the attestation.OutputID. Then
+// [Replay.Judge] takes one file after the other into memory. An output's history
+// depends on its own claims and on the roster alone, so each is judged by itself,
+// entry by entry: after each entry that says something of it, and at each
+// revocation or change of tier of a builder that does. Counts by day are sums of
+// what changed.
+//
+// So the memory needed is a 256th of what the ledger says of outputs, a few times
+// over, and a few bytes for each day, package set revision and enrolment. The files
+// take 81 bytes for each claim, and 28 for the map.
+//
+// # Comparison
+//
+// [Fetch] downloads what an aggregator publishes, all of one state of its index,
+// and [Compare] names the first difference.
+//
+// # Trust
+//
+// The ledger's tree is what the caller verified (see verify.Mirror). Of the
+// aggregator's answers nothing is believed: they are the defendant.
+package replay

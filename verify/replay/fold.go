@@ -1,0 +1,196 @@
+package replay
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"runtime"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"repronet/attestation"
+	"repronet/divergence"
+)
+
+// An Output is one output's history and present state.
+type Output struct {
+	ID        attestation.OutputID
+	First     uint64 // the entry that named it first
+	Judgement divergence.Judgement
+	Changes   []Change // oldest first
+}
+
+// A Change is a transition from one verdict to another.
+type Change struct {
+	Index    uint64
+	From, To divergence.Verdict
+}
+
+// Judge calls visit with every output that a claim or a package set ever named, in
+// the order of their IDs, and completes the counts. It is called once.
+func (r *Replay) Judge(ctx context.Context, visit func(*Output) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	type result struct {
+		outputs []Output
+		counts  *counts
+	}
+	results := [partitions]chan result{}
+	for i := range results {
+		results[i] = make(chan result, 1)
+	}
+	// One for each processor is judged while one waits to be visited.
+	ahead := make(chan struct{}, runtime.GOMAXPROCS(0)+1)
+	group.Go(func() error {
+		workers, ctx := errgroup.WithContext(ctx)
+		workers.SetLimit(runtime.GOMAXPROCS(0))
+		for i := range results {
+			select {
+			case ahead <- struct{}{}:
+			case <-ctx.Done():
+				return workers.Wait()
+			}
+			workers.Go(func() error {
+				ops, err := r.spill.read(i)
+				if err != nil {
+					return err
+				}
+				c := newCounts()
+				results[i] <- result{r.fold(ops, c), c}
+				return nil
+			})
+		}
+		return workers.Wait()
+	})
+	group.Go(func() error {
+		for i := range results {
+			var part result
+			select {
+			case part = <-results[i]:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+			<-ahead
+			r.counts.merge(part.counts)
+			for j := range part.outputs {
+				if err := visit(&part.outputs[j]); err != nil {
+					return err
+				}
+			}
+			r.config.Progress("judging", uint64(i+1)*r.Size/partitions, r.Size)
+		}
+		return nil
+	})
+	return group.Wait()
+}
+
+// fold judges the outputs of one partition.
+func (r *Replay) fold(ops []op, c *counts) []Output {
+	slices.SortStableFunc(ops, func(a, b op) int { return bytes.Compare(a.id[:], b.id[:]) })
+	f := folder{replay: r, counts: c, roster: asOf{timeline: r.timeline}}
+	var outputs []Output
+	for len(ops) > 0 {
+		n := 1
+		for n < len(ops) && ops[n].id == ops[0].id {
+			n++
+		}
+		if o, named := f.output(ops[:n]); named {
+			outputs = append(outputs, o)
+		}
+		ops = ops[n:]
+	}
+	return outputs
+}
+
+// A folder folds one output after the other.
+type folder struct {
+	replay   *Replay
+	counts   *counts
+	roster   asOf
+	builders []uint32
+}
+
+// output folds what the ledger says of one output; named is false if that is no
+// more than withdrawals of what nobody claimed.
+func (f *folder) output(ops []op) (o Output, named bool) {
+	o.ID = ops[0].id
+	f.builders = f.builders[:0]
+	for _, op := range ops {
+		if (op.kind == add || op.kind == addAmbiguous) && !slices.Contains(f.builders, op.builder) {
+			f.builders = append(f.builders, op.builder)
+		}
+	}
+	again := f.replay.timeline.rejudgements(f.builders)
+	var claims divergence.Output
+	var verdict divergence.Verdict
+	var memberships []uint64
+	for len(ops) > 0 || len(again) > 0 {
+		at := next(ops, again)
+		changed := false
+		for ; len(again) > 0 && again[0] == at; again = again[1:] {
+			changed = named
+		}
+		publishes := false
+		for ; len(ops) > 0 && ops[0].index == at; ops = ops[1:] {
+			if ops[0].kind == member {
+				publishes = true
+			}
+			if ops[0].kind != withdraw && !named {
+				named, o.First = true, at
+			}
+			changed = apply(&claims, &ops[0]) || changed
+		}
+		if changed {
+			f.roster.at = at
+			o.Judgement = divergence.Judge(&claims, &f.roster)
+			if o.Judgement.Verdict != verdict {
+				o.Changes = append(o.Changes, Change{at, verdict, o.Judgement.Verdict})
+				f.move(at, memberships, verdict, o.Judgement.Verdict)
+				verdict = o.Judgement.Verdict
+			}
+		}
+		if publishes {
+			memberships = append(memberships, at)
+			f.counts.revision(at)[verdict]++
+		}
+	}
+	return o, named
+}
+
+// next returns the ledger index of what comes first.
+func next(ops []op, again []uint64) uint64 {
+	switch {
+	case len(ops) == 0:
+		return again[0]
+	case len(again) == 0:
+		return ops[0].index
+	default:
+		return min(ops[0].index, again[0])
+	}
+}
+
+func apply(claims *divergence.Output, o *op) (changed bool) {
+	switch o.kind {
+	case add, addAmbiguous:
+		return claims.Add(divergence.Claim{
+			Builder: o.builder, Digest: o.digest, Index: o.index, Inputs: o.inputs,
+			SignedAt: o.signedAt, Ambiguous: o.kind == addAmbiguous,
+		})
+	case withdraw:
+		return claims.Withdraw(o.builder, o.digest)
+	default:
+		return false
+	}
+}
+
+// move counts a transition, of all outputs and of the package sets of which the
+// output is a member at the time.
+func (f *folder) move(at uint64, memberships []uint64, from, to divergence.Verdict) {
+	day := f.replay.dayOf(at)
+	f.counts.move(scopeDay{everything, day}, from, to)
+	for _, published := range memberships {
+		if i, _ := slices.BinarySearchFunc(f.replay.revisions, published, func(r revision, index uint64) int { return cmp.Compare(r.index, index) }); at < f.replay.revisions[i].until {
+			f.counts.move(scopeDay{published, day}, from, to)
+		}
+	}
+}

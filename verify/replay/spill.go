@@ -1,0 +1,117 @@
+package replay
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"repronet/attestation"
+	"repronet/divergence"
+)
+
+// An op is what one entry says of one output.
+type op struct {
+	id       attestation.OutputID
+	index    uint64
+	kind     opKind
+	builder  uint32
+	digest   attestation.Digest
+	inputs   divergence.InputsKey
+	signedAt uint64
+}
+
+type opKind uint8
+
+const (
+	add opKind = iota
+	addAmbiguous
+	withdraw
+	member // of the package set that the entry publishes
+)
+
+const opSize = 20 + 8 + 1 + 4 + 32 + 8 + 8
+
+func (o *op) append(buf []byte) []byte {
+	buf = append(buf, o.id[:]...)
+	buf = binary.BigEndian.AppendUint64(buf, o.index)
+	buf = append(buf, byte(o.kind))
+	buf = binary.BigEndian.AppendUint32(buf, o.builder)
+	buf = append(buf, o.digest[:]...)
+	buf = binary.BigEndian.AppendUint64(buf, uint64(o.inputs))
+	return binary.BigEndian.AppendUint64(buf, o.signedAt)
+}
+
+func decodeOp(data []byte) op {
+	return op{
+		id: attestation.OutputID(data[:20]), index: binary.BigEndian.Uint64(data[20:]), kind: opKind(data[28]),
+		builder: binary.BigEndian.Uint32(data[29:]), digest: attestation.Digest(data[33:65]),
+		inputs: divergence.InputsKey(binary.BigEndian.Uint64(data[65:])), signedAt: binary.BigEndian.Uint64(data[73:]),
+	}
+}
+
+// partitions is how many files the outputs are spread over, by the first byte of
+// their IDs.
+const partitions = 256
+
+// A spill holds ops in files that vanish with the process, in ledger order.
+type spill struct {
+	files   [partitions]*os.File
+	writers [partitions]*bufio.Writer
+}
+
+func newSpill(dir string) (s *spill, err error) {
+	s = &spill{}
+	for i := range s.files {
+		f, err := os.CreateTemp(dir, "replay-*")
+		if err != nil {
+			return nil, errors.Join(err, s.close())
+		}
+		s.files[i], s.writers[i] = f, bufio.NewWriterSize(f, 1<<15)
+		if err := os.Remove(f.Name()); err != nil {
+			return nil, errors.Join(err, s.close())
+		}
+	}
+	return s, nil
+}
+
+func (s *spill) write(partition int, ops []byte) error {
+	if len(ops) == 0 {
+		return nil
+	}
+	_, err := s.writers[partition].Write(ops)
+	return err
+}
+
+// read returns the ops of a partition.
+func (s *spill) read(partition int) ([]op, error) {
+	if err := s.writers[partition].Flush(); err != nil {
+		return nil, err
+	}
+	size, err := s.files[partition].Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, err
+	}
+	ops := make([]op, size/opSize)
+	from := bufio.NewReaderSize(io.NewSectionReader(s.files[partition], 0, size), 1<<16)
+	var buf [opSize]byte
+	for i := range ops {
+		if _, err := io.ReadFull(from, buf[:]); err != nil {
+			return nil, fmt.Errorf("reading back what was set aside: %w", err)
+		}
+		ops[i] = decodeOp(buf[:])
+	}
+	return ops, nil
+}
+
+func (s *spill) close() error {
+	var all []error
+	for _, f := range s.files {
+		if f != nil {
+			all = append(all, f.Close())
+		}
+	}
+	return errors.Join(all...)
+}
