@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"repronet/aggregator/admin"
+	"repronet/attestation"
 	"repronet/enrolment"
 	"repronet/internal/wire"
 	"repronet/pkgset"
@@ -27,6 +28,12 @@ func (a *Aggregator) Enrol(ctx context.Context, e *enrolment.Enrolment) (uint64,
 	return a.ingest.Enrol(ctx, e)
 }
 
+// Attach implements [admin.Service].
+func (a *Aggregator) Attach(_ context.Context, content io.Reader) (attestation.Digest, error) {
+	id, err := a.ledger.attachments.Put(content)
+	return attestation.Digest(id), err
+}
+
 // Revoke implements [admin.Service].
 func (a *Aggregator) Revoke(ctx context.Context, builder signing.BuilderID, from *uint64, reason string) (uint64, error) {
 	return a.ingest.Revoke(ctx, builder, from, reason)
@@ -37,8 +44,16 @@ func (a *Aggregator) Builders(context.Context) ([]wire.Builder, error) {
 	builders := []wire.Builder{}
 	for b := range a.roster.All() {
 		builder := wire.Builder{
-			ID: b.ID, PublicKey: b.Key.DER(), Operator: b.Operator, Tier: string(b.Tier),
+			ID: b.ID, NixName: b.NixName, Operator: b.Operator, Tier: string(b.Tier),
 			NotBefore: b.Key.NotBefore, NotAfter: b.Key.NotAfter, EnrolledAt: b.EnrolledAt,
+		}
+		if b.Key.PublicKey != nil {
+			builder.PublicKey = b.Key.DER()
+		}
+		for _, c := range b.Certificates {
+			builder.OpenPGP = append(builder.OpenPGP, wire.Certificate{
+				Fingerprint: string(c.Fingerprint), Project: c.Project, Certificate: c.Certificate.Hex(),
+			})
 		}
 		if b.Revoked {
 			builder.RevokedFrom = &b.RevokedFrom

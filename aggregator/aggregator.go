@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -16,6 +17,7 @@ import (
 	"repronet/aggregator/ingest"
 	"repronet/aggregator/store"
 	"repronet/enrolment"
+	"repronet/evidence/kinds"
 	"repronet/internal/chdb"
 	"repronet/internal/durable"
 	"repronet/ledger"
@@ -66,7 +68,7 @@ func Open(ctx context.Context, config Config, deps Dependencies) (a *Aggregator,
 	if err := a.openIndex(ctx); err != nil {
 		return a, err
 	}
-	a.ingest = ingest.New(ingest.Config{Logger: deps.Logger, Registry: deps.Registry}, a.log, a.roster)
+	a.ingest = ingest.New(ingest.Config{Logger: deps.Logger, Registry: deps.Registry}, a.log, a.roster, a.ledger.Attachment)
 	return a, nil
 }
 
@@ -181,12 +183,27 @@ func (a *Aggregator) Load(ctx context.Context) error {
 			a.ingest.Known(builder.ID, key.Payload, key.Index)
 		}
 	}
+	for d, err := range tables.Documents(ctx) {
+		if err != nil {
+			return fmt.Errorf("reading the documents that are known: %w", err)
+		}
+		a.ingest.KnownEvidence(d.ID, d.Index)
+	}
+	keys := kinds.NewKeys(a.roster, a.ledger.Attachment)
 	next := watermark.Size
 	for entry, err := range a.ledger.Entries(ctx, watermark.Size, a.ledger.Size()) {
 		if err != nil {
 			return fmt.Errorf("reading the ledger's tail: %w", err)
 		}
-		if err := a.known(next, entry.Kind, entry.Body); err != nil {
+		if slices.Contains(kinds.Kinds(), entry.Kind) {
+			e, err := keys.Open(ctx, entry.Kind, entry.Body, entry.ReceivedAt)
+			switch {
+			case err == nil:
+				a.ingest.KnownEvidence(e.ID, next)
+			case !kinds.Malformed(err):
+				return fmt.Errorf("ledger index %d: %w", next, err)
+			}
+		} else if err := a.known(next, entry.Kind, entry.Body); err != nil {
 			return err
 		}
 		next++

@@ -298,7 +298,7 @@ func newOutputView(o *Output, factions []faction, claims int, watermark uint64, 
 		}
 		view := claimView{
 			Mark: marks[claim.Digest], Builder: newBuilderName(claim.Operator, claim.Builder), Index: claim.Index,
-			At: newMoment(claim.ReceivedAt, now), Occasion: claim.Occasion, Status: claim.Status,
+			At: newMoment(claim.ReceivedAt, now), Occasion: why(claim), Status: claim.Status,
 		}
 		if (claim.Index/256+1)*256 <= watermark {
 			view.Tile = entriesTile(claim.Index / 256)
@@ -308,6 +308,25 @@ func newOutputView(o *Output, factions []faction, claims int, watermark uint64, 
 	v.ClaimCount = count(uint64(len(o.Claims)), "claim")
 	v.MoreClaims = len(o.Claims) - len(v.Claims)
 	return v
+}
+
+// why says how a claim came about: the occasion of a build, or of which kind a
+// third party's document is, and what is to be known about its signature.
+func why(c Claim) string {
+	text := c.Occasion
+	switch c.Kind {
+	case "openpgp-sums":
+		text = "signed checksums"
+	case "narinfo":
+		text = "signed narinfo"
+	}
+	if !c.SignedOn.IsZero() {
+		text += " of " + c.SignedOn.Format(time.DateOnly) + " (its signer's own word)"
+	}
+	if slices.Contains(c.Flags, "expired-since") {
+		text += ", key expired since"
+	}
+	return text
 }
 
 // entriesTile is the path of a full tile of entries, as

@@ -208,7 +208,7 @@ func (d *Dashboard) builder(c *gin.Context) (string, view, error) {
 	v.MoreStreams = len(b.Streams) - len(v.Streams)
 	for _, claim := range b.Recent {
 		v.Recent = append(v.Recent, claimView{
-			Mark: newMark(0, claim.Digest), Index: claim.Index, At: newMoment(claim.ReceivedAt, now), Occasion: claim.Occasion, Status: claim.Status,
+			Mark: newMark(0, claim.Digest), Index: claim.Index, At: newMoment(claim.ReceivedAt, now), Occasion: why(claim), Status: claim.Status,
 		})
 	}
 	return "builder", v, nil

@@ -148,8 +148,17 @@ type Claim struct {
 	FinishedOn   time.Time         `json:"finished_on,omitzero"`
 	InputsDigest string            `json:"inputs_digest,omitempty"`
 	Environment  map[string]string `json:"environment,omitempty"`
+	// Kind is that of a third party's document, "openpgp-sums" or "narinfo";
+	// empty of a statement.
+	Kind string `json:"kind,omitempty"`
+	// SignedOn is when the document was signed, as its signer asserts.
+	SignedOn time.Time `json:"signed_on,omitzero"`
+	// Flags of a document: "self-asserted-time", "expired-since".
+	Flags []string `json:"flags,omitempty"`
 	// Counts tells whether the claim is in its operator's counted position;
-	// Status says why not: "withdrawn", "revoked", "open".
+	// Status says why not: "withdrawn", "revoked", "open", "superseded" by a
+	// document that the builder signed later, "ambiguous" for a name that a
+	// document lists with several digests.
 	Counts bool   `json:"counts"`
 	Status string `json:"status,omitempty"`
 }
@@ -230,14 +239,23 @@ type Builder struct {
 // BuilderDetail is everything shown about a builder.
 type BuilderDetail struct {
 	Builder
-	PublicKey     string   `json:"public_key"`  // PEM
-	EnrolledAt    uint64   `json:"enrolled_at"` // ledger index
-	RevokedFrom   *uint64  `json:"revoked_from,omitempty"`
-	RevokedReason string   `json:"revoked_reason,omitempty"`
-	Streams       []Stream `json:"streams"`
+	PublicKey     string        `json:"public_key"` // PEM; empty of an OpenPGP certificate
+	Certificates  []Certificate `json:"certificates,omitempty"`
+	EnrolledAt    uint64        `json:"enrolled_at"` // ledger index
+	RevokedFrom   *uint64       `json:"revoked_from,omitempty"`
+	RevokedReason string        `json:"revoked_reason,omitempty"`
+	Streams       []Stream      `json:"streams"`
 	// Verdicts counts the outputs that it claims by their verdict.
 	Verdicts map[string]uint64 `json:"verdicts"`
 	Recent   []Claim           `json:"recent"` // newest statements' first outputs, at most 20
+}
+
+// Certificate is an OpenPGP certificate of a builder and the project for which it
+// signs.
+type Certificate struct {
+	Project     string `json:"project"`
+	Fingerprint string `json:"fingerprint"`
+	SHA256      string `json:"sha256"` // of the attachment to the ledger that has it
 }
 
 // Stream is one installation's chain of statements.

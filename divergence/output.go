@@ -26,9 +26,10 @@ type Claim struct {
 	Digest  attestation.Digest
 	Index   uint64 // ledger index at which the builder first said so
 	Inputs  InputsKey
-	// SignedAt is when the document that says so was signed, by its signer's
-	// own assertion, in seconds since 1970. 0: the claim is of no document, and
-	// stands until it is withdrawn. See [Output.Weigh].
+	// Document: a third party's document says so, not a statement.
+	Document bool
+	// SignedAt is when the document was signed, by its signer's own assertion,
+	// in seconds since 1970; 0 where it does not say. See [Output.Weigh].
 	SignedAt uint64
 	// Ambiguous: the document lists the output with several digests.
 	Ambiguous bool
@@ -42,8 +43,8 @@ type Output struct {
 
 func compareClaims(a, b Claim) int {
 	return cmp.Or(
-		bytes.Compare(a.Digest[:], b.Digest[:]), cmp.Compare(a.Builder, b.Builder), cmp.Compare(a.SignedAt, b.SignedAt),
-		compareBool(a.Ambiguous, b.Ambiguous),
+		bytes.Compare(a.Digest[:], b.Digest[:]), cmp.Compare(a.Builder, b.Builder), compareBool(a.Document, b.Document),
+		cmp.Compare(a.SignedAt, b.SignedAt), compareBool(a.Ambiguous, b.Ambiguous),
 	)
 }
 
@@ -91,7 +92,7 @@ func (o *Output) Append(buf []byte) []byte {
 	claims := slices.Clone(o.Claims)
 	slices.SortStableFunc(claims, func(a, b Claim) int {
 		return cmp.Or(
-			bytes.Compare(a.Digest[:], b.Digest[:]), compareBool(a.SignedAt > 0, b.SignedAt > 0),
+			bytes.Compare(a.Digest[:], b.Digest[:]), compareBool(a.Document, b.Document),
 			cmp.Compare(a.Inputs, b.Inputs), compareClaims(a, b),
 		)
 	})
@@ -119,7 +120,7 @@ func (o *Output) Append(buf []byte) []byte {
 }
 
 func appendGroup(buf []byte, group []Claim) []byte {
-	documents := group[0].SignedAt > 0
+	documents := group[0].Document
 	if documents {
 		buf = append(append(buf, zeros[:8]...), 0)
 	} else {
@@ -193,8 +194,8 @@ func (d *decoder) group(claims []Claim, digest attestation.Digest) []Claim {
 		c := Claim{Builder: uint32(builder), Digest: digest, Index: d.uvarint(), Inputs: inputs} //nolint:gosec // checked above
 		if documents {
 			signed := d.uvarint()
-			c.SignedAt, c.Ambiguous = signed/2, signed%2 == 1
-			d.failed = d.failed || c.SignedAt == 0
+			c.Document, c.SignedAt, c.Ambiguous = true, signed/2, signed%2 == 1
+			d.failed = d.failed || signed == 1
 		}
 		claims = append(claims, c)
 	}

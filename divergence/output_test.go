@@ -40,6 +40,7 @@ func claims(random *rand.Rand, n int) []divergence.Claim {
 		if c.SignedAt == 0 {
 			c.Inputs = divergence.InputsKey(random.Uint64N(3))
 		} else {
+			c.Document = true
 			c.Ambiguous = random.IntN(4) == 0
 		}
 		out = append(out, c)
@@ -131,7 +132,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"builder beyond 32 bits": hugeBuilder,
 		"no groups":              append(make([]byte, 32), 0),
 		"empty group":            append(append(make([]byte, 32), 1), make([]byte, 9+1)...),
-		"document of no time":    append(append(make([]byte, 32), 1), append(make([]byte, 9), 1, 0, 0, 1)...),
+		"ambiguous at no time":   append(append(make([]byte, 32), 1), append(make([]byte, 9), 1, 0, 0, 1)...),
 		"endless groups":         binary.AppendUvarint(make([]byte, 32), 1<<63),
 	} {
 		if o, err := divergence.DecodeOutput(data); err == nil {

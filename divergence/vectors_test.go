@@ -93,7 +93,7 @@ func (r *runner) apply(e *vectors.Entry) {
 	case vectors.Document:
 		for _, digest := range e.Digests {
 			r.output.Add(divergence.Claim{
-				Builder: r.number(e.Builder), Digest: digest, Index: e.Index, SignedAt: e.SignedAt, Ambiguous: len(e.Digests) > 1,
+				Builder: r.number(e.Builder), Digest: digest, Index: e.Index, Document: true, SignedAt: e.SignedAt, Ambiguous: len(e.Digests) > 1,
 			})
 		}
 	case vectors.Withdraw:

@@ -10,6 +10,9 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"repronet/attestation"
+	"repronet/evidence/narinfo"
+	"repronet/evidence/openpgp"
 	"repronet/signing"
 )
 
@@ -23,16 +26,29 @@ const (
 )
 
 // An Enrolment is the body of an entry of kind ledger.Enrolment: from this
-// entry on, the builder belongs to the operator. A later one of the same builder
-// may change its tier and validity, never its operator, and brings no revoked
-// builder back: its operator enrols a new key.
+// entry on, the builder belongs to the operator. It is a public key or an OpenPGP
+// certificate. A later one of the same builder may change its tier and validity,
+// or bring another certificate, never its operator, and brings no revoked builder
+// back: its operator enrols a new key.
 type Enrolment struct {
 	Builder   signing.BuilderID `json:"builder"`
-	PublicKey []byte            `json:"publicKey"` // PKIX, DER; base 64 in JSON
-	Operator  string            `json:"operator"`  // pseudonym, see ValidateOperator
-	Tier      Tier              `json:"tier"`
-	NotBefore time.Time         `json:"notBefore,omitzero"`
-	NotAfter  time.Time         `json:"notAfter,omitzero"`
+	PublicKey []byte            `json:"publicKey,omitempty"` // PKIX, DER; base 64 in JSON
+	// NixName is the name by which a binary cache signs with the public key,
+	// such as cache.nixos.org-1; without one it signs no narinfo.
+	NixName   string    `json:"nixName,omitempty"`
+	OpenPGP   *OpenPGP  `json:"openpgp,omitempty"`
+	Operator  string    `json:"operator"` // pseudonym, see ValidateOperator
+	Tier      Tier      `json:"tier"`
+	NotBefore time.Time `json:"notBefore,omitzero"` // not of a certificate, which says it itself
+	NotAfter  time.Time `json:"notAfter,omitzero"`
+}
+
+// OpenPGP says that a certificate may sign checksum documents of a project, and
+// of no other. Names and addresses of people are in the attachment only.
+type OpenPGP struct {
+	Fingerprint openpgp.Fingerprint `json:"fingerprint"` // of the primary key
+	Project     string              `json:"project"`
+	Certificate attestation.Digest  `json:"certificate"` // of the attachment with its packets
 }
 
 // A Revocation is the body of an entry of kind ledger.Revocation: statements of
@@ -63,12 +79,19 @@ func (e *Enrolment) Encode() ([]byte, error) {
 	return json.Marshal(e, json.Deterministic(true))
 }
 
+// validate returns the public key, nil of a certificate.
 func (e *Enrolment) validate() (*signing.PublicKey, error) {
 	if err := ValidateOperator(e.Operator); err != nil {
 		return nil, err
 	}
 	if e.Tier != Counted && e.Tier != Open {
 		return nil, fmt.Errorf("tier %.20q is neither %q nor %q", e.Tier, Counted, Open)
+	}
+	if (e.OpenPGP == nil) == (len(e.PublicKey) == 0) {
+		return nil, errors.New("names not exactly one of publicKey and openpgp")
+	}
+	if e.OpenPGP != nil {
+		return nil, e.validateOpenPGP()
 	}
 	key, err := signing.ParsePublicKeyDER(e.PublicKey)
 	if err != nil {
@@ -77,13 +100,39 @@ func (e *Enrolment) validate() (*signing.PublicKey, error) {
 	if key.Builder() != e.Builder {
 		return nil, fmt.Errorf("the key belongs to builder %s, not %.40q", key.Builder(), e.Builder)
 	}
+	if e.NixName != "" {
+		if err := narinfo.ValidateKeyName(e.NixName); err != nil {
+			return nil, err
+		}
+	}
 	if !e.NotBefore.IsZero() && !e.NotAfter.IsZero() && !e.NotBefore.Before(e.NotAfter) {
 		return nil, errors.New("notBefore is not before notAfter")
 	}
 	return key, nil
 }
 
-// ParseEnrolment reads an entry's body.
+var fingerprintPattern = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+
+func (e *Enrolment) validateOpenPGP() error {
+	if !fingerprintPattern.MatchString(string(e.OpenPGP.Fingerprint)) {
+		return fmt.Errorf("fingerprint %.70q is not 40 or 64 digits of lower-case hexadecimal", e.OpenPGP.Fingerprint)
+	}
+	if err := openpgp.ValidateProject(e.OpenPGP.Project); err != nil {
+		return err
+	}
+	if builder := openpgp.BuilderOf(e.OpenPGP.Fingerprint); builder != e.Builder {
+		return fmt.Errorf("the certificate belongs to builder %s, not %.40q", builder, e.Builder)
+	}
+	if e.OpenPGP.Certificate.IsZero() {
+		return errors.New("names no certificate")
+	}
+	if e.NixName != "" || !e.NotBefore.IsZero() || !e.NotAfter.IsZero() {
+		return errors.New("a certificate says itself when it is valid, and signs no narinfo")
+	}
+	return nil
+}
+
+// ParseEnrolment reads an entry's body. The key is nil of a certificate.
 func ParseEnrolment(body []byte) (*Enrolment, *signing.PublicKey, error) {
 	var e Enrolment
 	if err := json.Unmarshal(body, &e, json.RejectUnknownMembers(true)); err != nil {

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"slices"
 	"sync"
 
+	"repronet/attestation"
 	"repronet/ledger"
 	"repronet/signing"
 )
@@ -22,6 +24,9 @@ type Roster struct {
 	numbers   map[signing.BuilderID]uint32
 	operators map[string]uint32
 	names     []string // of operators, by number
+
+	certificates map[string][]attestation.Digest // attachments, by project, in ledger order
+	caches       map[string][]uint32             // builders that sign narinfo, by NixName
 }
 
 // A Builder is what the ledger says of one builder.
@@ -31,8 +36,10 @@ type Builder struct {
 	Operator       string
 	OperatorNumber uint32
 	Tier           Tier
-	Key            signing.Key
-	EnrolledAt     uint64 // ledger index of the first enrolment
+	Key            signing.Key // its PublicKey is nil of a certificate
+	NixName        string
+	Certificates   []OpenPGP // one builder may sign for several projects, and renew
+	EnrolledAt     uint64    // ledger index of the first enrolment
 	// Revoked tells that statements at RevokedFrom and later do not count.
 	Revoked       bool
 	RevokedFrom   uint64
@@ -41,7 +48,10 @@ type Builder struct {
 
 // NewRoster returns an empty roster.
 func NewRoster() *Roster {
-	return &Roster{numbers: map[signing.BuilderID]uint32{}, operators: map[string]uint32{}}
+	return &Roster{
+		numbers: map[signing.BuilderID]uint32{}, operators: map[string]uint32{},
+		certificates: map[string][]attestation.Digest{}, caches: map[string][]uint32{},
+	}
 }
 
 // ErrConflict is wrapped by [Roster.Check] and [Roster.Apply] for an entry that
@@ -120,6 +130,7 @@ func (r *Roster) enrol(index uint64, e *Enrolment, key *signing.PublicKey) (uint
 		}
 		rejudge := b.Tier != e.Tier
 		b.Tier, b.Key = e.Tier, validity
+		r.equip(b, e)
 		return number, rejudge, nil
 	}
 	operator, known := r.operators[e.Operator]
@@ -134,7 +145,43 @@ func (r *Roster) enrol(index uint64, e *Enrolment, key *signing.PublicKey) (uint
 		ID: e.Builder, Number: number, Operator: e.Operator, OperatorNumber: operator,
 		Tier: e.Tier, Key: validity, EnrolledAt: index, RevokedFrom: math.MaxUint64,
 	})
+	r.equip(&r.builders[number], e)
 	return number, false, nil
+}
+
+// equip notes what third-party evidence the builder may sign from now on.
+func (r *Roster) equip(b *Builder, e *Enrolment) {
+	if e.NixName != "" && e.NixName != b.NixName {
+		b.NixName = e.NixName
+		if !slices.Contains(r.caches[e.NixName], b.Number) {
+			r.caches[e.NixName] = append(r.caches[e.NixName], b.Number)
+		}
+	}
+	if e.OpenPGP != nil && !slices.Contains(b.Certificates, *e.OpenPGP) {
+		b.Certificates = append(slices.Clip(b.Certificates), *e.OpenPGP) // copies of b share what is there
+		r.certificates[e.OpenPGP.Project] = append(r.certificates[e.OpenPGP.Project], e.OpenPGP.Certificate)
+	}
+}
+
+// Certificates returns the attachments with the certificates that were enrolled
+// for a project, in ledger order. The list only ever grows.
+func (r *Roster) Certificates(project string) []attestation.Digest {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return slices.Clip(r.certificates[project])
+}
+
+// Caches returns the builders that sign narinfo by a name, revoked ones too.
+func (r *Roster) Caches(name string) []Builder {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	var found []Builder
+	for _, number := range r.caches[name] {
+		if r.builders[number].NixName == name {
+			found = append(found, r.builders[number])
+		}
+	}
+	return found
 }
 
 func (r *Roster) revoke(index uint64, revocation *Revocation) (uint32, bool, error) {

@@ -11,6 +11,7 @@ import (
 type (
 	BuilderID = keys.BuilderID
 	PublicKey = keys.PublicKey
+	Key       = keys.Key
 	Signer    = keys.Signer
 	Algorithm = keys.Algorithm
 )

@@ -27,27 +27,10 @@ var (
 	// ErrUnknownBuilder: the look-up knows no such builder.
 	ErrUnknownBuilder = errors.New("builder is not enrolled")
 	// ErrKeyNotValid: the key is expired, not yet valid or revoked.
-	ErrKeyNotValid = errors.New("key is not valid")
+	ErrKeyNotValid = keys.ErrKeyNotValid
 	// ErrSignature: the signature is not that key's signature of the payload.
 	ErrSignature = errors.New("signature does not verify")
 )
-
-// A Key is a builder's key with the time in which it may sign.
-type Key struct {
-	*PublicKey
-	NotBefore, NotAfter time.Time // zero: unbounded
-}
-
-// CheckValid reports whether the key may sign at t.
-func (k Key) CheckValid(t time.Time) error {
-	if !k.NotBefore.IsZero() && t.Before(k.NotBefore) {
-		return fmt.Errorf("%w: not before %s", ErrKeyNotValid, k.NotBefore.UTC().Format(time.RFC3339))
-	}
-	if !k.NotAfter.IsZero() && t.After(k.NotAfter) {
-		return fmt.Errorf("%w: expired on %s", ErrKeyNotValid, k.NotAfter.UTC().Format(time.RFC3339))
-	}
-	return nil
-}
 
 // Lookup returns the key of a builder, or an error that wraps
 // [ErrUnknownBuilder] or [ErrKeyNotValid]. It is asked anew for each bundle, so

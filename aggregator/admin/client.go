@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 
+	"repronet/attestation"
 	"repronet/enrolment"
 	"repronet/internal/wire"
 	"repronet/signing"
@@ -43,6 +44,12 @@ func Dial(ctx context.Context, socket string) (Service, error) {
 }
 
 type client struct{ http *http.Client }
+
+func (c *client) Attach(ctx context.Context, content io.Reader) (attestation.Digest, error) {
+	var a attached
+	err := c.call(ctx, "/attach", content, &a)
+	return a.SHA256, err
+}
 
 func (c *client) Enrol(ctx context.Context, e *enrolment.Enrolment) (uint64, error) {
 	var a answer

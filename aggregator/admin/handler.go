@@ -7,7 +7,9 @@ import (
 	"net/http/pprof"
 	"strconv"
 
+	"repronet/attestation"
 	"repronet/enrolment"
+	"repronet/ledger"
 	"repronet/signing"
 )
 
@@ -23,6 +25,10 @@ type answer struct {
 	Index uint64 `json:"index"`
 }
 
+type attached struct {
+	SHA256 attestation.Digest `json:"sha256"`
+}
+
 // revocation is the body of a request to revoke.
 type revocation struct {
 	Builder string  `json:"builder"`
@@ -34,6 +40,10 @@ type revocation struct {
 // can open.
 func Handler(service Service) http.Handler {
 	mux := http.NewServeMux()
+	mux.HandleFunc("POST /attach", func(w http.ResponseWriter, r *http.Request) {
+		sum, err := service.Attach(r.Context(), http.MaxBytesReader(w, r.Body, ledger.MaxAttachmentSize))
+		reply(w, attached{sum}, err)
+	})
 	mux.HandleFunc("POST /enrol", func(w http.ResponseWriter, r *http.Request) {
 		var e enrolment.Enrolment
 		if !decode(w, r, &e) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 
+	"repronet/attestation"
 	"repronet/enrolment"
 	"repronet/internal/wire"
 	"repronet/signing"
@@ -12,6 +13,8 @@ import (
 // Service is what an operator can ask for. Each change is durable in the ledger
 // when its method returns.
 type Service interface {
+	// Attach stores what an entry is going to name by its SHA-256.
+	Attach(ctx context.Context, content io.Reader) (attestation.Digest, error)
 	// Enrol returns the ledger index of the enrolment.
 	Enrol(ctx context.Context, e *enrolment.Enrolment) (uint64, error)
 	// Revoke takes the builder's statements from ledger index from on away;

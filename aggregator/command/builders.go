@@ -12,6 +12,7 @@ import (
 
 	"repronet/aggregator/admin"
 	"repronet/enrolment"
+	"repronet/evidence/narinfo"
 	"repronet/internal/cli"
 	"repronet/internal/wire"
 	"repronet/signing"
@@ -19,31 +20,42 @@ import (
 
 func enrol() cli.Command {
 	return cli.Command{
-		Name: "builders enrol", Synopsis: "--key FILE --operator NAME [OPTIONS]", Summary: "accept a builder's statements",
+		Name: "builders enrol", Synopsis: "(--key FILE | --nix-key NAME:BASE64) --operator NAME [OPTIONS]", Summary: "accept a builder's statements",
 		About: `  Writes an enrolment to the ledger: from then on the builder with this public
   key belongs to the operator, and its statements are accepted. Builders of one
   operator count once. A builder cannot change its operator; enrolling it again
   changes its tier and validity.
 
   The file holds the public key as PEM, as 'repronet-reporter init' prints it;
-  - reads it from standard input.
+  - reads it from standard input. The key of a binary cache is given as Nix writes
+  it in trusted-public-keys; the narinfo files that it signed count then.
 
 EXAMPLES
-  repronet-aggregator builders enrol --key alice.pem --operator alice`,
+  repronet-aggregator builders enrol --key alice.pem --operator alice
+  repronet-aggregator builders enrol --operator nixos-cache \
+      --nix-key cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=`,
 		Prepare: func(flags *flag.FlagSet) func(context.Context, *cli.Env, []string) error {
 			var s settings
 			s.declareData(flags)
 			key := flags.String("key", "", "public key `file` (PEM), or - for standard input")
+			nixKey := flags.String("nix-key", "", "public `key` of a binary cache, NAME:BASE64")
 			operator := flags.String("operator", "", "`name` of the party behind the builder: a-z, 0-9 and -")
 			tier := flags.String("tier", string(enrolment.Counted), "`tier`: counted (moves verdicts) or open (shown only)")
 			notAfter := flags.String("not-after", "", "`date` (2027-01-31) after which the key may not sign")
 			return func(ctx context.Context, env *cli.Env, args []string) error {
-				if *key == "" || *operator == "" || len(args) > 0 {
-					return cli.Usagef("want --key FILE and --operator NAME, and nothing else")
+				if (*key == "") == (*nixKey == "") || *operator == "" || len(args) > 0 {
+					return cli.Usagef("want --key FILE or --nix-key NAME:BASE64, and --operator NAME, and nothing else")
 				}
-				e, err := readEnrolment(env.Stdin, *key, *operator, enrolment.Tier(*tier), *notAfter)
+				e := &enrolment.Enrolment{Operator: *operator, Tier: enrolment.Tier(*tier)}
+				public, err := readKey(env.Stdin, *key, *nixKey, e)
 				if err != nil {
 					return err
+				}
+				e.Builder, e.PublicKey = public.Builder(), public.DER()
+				if *notAfter != "" {
+					if e.NotAfter, err = time.Parse(time.DateOnly, *notAfter); err != nil {
+						return cli.Usagef("--not-after: %v", err)
+					}
 				}
 				return s.administer(ctx, env, func(service admin.Service) error {
 					index, err := service.Enrol(ctx, e)
@@ -59,7 +71,16 @@ EXAMPLES
 	}
 }
 
-func readEnrolment(stdin io.Reader, file, operator string, tier enrolment.Tier, notAfter string) (*enrolment.Enrolment, error) {
+// readKey reads the public key from a file, or as Nix writes it.
+func readKey(stdin io.Reader, file, nixKey string, e *enrolment.Enrolment) (*signing.PublicKey, error) {
+	if nixKey != "" {
+		name, public, err := narinfo.ParseKey(nixKey)
+		if err != nil {
+			return nil, cli.Usagef("--nix-key: %v", err)
+		}
+		e.NixName = name
+		return public, nil
+	}
 	const maxKey = 64 << 10
 	var text []byte
 	var err error
@@ -75,13 +96,7 @@ func readEnrolment(stdin io.Reader, file, operator string, tier enrolment.Tier, 
 	if err != nil {
 		return nil, fmt.Errorf("reading the public key: %s: %w", file, err)
 	}
-	e := &enrolment.Enrolment{Builder: public.Builder(), PublicKey: public.DER(), Operator: operator, Tier: tier}
-	if notAfter != "" {
-		if e.NotAfter, err = time.Parse(time.DateOnly, notAfter); err != nil {
-			return nil, cli.Usagef("--not-after: %v", err)
-		}
-	}
-	return e, nil
+	return public, nil
 }
 
 func revoke() cli.Command {

@@ -166,6 +166,9 @@ func BenchmarkIndex(b *testing.B) {
 			b.Fatal(err)
 		}
 		l.Grow(indexed / perEntry)
+		if err := x.RollUp(b.Context()); err != nil { // as it is done every few minutes
+			b.Fatal(err)
+		}
 		runtime.GC()
 
 		start, used := time.Now(), processTime(b)
@@ -175,6 +178,11 @@ func BenchmarkIndex(b *testing.B) {
 		b.ReportMetric(float64(indexed)/time.Since(start).Seconds(), "outputs/s")
 		b.ReportMetric(float64((processTime(b)-used).Microseconds())/float64(indexed), "CPU-µs/output")
 		b.ReportMetric(openRate(b, l, indexed/perEntry)*perEntry, "opened/s")
+		start = time.Now()
+		if err := x.RollUp(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(time.Since(start).Seconds(), "s-roll-up")
 		reportDisk(b, s)
 		b.ReportMetric(residentMiB(b), "MiB-RSS")
 		b.ReportMetric(insertRate(b, s, indexed), "inserted/s")
@@ -256,7 +264,10 @@ func reportDisk(b *testing.B, s *store.Store) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	usage := settled(b, s)
+	usage, err := s.Current().DiskUsage(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
 	total := uint64(0)
 	var tables strings.Builder
 	for _, table := range slices.Sorted(maps.Keys(usage)) {
@@ -265,24 +276,6 @@ func reportDisk(b *testing.B, s *store.Store) {
 	}
 	fmt.Fprintf(os.Stderr, "bytes/observation:%s\n", tables.String())
 	b.ReportMetric(float64(total)/float64(watermark.Observations), "bytes/observation")
-}
-
-// settled returns the tables' sizes when ClickHouse has merged what it wants to.
-func settled(b *testing.B, s *store.Store) map[string]uint64 {
-	var last map[string]uint64
-	for same, tries := 0, 0; same < 5 && tries < 60; tries++ {
-		usage, err := s.Current().DiskUsage(b.Context())
-		if err != nil {
-			b.Fatal(err)
-		}
-		if maps.Equal(usage, last) {
-			same++
-		} else {
-			last, same = usage, 0
-		}
-		time.Sleep(time.Second)
-	}
-	return last
 }
 
 // residentMiB is the resident memory of this process.

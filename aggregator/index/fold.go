@@ -9,6 +9,7 @@ import (
 	"repronet/aggregator/store"
 	"repronet/divergence"
 	"repronet/enrolment"
+	"repronet/evidence/kinds"
 	"repronet/ledger"
 )
 
@@ -21,6 +22,7 @@ type fold struct {
 
 	watermark  store.Watermark
 	roster     *enrolment.Roster
+	keys       *kinds.Keys // of roster
 	ecosystems map[string]struct{}
 	builders   map[uint32]*store.BuilderStats
 	operators  map[uint32]struct{} // behind builders
@@ -47,6 +49,7 @@ func newFold(ctx context.Context, config Config, tables *store.Tables, l Ledger)
 		scopes:  map[string]*scope{everything: {}},
 		members: map[uint32][]*scope{},
 	}
+	f.keys = kinds.NewKeys(f.roster, l.Attachment)
 	if err := f.load(ctx); err != nil {
 		return nil, fmt.Errorf("reading the index's state: %w", err)
 	}

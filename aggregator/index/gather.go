@@ -3,13 +3,16 @@ package index
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
 	"repronet/aggregator/store"
 	"repronet/attestation"
 	"repronet/enrolment"
+	"repronet/evidence/kinds"
 	"repronet/ledger"
 	"repronet/signing"
 )
@@ -27,7 +30,12 @@ type item struct {
 	builder   uint32
 	ids       []attestation.OutputID // of the subjects; none for failures
 
+	// Of third-party evidence that counts, in whose name. ids are of its rows.
+	evidence *kinds.Evidence
+	signers  []signer
+
 	ignored string // why it moves nothing
+	err     error  // why it cannot be read now
 }
 
 // chunk is how many attestations are verified between two looks at the batch's
@@ -40,12 +48,16 @@ const chunk = 64
 func (f *fold) gather(ctx context.Context, to uint64) (items []*item, barrier *item, err error) {
 	index := f.watermark.Size
 	verified, observations := 0, 0
-	verify := func() {
-		f.verify(items[verified:])
+	verify := func() error {
+		f.verify(ctx, items[verified:])
 		for _, it := range items[verified:] {
+			if it.err != nil {
+				return fmt.Errorf("ledger index %d: %w", it.index, it.err)
+			}
 			observations += len(it.ids)
 		}
 		verified = len(items)
+		return nil
 	}
 	for entry, err := range f.ledger.Entries(ctx, index, to) {
 		if err != nil {
@@ -54,10 +66,11 @@ func (f *fold) gather(ctx context.Context, to uint64) (items []*item, barrier *i
 		it := &item{index: index, receivedAt: entry.ReceivedAt, kind: entry.Kind, body: entry.Body, builder: store.NoBuilder}
 		switch entry.Kind {
 		case ledger.PackageSet:
-			verify()
-			return items, it, nil
+			return items, it, verify()
 		case ledger.Enrolment, ledger.Revocation:
-			verify() // under the keys as they are before this entry
+			if err := verify(); err != nil { // under the keys as they are before this entry
+				return nil, nil, err
+			}
 			if f.concernsEarlier(it) {
 				return items, it, nil
 			}
@@ -69,7 +82,9 @@ func (f *fold) gather(ctx context.Context, to uint64) (items []*item, barrier *i
 		items = append(items, it)
 		index++
 		if len(items)-verified >= chunk {
-			verify()
+			if err := verify(); err != nil {
+				return nil, nil, err
+			}
 		}
 		if observations >= f.config.MaxObservations {
 			break
@@ -78,11 +93,10 @@ func (f *fold) gather(ctx context.Context, to uint64) (items []*item, barrier *i
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
-	verify()
 	if len(items) == 0 {
 		return nil, nil, errors.New("the ledger yields no entries before its size")
 	}
-	return items, nil, nil
+	return items, nil, verify()
 }
 
 // concernsEarlier reports whether applying the entry can change what earlier
@@ -106,19 +120,23 @@ func (f *fold) concernsEarlier(it *item) bool {
 	return known
 }
 
-// verify opens the attestations among the items, on all cores.
-func (f *fold) verify(items []*item) {
+// verify opens the attestations and the evidence among the items, on all cores.
+func (f *fold) verify(ctx context.Context, items []*item) {
 	var workers sync.WaitGroup
 	work := make(chan *item)
 	for range min(runtime.GOMAXPROCS(0), len(items)) {
 		workers.Go(func() {
 			for it := range work {
-				f.open(it)
+				if it.kind == ledger.Attestation {
+					f.open(it)
+				} else {
+					f.openEvidence(ctx, it)
+				}
 			}
 		})
 	}
 	for _, it := range items {
-		if it.kind == ledger.Attestation {
+		if it.kind == ledger.Attestation || slices.Contains(kinds.Kinds(), it.kind) {
 			work <- it
 		}
 	}

@@ -30,6 +30,9 @@ func (f *fold) index(ctx context.Context, items []*item) error {
 	}
 	for _, it := range items {
 		f.entry(b, it)
+		if it.evidence != nil {
+			f.document(b, it, outputs)
+		}
 		if it.statement == nil {
 			continue
 		}
@@ -131,21 +134,26 @@ func (f *fold) statement(b *batch, it *item, outputs uint32) {
 		copy(row.Stream[:], stream) // 32 hexadecimal digits, or none
 	}
 	b.Statements = append(b.Statements, row)
-	stats, ok := f.builders[it.builder]
+	f.heard(b, it.builder, outputs, it.receivedAt)
+	f.watermark.Attestations++
+	f.ecosystem(b, it.statement.Ecosystem)
+}
+
+// heard counts an entry in a builder's name that claims so many outputs.
+func (f *fold) heard(b *batch, builder, outputs uint32, at time.Time) {
+	stats, ok := f.builders[builder]
 	if !ok {
-		stats = &store.BuilderStats{Builder: it.builder}
-		f.builders[it.builder] = stats
-		if builder, ok := f.roster.ByNumber(it.builder); ok {
-			f.operators[builder.OperatorNumber] = struct{}{}
+		stats = &store.BuilderStats{Builder: builder}
+		f.builders[builder] = stats
+		if enrolled, ok := f.roster.ByNumber(builder); ok {
+			f.operators[enrolled.OperatorNumber] = struct{}{}
 		}
 	}
 	stats.Attestations++
 	stats.Observations += uint64(outputs)
-	stats.LastSeen = it.receivedAt
-	b.seen[it.builder] = struct{}{}
-	f.watermark.Attestations++
+	stats.LastSeen = at
+	b.seen[builder] = struct{}{}
 	f.watermark.Observations += uint64(outputs)
-	f.ecosystem(b, it.statement.Ecosystem)
 }
 
 func (f *fold) claim(b *batch, it *item, outputs map[attestation.OutputID]*output) {
@@ -168,7 +176,7 @@ func (f *fold) claim(b *batch, it *item, outputs map[attestation.OutputID]*outpu
 			if it.index < o.Version {
 				continue // the state has this entry already
 			}
-			if !first && len(o.Claims.Claims) == 0 { // until now only a package set's word
+			if !first && !stated(&o.Claims) { // until now only a package set's or a document's word
 				called.Output, called.Version = o.Output, it.index+1
 				b.Outputs = append(b.Outputs, called)
 			}
@@ -180,6 +188,11 @@ func (f *fold) claim(b *batch, it *item, outputs map[attestation.OutputID]*outpu
 			}
 		}
 	}
+}
+
+// stated reports whether a statement has named the output.
+func stated(claims *divergence.Output) bool {
+	return slices.ContainsFunc(claims.Claims, func(c divergence.Claim) bool { return !c.Document })
 }
 
 func holds(claims *divergence.Output, digest attestation.Digest) bool {
@@ -257,8 +270,8 @@ func (f *fold) showDivergence(b *batch, o *output) {
 // holders returns the builders whose claims count.
 func holders(claims *divergence.Output, operators divergence.Operators) []uint32 {
 	var found []uint32
-	for _, c := range claims.Claims {
-		if _, counted := operators.Counts(c.Builder, c.Index); counted {
+	for c, standing := range claims.Weigh(operators) {
+		if standing == divergence.Stands {
 			found = append(found, c.Builder)
 		}
 	}

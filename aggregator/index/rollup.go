@@ -7,13 +7,16 @@ import (
 	"slices"
 
 	"repronet/aggregator/store"
+	"repronet/attestation"
+	"repronet/divergence"
 	"repronet/enrolment"
 )
 
 // RollUp computes over all outputs what is too much for a page: how operators
 // agree pairwise, the verdicts of each builder's outputs, and which chains of
-// statements have forks or gaps. It does nothing if nothing was indexed since
-// the last time, and does not keep the index from going on meanwhile.
+// statements have forks or gaps. Then it compacts the tables. It does nothing if
+// nothing was indexed since the last time, and does not keep the index from going
+// on meanwhile.
 func (x *Index) RollUp(ctx context.Context) error {
 	roster := x.Roster()
 	tables, release := x.store.Acquire()
@@ -37,10 +40,24 @@ func (x *Index) RollUp(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("rolling up: %w", err)
 	}
-	return tables.WriteRollUp(ctx, &store.RollUp{
+	if err := tables.WriteRollUp(ctx, &store.RollUp{
 		Version: watermark.Size, Agreement: sums.agreement(), Verdicts: sums.verdicts, OddStreams: odd,
-	})
+	}); err != nil {
+		return err
+	}
+	ratio := float64(compactBusy)
+	if watermark.Size == x.ledger.Size() {
+		ratio = compactIdle
+	}
+	return tables.Compact(ctx, watermark.Outputs, ratio)
 }
+
+// How many rows an output may have before the tables are compacted: while
+// entries wait, and while none do.
+const (
+	compactBusy = 2
+	compactIdle = 1.1
+)
 
 // sums is what a roll-up adds up over the outputs.
 type sums struct {
@@ -67,13 +84,13 @@ type position []holder
 
 func (s *sums) add(state *store.State) {
 	s.holders, s.builders = s.holders[:0], s.builders[:0]
-	digest := 0
-	for i, c := range state.Claims.Claims {
-		if i > 0 && c.Digest != state.Claims.Claims[i-1].Digest {
-			digest++
+	digest, last := 0, attestation.Digest{}
+	for c, standing := range state.Claims.Weigh(unrevoked{s.roster}) {
+		if c.Digest != last {
+			digest, last = digest+1, c.Digest
 		}
 		b, ok := s.roster.ByNumber(c.Builder)
-		if !ok || c.Index >= b.RevokedFrom {
+		if !ok || standing != divergence.Stands {
 			continue
 		}
 		s.holders = append(s.holders, holder{b.OperatorNumber, digest})
@@ -89,6 +106,15 @@ func (s *sums) add(state *store.State) {
 	})
 	s.holders = slices.Compact(s.holders)
 	s.compare()
+}
+
+// unrevoked are the operators, of any tier.
+type unrevoked struct{ *enrolment.Roster }
+
+// Counts implements [divergence.Operators].
+func (u unrevoked) Counts(builder uint32, index uint64) (operator uint32, counts bool) {
+	b, ok := u.ByNumber(builder)
+	return b.OperatorNumber, ok && index < b.RevokedFrom
 }
 
 // compare compares the positions of all pairs of operators.

@@ -11,10 +11,17 @@ import (
 
 // Enrol writes an enrolment to the ledger, after which the builder's statements
 // are accepted. It refuses what contradicts earlier entries.
+//
+// The attachment with a certificate has to be durable already.
 func (in *Ingest) Enrol(ctx context.Context, e *enrolment.Enrolment) (index uint64, err error) {
 	body, err := e.Encode()
 	if err != nil {
 		return 0, err
+	}
+	if e.OpenPGP != nil {
+		if _, err := in.keys.Certificate(ctx, e.OpenPGP); err != nil {
+			return 0, err
+		}
 	}
 	return in.administer(ctx, ledger.Enrolment, body)
 }

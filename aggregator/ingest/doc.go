@@ -2,6 +2,10 @@
 // entry goes out only for a bundle that [signing.Open] has verified under the
 // roster of the moment, and the answer is given only when the entry is durable.
 //
+// Third-party evidence ([Ingest.SubmitEvidence]) comes from anybody, because it
+// proves itself. What nobody's known key signed is kept, within a bound, and does
+// not count.
+//
 // The same claim of the same builder is stored once, however often and in
 // whatever spelling it comes: a duplicate, also one of a claim that is still
 // being written, gets the index and the receipt of the first.

@@ -13,9 +13,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
+	"golang.org/x/time/rate"
 
 	"repronet/attestation"
 	"repronet/enrolment"
+	"repronet/evidence/kinds"
 	"repronet/internal/wire"
 	"repronet/ledger"
 	"repronet/signing"
@@ -51,6 +53,8 @@ type Ingest struct {
 	config     Config
 	log        Log
 	roster     *enrolment.Roster
+	keys       *kinds.Keys   // of roster
+	uncounted  *rate.Limiter // of evidence that does not count
 	duplicates *duplicates
 	inFlight   *semaphore.Weighted
 	verifying  chan struct{} // holds a value for each statement being verified
@@ -62,7 +66,9 @@ type Ingest struct {
 // New returns an Ingest that writes to log. It answers 503 until [Ingest.Ready]
 // is called, because a claim can only be recognised as new when all earlier ones
 // were made known by [Ingest.Known].
-func New(config Config, log Log, roster *enrolment.Roster) *Ingest {
+//
+// Certificates that the roster names are in attachments.
+func New(config Config, log Log, roster *enrolment.Roster, attachments kinds.Attachments) *Ingest {
 	if config.MaxInFlight == 0 {
 		config.MaxInFlight = 256 << 20
 	}
@@ -74,6 +80,7 @@ func New(config Config, log Log, roster *enrolment.Roster) *Ingest {
 	}
 	return &Ingest{
 		config: config, log: log, roster: roster, duplicates: newDuplicates(),
+		keys: kinds.NewKeys(roster, attachments), uncounted: rate.NewLimiter(rate.Every(uncountedEvery), uncountedBurst),
 		inFlight: semaphore.NewWeighted(config.MaxInFlight), verifying: make(chan struct{}, runtime.GOMAXPROCS(0)),
 		metrics: newMetrics(config.Registry),
 	}

@@ -168,7 +168,7 @@ func TestKnown(t *testing.T) {
 
 func TestNotReady(t *testing.T) {
 	router := gin.New()
-	ingest.New(ingest.Config{}, &gate{}, enrolment.NewRoster()).Register(router)
+	ingest.New(ingest.Config{}, &gate{}, enrolment.NewRoster(), nil).Register(router)
 	s := &server{Server: httptest.NewServer(router)}
 	defer s.Close()
 	a := s.submit(t, []byte("{}"))

@@ -52,7 +52,7 @@ func newServer(t *testing.T, config ingest.Config, wrap func(ingest.Log) ingest.
 	}
 	gin.SetMode(gin.ReleaseMode)
 	router := gin.New()
-	in := ingest.New(config, writer, enrolment.NewRoster())
+	in := ingest.New(config, writer, enrolment.NewRoster(), nil)
 	in.Register(router)
 	s := &server{Server: httptest.NewUnstartedServer(router), ingest: in, log: log, key: key}
 	s.Config.ReadTimeout = 3 * time.Second

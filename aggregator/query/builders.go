@@ -118,8 +118,16 @@ func (q *Query) Builder(ctx context.Context, id signing.BuilderID) (*dashboard.B
 		return nil, err
 	}
 	d := &dashboard.BuilderDetail{
-		Builder: odd.builder(b), PublicKey: string(b.Key.PEM()), EnrolledAt: b.EnrolledAt,
+		Builder: odd.builder(b), EnrolledAt: b.EnrolledAt,
 		Streams: make([]dashboard.Stream, len(streams)), Verdicts: map[string]uint64{},
+	}
+	if b.Key.PublicKey != nil {
+		d.PublicKey = string(b.Key.PEM())
+	}
+	for _, c := range b.Certificates {
+		d.Certificates = append(d.Certificates, dashboard.Certificate{
+			Project: c.Project, Fingerprint: string(c.Fingerprint), SHA256: c.Certificate.Hex(),
+		})
 	}
 	if b.Revoked {
 		d.RevokedFrom, d.RevokedReason = &b.RevokedFrom, b.RevokedReason
@@ -151,6 +159,18 @@ func (q *Query) recent(ctx context.Context, t *store.Tables, b enrolment.Builder
 	claims := []dashboard.Claim{}
 	for _, index := range indices {
 		d := details[index]
+		if d.evidence != nil {
+			if len(d.evidence.Rows) > 0 {
+				row := d.evidence.Rows[0]
+				c := claim(q.index.Roster(), b.Number, index, d, row.Output)
+				c.Digest, c.Kind = row.Digests[0].String(), string(d.evidence.Kind)
+				if s := d.signer(b.ID); s != nil {
+					c.SignedOn = s.SignedAt
+				}
+				claims = append(claims, c)
+			}
+			continue
+		}
 		if d.statement.Type != attestation.Rebuild {
 			continue
 		}

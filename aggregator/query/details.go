@@ -3,11 +3,13 @@ package query
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"repronet/attestation"
+	"repronet/evidence/kinds"
 	"repronet/ledger"
 	"repronet/signing"
 )
@@ -16,13 +18,14 @@ import (
 // for one page.
 const (
 	maxDetails     = 512
-	maxPageDetails = 64
+	maxPageDetails = 128
 )
 
-// A detail is what an attestation says beyond the index.
+// A detail is what an attestation, or a document, says beyond the index.
 type detail struct {
 	receivedAt time.Time
-	statement  *attestation.Statement
+	evidence   *kinds.Evidence        // of a document
+	statement  *attestation.Statement // of an attestation
 	// build is the number of the build that made a subject.
 	build map[string]int
 }
@@ -33,6 +36,29 @@ func (d *detail) of(name string) *attestation.Build {
 		return &d.statement.Builds[i]
 	}
 	return nil
+}
+
+// digestKind says what the digests are of.
+func (d *detail) digestKind() attestation.DigestKind {
+	if d.evidence != nil {
+		return d.evidence.DigestKind
+	}
+	return d.statement.DigestKind
+}
+
+// signer returns a builder's latest signature of a document, nil if there is
+// none.
+func (d *detail) signer(id signing.BuilderID) *kinds.Signer {
+	if d.evidence == nil {
+		return nil
+	}
+	var latest *kinds.Signer
+	for i, s := range d.evidence.Signers {
+		if s.Builder == id && (latest == nil || s.SignedAt.After(latest.SignedAt)) {
+			latest = &d.evidence.Signers[i]
+		}
+	}
+	return latest
 }
 
 // read returns the details of the entries, as many as a page may have of the
@@ -69,7 +95,13 @@ func (q *Query) detail(ctx context.Context, index uint64) (*detail, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading ledger entry %d: %w", index, err)
 	}
-	if d, err = q.decode(entry); err != nil {
+	if slices.Contains(kinds.Kinds(), entry.Kind) {
+		d = &detail{receivedAt: entry.ReceivedAt}
+		d.evidence, err = q.keys.Open(ctx, entry.Kind, entry.Body, entry.ReceivedAt)
+	} else {
+		d, err = q.decode(entry)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("reading ledger entry %d: %w", index, err)
 	}
 	q.mu.Lock()

@@ -133,8 +133,8 @@ func (q *Query) divergences(ctx context.Context, t *store.Tables, found []store.
 func factions(claims *divergence.Output, roster *enrolment.Roster) []dashboard.Faction {
 	list := []dashboard.Faction{}
 	var last attestation.Digest
-	for _, c := range claims.Claims { // sorted by digest
-		if _, counted := roster.Counts(c.Builder, c.Index); !counted {
+	for c, standing := range claims.Weigh(roster) { // sorted by digest
+		if standing != divergence.Stands {
 			continue
 		}
 		b, _ := roster.ByNumber(c.Builder)

@@ -238,9 +238,10 @@ func (q *Query) addClaims(ctx context.Context, t *store.Tables, to *dashboard.Ou
 		if c.Status == "" && withdrawn {
 			c.Counts, c.Status = false, "withdrawn"
 		}
+		addDocument(&c, seen, o.claims, details[seen.Index], roster)
 		to.Claims[i] = c
 		if d := details[seen.Index]; d != nil && to.DigestKind == "" {
-			to.DigestKind = string(d.statement.DigestKind)
+			to.DigestKind = string(d.digestKind())
 		}
 	}
 	return nil
@@ -277,7 +278,11 @@ func claim(roster *enrolment.Roster, builder uint32, index uint64, d *detail, ke
 	if d == nil {
 		return c
 	}
-	c.ReceivedAt, c.Environment = d.receivedAt, d.statement.Environment
+	c.ReceivedAt = d.receivedAt
+	if d.statement == nil {
+		return c
+	}
+	c.Environment = d.statement.Environment
 	if build := d.of(key); build != nil {
 		c.Occasion, c.FinishedOn = string(build.Occasion), build.Finished
 		if !build.InputsDigest.IsZero() {

@@ -6,15 +6,20 @@ import (
 	"time"
 
 	"repronet/aggregator/store"
+	"repronet/attestation"
 	"repronet/dashboard"
 	"repronet/enrolment"
+	"repronet/evidence/kinds"
 	"repronet/ledger"
+	"repronet/signing"
 )
 
 // A Ledger gives the entries themselves.
 type Ledger interface {
 	Size() uint64
 	Entry(ctx context.Context, index uint64) (*ledger.Entry, error)
+	// Attachment returns the bytes that have a SHA-256.
+	Attachment(ctx context.Context, sum attestation.Digest) ([]byte, error)
 }
 
 // An Index has the roster as far as entries are indexed.
@@ -27,6 +32,7 @@ type Query struct {
 	store  *store.Store
 	ledger Ledger
 	index  Index
+	keys   *kinds.Keys // of the index's roster
 
 	mu      sync.Mutex // guards details
 	details map[uint64]*detail
@@ -36,7 +42,19 @@ var _ dashboard.Source = (*Query)(nil)
 
 // New returns a Query.
 func New(s *store.Store, l Ledger, x Index) *Query {
-	return &Query{store: s, ledger: l, index: x, details: map[uint64]*detail{}}
+	return &Query{store: s, ledger: l, index: x, keys: kinds.NewKeys(present{x}, l.Attachment), details: map[uint64]*detail{}}
+}
+
+// present is the index's roster, which a reindexing replaces by one that says
+// the same.
+type present struct{ Index }
+
+func (p present) Certificates(project string) []attestation.Digest {
+	return p.Roster().Certificates(project)
+}
+func (p present) Caches(name string) []enrolment.Builder { return p.Roster().Caches(name) }
+func (p present) Builder(id signing.BuilderID) (enrolment.Builder, bool) {
+	return p.Roster().Builder(id)
 }
 
 // Watermark implements [dashboard.StatusSource].

@@ -18,11 +18,12 @@ func (t *Tables) Builders(ctx context.Context) ([]BuilderStats, error) {
 		ORDER BY builder, version DESC LIMIT 1 BY builder`)
 }
 
-// Recent returns the indices of a builder's newest attestations, newest first.
+// Recent returns the indices of a builder's newest attestations and documents,
+// newest first.
 func (t *Tables) Recent(ctx context.Context, builder uint32, limit int) ([]uint64, error) {
 	return list(ctx, t.conn, func(rows driver.Rows) (i uint64, err error) { return i, rows.Scan(&i) },
-		`SELECT log_index FROM entries WHERE builder = {builder:UInt32} AND ignored = ''
-		ORDER BY log_index DESC LIMIT 1 BY log_index LIMIT {limit:UInt32}`,
+		`SELECT log_index FROM (SELECT builder, log_index FROM entries WHERE ignored = '' UNION ALL SELECT builder, log_index FROM documents)
+		WHERE builder = {builder:UInt32} ORDER BY log_index DESC LIMIT 1 BY log_index LIMIT {limit:UInt32}`,
 		clickhouse.Named("builder", builder), clickhouse.Named("limit", limit))
 }
 

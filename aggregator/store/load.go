@@ -65,8 +65,10 @@ func (t *Tables) CountBuilders(ctx context.Context, before uint64) ([]BuilderSta
 	return list(ctx, t.conn, func(rows driver.Rows) (b BuilderStats, err error) {
 		b.Version = before
 		return b, rows.Scan(&b.Builder, &b.Attestations, &b.Observations, &b.LastSeen)
-	}, `SELECT builder, count(), toUInt64(sum(outputs)), max(received_at) FROM entries FINAL
-		WHERE log_index < {before:UInt64} AND builder != 4294967295 AND ignored = ''
+	}, `SELECT builder, count(), toUInt64(sum(outputs)), max(received_at) FROM (
+			SELECT builder, log_index, outputs, received_at FROM entries FINAL WHERE ignored = ''
+			UNION ALL SELECT builder, log_index, outputs, received_at FROM documents FINAL)
+		WHERE log_index < {before:UInt64} AND builder != 4294967295
 		GROUP BY builder ORDER BY builder`, clickhouse.Named("before", before))
 }
 

@@ -78,7 +78,7 @@ func (t *Tables) Observations(ctx context.Context, output uint32, limit int) ([]
 		return o, rows.Scan(&o.Output, &o.Index, &o.Builder, &o.Digest)
 	}, `SELECT output, log_index, builder, digest FROM
 		(SELECT output, log_index, builder, digest FROM observations WHERE output = {output:UInt32}
-		ORDER BY log_index DESC LIMIT 1 BY log_index LIMIT {limit:UInt32}) ORDER BY log_index`,
+		ORDER BY log_index DESC, builder, digest LIMIT 1 BY log_index, builder, digest LIMIT {limit:UInt32}) ORDER BY log_index, builder, digest`,
 		clickhouse.Named("output", output), clickhouse.Named("limit", limit))
 }
 

@@ -17,6 +17,7 @@ type Batch struct {
 	Digests      []Pair
 	Observations []Observation
 	Withdrawals  []Withdrawal
+	Documents    []Document
 	Failures     []Failure
 	Changes      []Change
 	Divergences  []Divergence
@@ -42,6 +43,7 @@ func (t *Tables) Write(ctx context.Context, b *Batch) error {
 	write(steps, stepCtx, t, "divergences", divergenceColumns(), b.Divergences)
 	write(steps, stepCtx, t, "builders", builderColumns(), b.Builders)
 	write(steps, stepCtx, t, "withdrawn", withdrawalColumns(), b.Withdrawals)
+	write(steps, stepCtx, t, "documents", documentColumns(), b.Documents)
 	write(steps, stepCtx, t, "failures", failureColumns(), b.Failures)
 	write(steps, stepCtx, t, "ecosystems", ecosystemColumns(), b.Ecosystems)
 	write(steps, stepCtx, t, "roster", rosterColumns(), b.Roster)

@@ -30,7 +30,7 @@ FILES
     nix-hook      for post-build-hook in nix.conf
     spool/        records and statements on their way`,
 		Commands: []cli.Command{
-			initCommand(), hookCommand(), attestCommand(), execCommand(), runCommand(), statusCommand(),
+			initCommand(), hookCommand(), attestCommand(), execCommand(), runCommand(), statusCommand(), relayGuixSigs(), relayNarinfo(),
 		},
 	}
 }

@@ -133,7 +133,7 @@ func (p *positions) add(builder string, signedAt time.Time, s openpgp.Sums) {
 		}
 		for _, d := range digests {
 			p.outputs[output].Add(divergence.Claim{
-				Builder: number, Digest: d, SignedAt: uint64(signedAt.Unix()), Ambiguous: len(digests) > 1,
+				Builder: number, Digest: d, Document: true, SignedAt: uint64(signedAt.Unix()), Ambiguous: len(digests) > 1,
 			})
 		}
 	}

@@ -9,21 +9,29 @@ import (
 
 	"repronet/attestation"
 	"repronet/evidence"
-	"repronet/signing"
+	"repronet/signing/keys"
 )
 
 // A Lookup returns the keys that are known by a name, or none. It may be called
 // from several goroutines.
-type Lookup func(name string) []signing.Key
+type Lookup func(name string) []keys.Key
+
+// ValidateKeyName reports whether name can name a cache's key.
+func ValidateKeyName(name string) error {
+	if !namePattern.MatchString(name) {
+		return fmt.Errorf("cache key name %.40q is not 1 to 128 printable characters without a colon", name)
+	}
+	return nil
+}
 
 // ParseKey reads a cache's public key as Nix writes it in trusted-public-keys,
 // "name:base64".
-func ParseKey(text string) (name string, key *signing.PublicKey, err error) {
+func ParseKey(text string) (name string, key *keys.PublicKey, err error) {
 	name, data, err := splitNamed(text, ed25519.PublicKeySize)
 	if err != nil {
 		return "", nil, fmt.Errorf("parsing cache key %.40q: %w", text, err)
 	}
-	key, err = signing.NewPublicKey(ed25519.PublicKey(data))
+	key, err = keys.NewPublicKey(ed25519.PublicKey(data))
 	if err != nil {
 		return "", nil, fmt.Errorf("parsing cache key %.40q: %w", text, err)
 	}
@@ -33,9 +41,9 @@ func ParseKey(text string) (name string, key *signing.PublicKey, err error) {
 // A Signature is what became of one signature of a narinfo.
 type Signature struct {
 	State   evidence.State
-	Reason  string            // why it does not count; empty if it does
-	Name    string            // of the key, as the narinfo says: a hint
-	Builder signing.BuilderID // empty in the states Bad and UnknownKey
+	Reason  string         // why it does not count; empty if it does
+	Name    string         // of the key, as the narinfo says: a hint
+	Builder keys.BuilderID // empty in the states Bad and UnknownKey
 }
 
 // Verified is a narinfo with all its signatures judged. What it says counts for
@@ -62,8 +70,8 @@ func (v *Verified) Body() []byte { return v.body }
 func (v *Verified) Signatures() []Signature { return v.signatures }
 
 // Claimants returns the builders whose signatures count, each once.
-func (v *Verified) Claimants() []signing.BuilderID {
-	var builders []signing.BuilderID
+func (v *Verified) Claimants() []keys.BuilderID {
+	var builders []keys.BuilderID
 	for _, s := range v.signatures {
 		if s.State.Counts() && !slices.Contains(builders, s.Builder) {
 			builders = append(builders, s.Builder)

@@ -14,7 +14,7 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	pgp "github.com/ProtonMail/go-crypto/openpgp/v2"
 
-	"repronet/signing"
+	"repronet/signing/keys"
 )
 
 // A Fingerprint names an OpenPGP key: 40 lower-case hexadecimal digits, or 64 of
@@ -22,9 +22,9 @@ import (
 type Fingerprint string
 
 // BuilderOf returns the builder whose certificate has a primary key: its
-// [signing.BuilderID] is derived from "openpgp:" and the fingerprint.
-func BuilderOf(primary Fingerprint) signing.BuilderID {
-	return signing.NewBuilderID("openpgp:" + string(primary))
+// [keys.BuilderID] is derived from "openpgp:" and the fingerprint.
+func BuilderOf(primary Fingerprint) keys.BuilderID {
+	return keys.NewBuilderID("openpgp:" + string(primary))
 }
 
 // A Certificate is a person's public key block, checked and reduced to what
@@ -39,7 +39,7 @@ type Certificate struct {
 func (c *Certificate) Fingerprint() Fingerprint { return c.fingerprint }
 
 // Builder returns who signs with this certificate.
-func (c *Certificate) Builder() signing.BuilderID { return BuilderOf(c.fingerprint) }
+func (c *Certificate) Builder() keys.BuilderID { return BuilderOf(c.fingerprint) }
 
 // Bytes returns the certificate's packets, which ParseCertificates reads, as they
 // came: with names and addresses of people.

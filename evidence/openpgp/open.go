@@ -16,7 +16,7 @@ import (
 
 	"repronet/attestation"
 	"repronet/evidence"
-	"repronet/signing"
+	"repronet/signing/keys"
 )
 
 // MaxSignatures bounds the signatures of one document.
@@ -33,7 +33,7 @@ type Signature struct {
 	// Primary and Builder say who signed. They are empty in the states Bad and
 	// UnknownKey.
 	Primary Fingerprint
-	Builder signing.BuilderID
+	Builder keys.BuilderID
 	// Statement is the same for every spelling of the same word of the same
 	// builder: the SHA-256 over the project, the text and Created. Signatures
 	// can be spelled in many ways.

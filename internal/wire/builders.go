@@ -17,11 +17,20 @@ type Builders struct {
 // Builder is one builder in the document.
 type Builder struct {
 	ID          keys.BuilderID `json:"id"`
-	PublicKey   []byte            `json:"publicKey"` // PKIX, DER; base 64 in JSON
-	Operator    string            `json:"operator"`
-	Tier        string            `json:"tier"`
-	NotBefore   time.Time         `json:"notBefore,omitzero"`
-	NotAfter    time.Time         `json:"notAfter,omitzero"`
-	EnrolledAt  uint64            `json:"enrolledAt"` // ledger index
-	RevokedFrom *uint64           `json:"revokedFrom,omitempty"`
+	PublicKey   []byte         `json:"publicKey,omitempty"` // PKIX, DER; base 64 in JSON; none of an OpenPGP certificate
+	NixName     string         `json:"nixName,omitempty"`   // by which it signs narinfo
+	OpenPGP     []Certificate  `json:"openpgp,omitempty"`   // by which it signs checksum documents
+	Operator    string         `json:"operator"`
+	Tier        string         `json:"tier"`
+	NotBefore   time.Time      `json:"notBefore,omitzero"`
+	NotAfter    time.Time      `json:"notAfter,omitzero"`
+	EnrolledAt  uint64         `json:"enrolledAt"` // ledger index
+	RevokedFrom *uint64        `json:"revokedFrom,omitempty"`
+}
+
+// Certificate is an OpenPGP certificate and the project for which it counts.
+type Certificate struct {
+	Fingerprint string `json:"fingerprint"` // of the primary key, hexadecimal
+	Project     string `json:"project"`
+	Certificate string `json:"certificate"` // SHA-256 of the attachment with it, hexadecimal
 }

@@ -10,6 +10,7 @@ import (
 // Paths of the protocol, below an aggregator's base URL.
 const (
 	SubmitPath   = "/api/v1/attestations"
+	EvidencePath = "/api/v1/evidence" // third parties' documents, from anybody
 	BuildersPath = "/api/v1/builders.json"
 	LogPath      = "/log"
 	LogKeyPath   = "/log/key" // the log's verifier key, one line
@@ -34,13 +35,25 @@ const (
 	MaxBundles     = 1000
 )
 
-// Result is the answer to one bundle. Exactly one of Receipt and Problem is set.
+// Evidence is a document that proves itself, as it is submitted: one a line, of
+// media type [LinesType], at most [MaxBundles] lines.
+type Evidence struct {
+	Kind ledger.Kind `json:"kind"` // ledger.OpenPGPSums or ledger.Narinfo
+	Body []byte      `json:"body"` // of the entry; base 64 in JSON
+}
+
+// Result is the answer to one bundle or document. Exactly one of Receipt and
+// Problem is set.
 type Result struct {
 	// Duplicate tells that the ledger had the same claim of the same builder
 	// already; the receipt is that entry's.
-	Duplicate bool            `json:"duplicate,omitempty"`
-	Receipt   *ledger.Receipt `json:"receipt,omitempty"`
-	Problem   *Problem        `json:"problem,omitempty"`
+	Duplicate bool `json:"duplicate,omitempty"`
+	// State is what became of a document's signatures (package evidence), and
+	// Reason why it is kept and does not count; empty if it does.
+	State   string          `json:"state,omitempty"`
+	Reason  string          `json:"reason,omitempty"`
+	Receipt *ledger.Receipt `json:"receipt,omitempty"`
+	Problem *Problem        `json:"problem,omitempty"`
 }
 
 // Problem is a problem document (RFC 9457), and an error.

@@ -66,14 +66,16 @@ CREATE TABLE IF NOT EXISTS digests (
     output UInt32 CODEC(ZSTD(1))
 ) ENGINE = ReplacingMergeTree ORDER BY (digest, output) SETTINGS index_granularity = 1024;
 
--- One row for each output that a statement claims. digest is its first 8 bytes: the whole is in the
--- output's state, or in withdrawn.
+-- One row for each output that a statement claims, or that a document says in a builder's name;
+-- several where a document lists the output with several digests. digest is its first 8 bytes: the
+-- whole is in the output's state, or in withdrawn.
 CREATE TABLE IF NOT EXISTS observations (
     output UInt32 CODEC(Delta, ZSTD(1)),
     log_index UInt64 CODEC(T64, ZSTD(1)),
     builder UInt32 CODEC(T64, ZSTD(1)),
     digest UInt64 CODEC(ZSTD(1))
-) ENGINE = ReplacingMergeTree ORDER BY (output, log_index) SETTINGS index_granularity = 1024;
+) ENGINE = ReplacingMergeTree PRIMARY KEY (output, log_index) ORDER BY (output, log_index, builder, digest)
+SETTINGS index_granularity = 1024;
 
 -- The claims that builders took back, by the entry with which they did.
 CREATE TABLE IF NOT EXISTS withdrawn (
@@ -82,6 +84,16 @@ CREATE TABLE IF NOT EXISTS withdrawn (
     builder UInt32,
     digest FixedString(32)
 ) ENGINE = ReplacingMergeTree ORDER BY (output, log_index) SETTINGS index_granularity = 1024;
+
+-- Third parties' documents: a row for each builder in whose name one counts, or one row without a
+-- builder. id is what makes two documents the same.
+CREATE TABLE IF NOT EXISTS documents (
+    log_index UInt64 CODEC(DoubleDelta, ZSTD(1)),
+    builder UInt32 CODEC(ZSTD(1)),
+    outputs UInt32 CODEC(ZSTD(1)),
+    received_at DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1)),
+    id FixedString(32) CODEC(NONE)
+) ENGINE = ReplacingMergeTree ORDER BY (builder, log_index);
 
 CREATE TABLE IF NOT EXISTS failures (
     build UInt64,
