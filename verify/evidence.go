@@ -7,6 +7,7 @@ import (
 	"maps"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -65,6 +66,19 @@ var ErrForged = errors.New("forged evidence")
 type Output struct {
 	Ecosystem string `json:"ecosystem"`
 	Key       string `json:"output"`
+}
+
+// EcosystemOf tells an output's ecosystem from its key: that of the store it is
+// in, else generic.
+func EcosystemOf(key string) string {
+	switch {
+	case strings.HasPrefix(key, "/nix/store/"):
+		return "nix"
+	case strings.HasPrefix(key, "/gnu/store/"):
+		return "guix"
+	default:
+		return "generic"
+	}
 }
 
 // Evidence collects every claim about an output from the mirror.
@@ -138,7 +152,7 @@ func (c *collector) collect(ctx context.Context, x *index, ids []attestation.Out
 		}
 	}
 	// Revocations reach back, so all are known before the first claim.
-	changes, err := x.all(rosterFile)
+	changes, err := x.roster()
 	if err != nil {
 		return err
 	}

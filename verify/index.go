@@ -244,6 +244,9 @@ func (x *index) all(file int) ([]uint64, error) {
 	return wanted[[8]byte{}], err
 }
 
+// roster returns the indices of all enrolments and revocations.
+func (x *index) roster() ([]uint64, error) { return x.all(rosterFile) }
+
 // find fills in the indices for the prefixes that are wanted of a file.
 func (x *index) find(file int, wanted map[[8]byte][]uint64) error {
 	data, err := os.ReadFile(x.path(file))

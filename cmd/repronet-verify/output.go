@@ -70,7 +70,7 @@ func (o *outputCommand) run(ctx context.Context, env *cli.Env, args []string) (e
 	}
 	key, ecosystem := args[0], o.ecosystem
 	if ecosystem == "" {
-		ecosystem = ecosystemOf(key)
+		ecosystem = verify.EcosystemOf(key)
 	}
 	if err := attestation.ValidateEcosystem(ecosystem); err != nil {
 		return cli.Usagef("--ecosystem: %w", err)
@@ -131,17 +131,6 @@ func hashAs(evidence *verify.Evidence, path string) (*attestation.Digest, error)
 	}
 	digest, err := verify.HashPath(path, kind)
 	return &digest, err
-}
-
-func ecosystemOf(key string) string {
-	switch {
-	case strings.HasPrefix(key, "/nix/store/"):
-		return "nix"
-	case strings.HasPrefix(key, "/gnu/store/"):
-		return "guix"
-	default:
-		return "generic"
-	}
 }
 
 // result is what output prints; its JSON form is for other programs.

@@ -51,12 +51,16 @@ func program() *cli.Program {
 FILES
   ~/.config/repronet/verify.json    what is pinned; --config FILE for another
   ~/.local/share/repronet/mirrors/  copies of ledgers; --mirror DIR for another place`,
-		Commands: []cli.Command{output(), replayCommand(), mirror(), checkpoint(), pin()},
+		Commands: []cli.Command{output(), closureCommand(), replayCommand(), mirror(), checkpoint(), pin()},
 	}
 }
 
 // settings are the options that all commands have.
-type settings struct{ config, mirror string }
+type settings struct {
+	config, mirror string
+	// apart is added to the default mirror's name: for one that stays open.
+	apart string
+}
 
 func (s *settings) declare(flags *flag.FlagSet) {
 	flags.StringVar(&s.config, "config", "", "`file` of pins")
@@ -92,6 +96,7 @@ func (s *settings) open(ctx context.Context) (*verify.Pins, *verify.Mirror, erro
 		if dir, err = verify.DefaultMirrorDir(key); err != nil {
 			return nil, nil, err
 		}
+		dir += s.apart
 	}
 	mirror, err := verify.OpenMirror(ctx, dir, key)
 	return pins, mirror, err

@@ -1,0 +1,129 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"repronet/attestation"
+	"repronet/ledger"
+	"repronet/verify"
+	"repronet/verify/policy"
+)
+
+// Findings beside those of a policy.
+const (
+	stale   verify.Decision = "stale"   // nobody knows what was said of late
+	invalid verify.Decision = "invalid" // the log, or evidence in it
+)
+
+// keeper keeps the evidence that the gate decides by.
+type keeper struct {
+	config Config
+	mirror *verify.Mirror
+
+	mu      sync.Mutex // guards what is below
+	updated time.Time  // the last update that succeeded; zero: none did
+	trouble error      // of the last update
+	forked  error      // a log that forked once is not believed again
+	sets    []*verify.Set
+	size    uint64                      // of the ledger that known is from
+	known   map[string]*verify.Evidence // by store path
+}
+
+// maxKnown bounds the evidence that is held.
+const maxKnown = 1 << 16
+
+// refresh updates the mirror.
+func (k *keeper) refresh(ctx context.Context) error {
+	err := k.config.Pins.Update(ctx, k.mirror, func(string, uint64, uint64) {})
+	var sets []*verify.Set
+	if err == nil {
+		sets, err = k.config.Pins.Sets(ctx, k.mirror, k.config.Policy.Sets())
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.trouble = err
+	if _, fork := errors.AsType[*ledger.ForkError](err); fork {
+		k.forked = err
+	}
+	if err == nil {
+		k.updated, k.sets = time.Now(), sets
+	}
+	return err
+}
+
+// trust reports why the evidence is not to be relied on: a finding and a
+// sentence. It is called with the lock held.
+func (k *keeper) trust(now time.Time) (verify.Decision, string) {
+	switch {
+	case k.forked != nil:
+		return invalid, k.forked.Error()
+	case errors.Is(k.trouble, ledger.ErrInvalid):
+		return invalid, k.trouble.Error()
+	case k.updated.IsZero() && k.trouble == nil:
+		return stale, "the ledger is being fetched: try again"
+	case k.updated.IsZero():
+		return stale, fmt.Sprintf("the ledger was not fetched yet: %v", k.trouble)
+	case now.Sub(k.updated) > k.config.MaxStale:
+		return stale, fmt.Sprintf("the ledger was seen last at %s, longer ago than %s: %v", k.updated.UTC().Format(time.RFC3339), k.config.MaxStale, k.trouble)
+	}
+	return "", ""
+}
+
+// judge decides on a store path with a NAR hash.
+func (k *keeper) judge(ctx context.Context, path string, digest attestation.Digest, now time.Time) policy.Decision {
+	k.mu.Lock()
+	doubt, why := k.trust(now)
+	sets := k.sets
+	k.mu.Unlock()
+	if doubt != "" && !k.config.FailOpen {
+		return policy.Decision{Action: policy.Refuse, Finding: doubt, Reasons: []string{why}}
+	}
+	evidence, err := k.evidence(ctx, path)
+	if err != nil {
+		d := policy.Decision{Action: policy.Refuse, Finding: invalid, Reasons: []string{err.Error()}}
+		if k.config.FailOpen {
+			d.Action = policy.Warn
+		}
+		return d
+	}
+	output := verify.Output{Ecosystem: evidence.Ecosystem, Key: path}
+	d := k.config.Policy.Judge(policy.Case{Evidence: evidence, Sets: verify.Containing(sets, output), Digest: &digest, Now: now})
+	if doubt != "" {
+		if d.Action == policy.Refuse && d.Finding == verify.Insufficient {
+			d.Action, d.Finding = policy.Warn, doubt
+		}
+		d.Reasons = append(d.Reasons, "let through for want of fresh evidence: "+why)
+	}
+	return d
+}
+
+// evidence returns what the mirror has on a path.
+func (k *keeper) evidence(ctx context.Context, path string) (*verify.Evidence, error) {
+	size := uint64(0)
+	if c := k.mirror.Checkpoint(); c != nil {
+		size = c.Size
+	}
+	k.mu.Lock()
+	if k.known == nil || size != k.size || len(k.known) >= maxKnown {
+		k.known, k.size = map[string]*verify.Evidence{}, size
+	}
+	e := k.known[path]
+	k.mu.Unlock()
+	if e != nil {
+		return e, nil
+	}
+	e, err := k.mirror.Evidence(ctx, k.config.Pins, "nix", path)
+	if err != nil {
+		return nil, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if e.Size == k.size {
+		k.known[path] = e
+	}
+	return e, nil
+}
