@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -70,8 +72,8 @@ func (b *builds) pin(t *testing.T, c checker, address string) {
 
 // keys returns the key of an output that is reproduced and of one that is not.
 func (b *builds) keys() (reproduced, diverged string) {
-	for key, e := range b.expected {
-		if e.verdict == "reproduced" {
+	for _, key := range slices.Sorted(maps.Keys(b.expected)) {
+		if b.expected[key].verdict == "reproduced" {
 			reproduced = key
 		} else {
 			diverged = key
@@ -85,7 +87,7 @@ func (b *builds) keys() (reproduced, diverged string) {
 func (b *builds) testVerify(t *testing.T) {
 	reproduced, diverged := b.keys()
 	c := newChecker(t)
-	c.run(t, 2, "output", "--mirror", c.mirror, reproduced) // nothing is pinned
+	c.output(t, 2, reproduced) // nothing is pinned
 	c.run(t, 0, "pin", "--yes", "--aggregator", b.URL)
 	right := getOutput(t, b.URL, reproduced).Claims[0].Digest
 	wrong := "sha256:" + strings.Repeat("0", 64)
@@ -103,6 +105,7 @@ func (b *builds) testVerify(t *testing.T) {
 		{"with the right digest", reproduced, []string{"--digest", right}, 0},
 		{"diverged", diverged, nil, 1},
 		{"with another digest", reproduced, []string{"--digest", wrong}, 1},
+		{"with the path", reproduced, []string{"--path", b.path("bob", reproduced)}, 0},
 		{"with another file", reproduced, []string{"--path", "verify_test.go"}, 1},
 		{"by too few", reproduced, []string{"--quorum", "4"}, 2},
 		{"never built", unknown, nil, 2},
@@ -111,11 +114,15 @@ func (b *builds) testVerify(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) { c.output(t, test.want, test.key, test.args...) })
 	}
+}
+
+// path is where an operator has an output.
+func (b *builds) path(operator, key string) string {
 	if b.set != "" {
-		t.Run("with the path", func(t *testing.T) {
-			c.output(t, 0, reproduced, "--path", filepath.Join(b.dir, "bob", "store", reproduced))
-		})
+		return filepath.Join(b.dir, operator, "store", key)
 	}
+	name := b.expected[key].name
+	return filepath.Join(b.dir, operator, "src", name, name)
 }
 
 // liar is an aggregator that passes most of what it is asked on to the honest
