@@ -12,6 +12,8 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
+	"github.com/go-json-experiment/json"
+
 	"repronet/internal/wire"
 	"repronet/reporter/filter"
 	"repronet/reporter/spool"
@@ -191,7 +193,11 @@ func (r *Runner) settle(items []*spool.Item, answers []submit.Answer, report *Re
 		switch {
 		case a.Receipt != nil:
 			report.Acknowledged++
-			outcomes = append(outcomes, spool.Outcome{Item: items[i], Index: a.Receipt.Index})
+			receipt, err := json.Marshal(a.Receipt.Inclusion())
+			if err != nil {
+				return err
+			}
+			outcomes = append(outcomes, spool.Outcome{Item: items[i], Index: a.Receipt.Index, Receipt: receipt})
 		case a.Err != nil:
 			log.Error("the aggregator's answer is not valid; the statement is kept", "error", a.Err)
 			r.writer.Report("run", fmt.Sprintf("statement %d: the aggregator's answer is not valid: %v", items[i].Sequence, a.Err))

@@ -25,6 +25,7 @@ import (
 //	log/     the ledger, laid out as the original is: checkpoint, tiles, entries
 //	index/   which entries speak of which output
 //	forks/   contradicting checkpoints, should there be any
+//	convictions/  proofs that the log signed two histories (ledger.Conviction)
 //
 // The checkpoint in it is the largest state that was ever verified. One process
 // has a mirror open at a time. Evidence may be asked for by several goroutines
@@ -167,7 +168,7 @@ func (m *Mirror) Update(ctx context.Context, fetch ledger.Fetcher, progress Prog
 	from, err := m.checkContinues(ctx, remote, latest)
 	if err != nil {
 		if fork, ok := errors.AsType[*ledger.ForkError](err); ok {
-			err = m.keepFork(fork)
+			err = m.keepFork(ctx, remote, fork)
 		}
 		return fmt.Errorf("updating mirror: %w", err)
 	}
@@ -211,7 +212,7 @@ func (m *Mirror) checkContinues(ctx context.Context, remote *ledger.Reader, late
 }
 
 // keepFork saves the proof of a fork and returns an error that names it.
-func (m *Mirror) keepFork(fork *ledger.ForkError) error {
+func (m *Mirror) keepFork(ctx context.Context, remote *ledger.Reader, fork *ledger.ForkError) error {
 	dir := filepath.Join(m.dir, "forks")
 	if err := durable.MkdirAll(dir, 0o755); err != nil {
 		return errors.Join(fork, err)
@@ -225,7 +226,19 @@ func (m *Mirror) keepFork(fork *ledger.ForkError) error {
 		}
 		paths = append(paths, path)
 	}
-	return fmt.Errorf("%w; the two signed checkpoints are kept in %s and %s: show them to the log's operator and to other users of the log", fork, paths[0], paths[1])
+	err := fmt.Errorf("%w; the two signed checkpoints are kept in %s and %s: show them to the log's operator and to other users of the log", fork, paths[0], paths[1])
+	proof := &ledger.Fork{Old: string(fork.Old.Text), New: string(fork.New.Text), Root: fork.Root}
+	if fork.Old.Size < fork.New.Size {
+		tree := m.Tree()
+		if fork.New != m.checkpoint {
+			tree = remote.Tree(fork.New)
+		}
+		var proving error
+		if proof.Proof, proving = tree.ProveConsistency(ctx, fork.Old.Size); proving != nil {
+			return errors.Join(err, proving)
+		}
+	}
+	return m.Convict(&ledger.Conviction{Fork: proof}, err)
 }
 
 // Index brings the index of outputs up to the mirror's state.

@@ -9,6 +9,7 @@
 //	refused/   statements that the aggregator will never accept, with its reason
 //	corrupt/   files that could not be read back
 //	state.json where the chain of statements stands, and the counts
+//	receipts.jsonl  proofs that the ledger has what it acknowledged
 //	problems.log, contact.json   for people, see [Status]
 //
 // One process at a time is the [Writer]; it alone turns records into statements

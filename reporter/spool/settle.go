@@ -1,7 +1,9 @@
 package spool
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -11,6 +13,9 @@ import (
 type Outcome struct {
 	Item  *Item
 	Index uint64 // of the ledger entry whose receipt was verified
+	// Receipt is that receipt without the entry, as JSON: what convicts a log that
+	// drops the statement later.
+	Receipt []byte
 	// Refusal is the aggregator's reason never to accept the statement; empty
 	// for one that is in the ledger.
 	Refusal string
@@ -21,6 +26,9 @@ type Outcome struct {
 func (w *Writer) Settle(outcomes []Outcome) error {
 	if len(outcomes) == 0 {
 		return nil
+	}
+	if err := w.keepReceipts(outcomes); err != nil {
+		return fmt.Errorf("keeping receipts: %w", err)
 	}
 	next := *w.state
 	next.Remove = nil
@@ -55,3 +63,30 @@ func (w *Writer) Settle(outcomes []Outcome) error {
 	}
 	return nil
 }
+
+// keepReceipts appends the receipts to receipts.jsonl. After a crash some may be
+// there twice, or the last in part.
+func (w *Writer) keepReceipts(outcomes []Outcome) error {
+	lines := []byte{'\n'} // ends what a crash cut off
+	for _, o := range outcomes {
+		if len(o.Receipt) > 0 {
+			lines = append(append(lines, o.Receipt...), '\n')
+		}
+	}
+	if len(lines) == 1 {
+		return nil
+	}
+	f, err := os.OpenFile(filepath.Join(w.dir, ReceiptsFile), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(lines)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// ReceiptsFile is the file of a spool with a ledger.Inclusion a line for each
+// statement that was acknowledged; lines that cannot be read are to be skipped.
+const ReceiptsFile = "receipts.jsonl"

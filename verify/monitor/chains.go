@@ -1,0 +1,98 @@
+package monitor
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"repronet/attestation"
+	"repronet/ledger"
+	"repronet/signing"
+)
+
+// chains are the streams of one builder's statements.
+type chains struct {
+	next    uint64 // ledger index
+	streams map[string]*stream
+}
+
+type stream struct {
+	payloads map[uint64]attestation.Digest // by sequence
+	previous map[uint64]attestation.Digest // what the next one says of a sequence
+	skipped  map[attestation.Digest]struct{}
+	forked   map[uint64]struct{}
+}
+
+func newChains() *chains { return &chains{streams: map[string]*stream{}} }
+
+// follow takes in what the tree has grown by.
+func (c *chains) follow(ctx context.Context, tree *ledger.Tree, key *signing.PublicKey) error {
+	for record, err := range tree.Records(ctx, c.next, tree.Size()) {
+		if err != nil {
+			return err
+		}
+		c.next = record.Index + 1
+		entry, err := record.Entry()
+		if err != nil || entry.Kind != ledger.Attestation {
+			continue
+		}
+		if builder, _, err := signing.Peek(entry.Body); err != nil || builder != key.Builder() {
+			continue
+		}
+		v, err := signing.Open(entry.Body, func(signing.BuilderID) (signing.Key, error) { return signing.Key{PublicKey: key}, nil }, entry.ReceivedAt)
+		if err != nil {
+			continue // not this builder's word
+		}
+		c.take(v.Statement().Chain, v.PayloadDigest())
+	}
+	return nil
+}
+
+func (c *chains) take(link attestation.Chain, payload attestation.Digest) {
+	if link.Stream == "" {
+		return
+	}
+	s, ok := c.streams[link.Stream]
+	if !ok {
+		s = &stream{
+			payloads: map[uint64]attestation.Digest{}, previous: map[uint64]attestation.Digest{},
+			skipped: map[attestation.Digest]struct{}{}, forked: map[uint64]struct{}{},
+		}
+		c.streams[link.Stream] = s
+	}
+	if other, seen := s.payloads[link.Sequence]; seen && other != payload {
+		s.forked[link.Sequence] = struct{}{}
+	}
+	s.payloads[link.Sequence] = payload
+	if link.Sequence > 0 {
+		s.previous[link.Sequence-1] = link.Previous
+	}
+	for _, d := range link.Skipped {
+		s.skipped[d] = struct{}{}
+	}
+}
+
+// odd says what is wrong with the chains.
+func (c *chains) odd() (odd []error) {
+	for _, id := range slices.Sorted(maps.Keys(c.streams)) {
+		s := c.streams[id]
+		for _, n := range slices.Sorted(maps.Keys(s.forked)) {
+			odd = append(odd, fmt.Errorf("stream %s has two statements %d: another has the key, or the reporter's directory was copied", id, n))
+		}
+		for _, n := range slices.Sorted(maps.Keys(s.previous)) {
+			said := s.previous[n]
+			payload, there := s.payloads[n]
+			_, bridged := s.skipped[said]
+			_, forked := s.forked[n]
+			switch {
+			case bridged || forked || there && payload == said:
+			case there:
+				odd = append(odd, fmt.Errorf("stream %s: statement %d does not follow statement %d", id, n+1, n))
+			default:
+				odd = append(odd, fmt.Errorf("stream %s: statement %d, which statement %d follows, is not in the ledger", id, n, n+1))
+			}
+		}
+	}
+	return odd
+}

@@ -1,0 +1,148 @@
+package monitor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"repronet/ledger"
+	"repronet/verify"
+)
+
+// A Kind says what is wrong.
+type Kind string
+
+// The kinds of alerts, see the package's documentation.
+const (
+	Fork        Kind = "fork"
+	Dropped     Kind = "dropped"
+	Rewritten   Kind = "rewritten"
+	Shrunk      Kind = "shrunk"
+	Stale       Kind = "stale"
+	Chain       Kind = "chain"
+	Unreachable Kind = "unreachable"
+)
+
+// An Alert is something wrong.
+type Alert struct {
+	Kind     Kind   `json:"alert"`
+	Detail   string `json:"detail"`
+	Evidence string `json:"evidence,omitempty"` // file with the proof
+}
+
+// Invalid reports whether the alert says that the log itself is wrong.
+func (a Alert) Invalid() bool { return a.Kind == Fork || a.Kind == Dropped || a.Kind == Rewritten }
+
+// Config says what to follow.
+type Config struct {
+	Mirror *verify.Mirror
+	Log    ledger.Fetcher
+	Key    note.Verifier
+	// MaxAge is how old the newest entry may be. 0: any.
+	MaxAge time.Duration
+	// Reporter is whose statements must all be there. nil: nobody's.
+	Reporter *Reporter
+	Progress verify.Progress
+}
+
+// A Monitor makes rounds. It is for one goroutine.
+type Monitor struct {
+	Config
+	chains   *chains
+	receipts int // of the reporter's, that were compared
+}
+
+// New returns a monitor.
+func New(config Config) *Monitor { return &Monitor{Config: config, chains: newChains()} }
+
+// Round looks at everything once. An error is of this machine, not of the log.
+func (m *Monitor) Round(ctx context.Context) ([]Alert, error) {
+	var alerts []Alert
+	raise := func(kind Kind, err error) {
+		a := Alert{Kind: kind, Detail: err.Error()}
+		if convicted, ok := errors.AsType[*verify.ConvictedError](err); ok {
+			a.Evidence = convicted.Path
+		}
+		alerts = append(alerts, a)
+	}
+	err := m.Mirror.Update(ctx, m.Log, m.Progress)
+	_, fork := errors.AsType[*ledger.ForkError](err)
+	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case fork:
+		raise(Fork, err)
+	case errors.Is(err, ledger.ErrInvalid):
+		raise(Rewritten, err)
+	case errors.Is(err, verify.ErrStale):
+		raise(Shrunk, err)
+	case err != nil:
+		raise(Unreachable, err)
+	default:
+		if err := m.reread(ctx); errors.Is(err, ledger.ErrInvalid) {
+			raise(Rewritten, err)
+		} else if err != nil {
+			raise(Unreachable, err)
+		}
+	}
+	if err := m.checkAge(ctx); errors.Is(err, errStale) {
+		raise(Stale, err)
+	} else if err != nil {
+		return nil, err
+	}
+	if m.Reporter == nil {
+		return alerts, nil
+	}
+	return alerts, m.checkReporter(ctx, raise)
+}
+
+// reread is how many bundles are read again in a round.
+const rereadBundles = 4
+
+// reread fetches some entries that the mirror has, and checks that they are still
+// those of the tree.
+func (m *Monitor) reread(ctx context.Context) error {
+	remote := ledger.NewReader(m.Log, m.Key)
+	latest, err := remote.Checkpoint(ctx)
+	if err != nil {
+		return err
+	}
+	bundles := (latest.Size + ledger.BundleWidth - 1) / ledger.BundleWidth
+	tree := remote.Tree(latest)
+	for range min(rereadBundles, bundles) {
+		n := rand.Uint64N(bundles)
+		if bundles <= rereadBundles {
+			bundles--
+			n = bundles
+		}
+		if _, err := tree.Bundle(ctx, n); err != nil {
+			return fmt.Errorf("reading entries from %d on again: %w", n*ledger.BundleWidth, err)
+		}
+	}
+	return nil
+}
+
+var errStale = errors.New("no news")
+
+func (m *Monitor) checkAge(ctx context.Context) error {
+	tree := m.Mirror.Tree()
+	if m.MaxAge == 0 || tree.Size() == 0 {
+		return nil
+	}
+	record, err := tree.Record(ctx, tree.Size()-1)
+	if err != nil {
+		return err
+	}
+	entry, err := record.Entry()
+	if err != nil {
+		return err
+	}
+	if time.Since(entry.ReceivedAt) > m.MaxAge {
+		return fmt.Errorf("%w: the newest entry that the log shows is %d, of %s", errStale, record.Index, entry.ReceivedAt.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
