@@ -54,12 +54,12 @@ FILES
 		Prepare: func(flags *flag.FlagSet) func(context.Context, *cli.Env, []string) error {
 			g := gateRun{settings: settings{apart: "-gate"}}
 			g.declare(flags)
-			flags.StringVar(&g.config.Upstream, "upstream", "", "`url` of the binary cache")
+			flags.StringVar(&g.options.Upstream, "upstream", "", "`url` of the binary cache")
 			flags.StringVar(&g.policy, "policy", "", "`file` of the policy")
 			flags.StringVar(&g.listen, "listen", "127.0.0.1:8380", "`address` to serve on")
-			flags.BoolVar(&g.config.FailOpen, "fail-open", false, "let through what nothing is known against while evidence is stale or the log invalid")
-			flags.DurationVar(&g.config.Refresh, "refresh", time.Minute, "how often to look at the ledger, as a `duration`")
-			flags.DurationVar(&g.config.MaxStale, "max-stale", time.Hour, "how long ago it may have been seen last, as a `duration`")
+			flags.BoolVar(&g.options.FailOpen, "fail-open", false, "let through what nothing is known against while evidence is stale or the log invalid")
+			flags.DurationVar(&g.options.Refresh, "refresh", time.Minute, "how often to look at the ledger, as a `duration`")
+			flags.DurationVar(&g.options.MaxStale, "max-stale", time.Hour, "how long ago it may have been seen last, as a `duration`")
 			return withStatus(g.run)
 		},
 	}
@@ -68,21 +68,21 @@ FILES
 type gateRun struct {
 	settings
 	policy, listen string
-	config         gate.Config
+	options        gate.Config
 }
 
 func (g *gateRun) run(ctx context.Context, env *cli.Env, args []string) (err error) {
 	switch {
 	case len(args) > 0:
 		return cli.Usagef("unexpected argument %q", args[0])
-	case g.config.Upstream == "":
+	case g.options.Upstream == "":
 		return cli.Usagef("want --upstream URL: which binary cache is behind the gate?")
 	case g.policy == "":
 		return cli.Usagef("want --policy FILE: what should be accepted? See docs/policy.md")
-	case g.config.Refresh <= 0 || g.config.MaxStale < g.config.Refresh:
-		return cli.Usagef("--max-stale %s must not be less than --refresh %s, nor that 0", g.config.MaxStale, g.config.Refresh)
+	case g.options.Refresh <= 0 || g.options.MaxStale < g.options.Refresh:
+		return cli.Usagef("--max-stale %s must not be less than --refresh %s, nor that 0", g.options.MaxStale, g.options.Refresh)
 	}
-	if g.config.Policy, err = policy.Load(g.policy); err != nil {
+	if g.options.Policy, err = policy.Load(g.policy); err != nil {
 		return cli.Usagef("%w", err)
 	}
 	pins, mirror, err := g.open(ctx)
@@ -90,8 +90,8 @@ func (g *gateRun) run(ctx context.Context, env *cli.Env, args []string) (err err
 		return err
 	}
 	defer func() { err = errors.Join(err, mirror.Close()) }()
-	g.config.Pins = pins
-	handler, err := gate.New(g.config, mirror, slog.New(slog.NewTextHandler(env.Stderr, nil)))
+	g.options.Pins = pins
+	handler, err := gate.New(g.options, mirror, slog.New(slog.NewTextHandler(env.Stderr, nil)))
 	if err != nil {
 		return cli.Usagef("--upstream: %w", err)
 	}

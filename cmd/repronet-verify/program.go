@@ -51,7 +51,7 @@ func program() *cli.Program {
 FILES
   ~/.config/repronet/verify.json    what is pinned; --config FILE for another
   ~/.local/share/repronet/mirrors/  copies of ledgers; --mirror DIR for another place`,
-		Commands: []cli.Command{output(), closureCommand(), replayCommand(), monitorCommand(), mirror(), checkpoint(), pin()},
+		Commands: []cli.Command{output(), closureCommand(), gateCommand(), replayCommand(), monitorCommand(), mirror(), checkpoint(), pin()},
 	}
 }
 

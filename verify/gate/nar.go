@@ -95,7 +95,8 @@ func (g *Gate) stream(w http.ResponseWriter, r *http.Request, o *offer) {
 	allowed := g.config.Timeout + time.Duration(o.limit()/rate)*time.Second
 	ctx, cancel := context.WithTimeout(r.Context(), allowed)
 	defer cancel()
-	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(allowed)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	// A little later, so that there is time to say what went wrong.
+	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(allowed + 10*time.Second)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		g.failed(w, r, err)
 		return
 	}
