@@ -169,7 +169,17 @@ func (r *Replay) name(ctx context.Context, o *Output) (string, error) {
 }
 
 func (r *Replay) namesIn(ctx context.Context, e *ledger.Entry) (names []string, ecosystem string, err error) {
-	if e.Kind != ledger.PackageSet {
+	switch e.Kind {
+	case ledger.OpenPGPSums, ledger.Narinfo:
+		opened, err := r.keys.Open(ctx, e.Kind, e.Body, e.ReceivedAt)
+		if err != nil {
+			return nil, "", err
+		}
+		for _, row := range opened.Rows {
+			names = append(names, row.Output)
+		}
+		return names, opened.Ecosystem, nil
+	case ledger.Attestation:
 		_, s, err := signing.PeekStatement(e.Body)
 		if err != nil {
 			return nil, "", err
@@ -178,6 +188,7 @@ func (r *Replay) namesIn(ctx context.Context, e *ledger.Entry) (names []string, 
 			names = append(names, subject.Name)
 		}
 		return names, s.Ecosystem, nil
+	default:
 	}
 	set, err := pkgset.ParseEntry(e.Body)
 	if err != nil {

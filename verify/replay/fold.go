@@ -116,7 +116,7 @@ func (f *folder) output(ops []op) (o Output, named bool) {
 	o.ID = ops[0].id
 	f.builders = f.builders[:0]
 	for _, op := range ops {
-		if (op.kind == add || op.kind == addAmbiguous) && !slices.Contains(f.builders, op.builder) {
+		if op.kind.claims() && !slices.Contains(f.builders, op.builder) {
 			f.builders = append(f.builders, op.builder)
 		}
 	}
@@ -169,12 +169,15 @@ func next(ops []op, again []uint64) uint64 {
 	}
 }
 
+// claims reports whether the op says that the output has a digest.
+func (k opKind) claims() bool { return k == add || k == addDocument || k == addAmbiguous }
+
 func apply(claims *divergence.Output, o *op) (changed bool) {
 	switch o.kind {
-	case add, addAmbiguous:
+	case add, addDocument, addAmbiguous:
 		return claims.Add(divergence.Claim{
 			Builder: o.builder, Digest: o.digest, Index: o.index, Inputs: o.inputs,
-			SignedAt: o.signedAt, Ambiguous: o.kind == addAmbiguous,
+			Document: o.kind != add, SignedAt: o.signedAt, Ambiguous: o.kind == addAmbiguous,
 		})
 	case withdraw:
 		return claims.Withdraw(o.builder, o.digest)

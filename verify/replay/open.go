@@ -81,6 +81,10 @@ func (r *Replay) entry(ctx context.Context, p *part, index uint64, e *ledger.Ent
 	case ledger.MapRoot:
 		root, err := outputmap.ParseRoot(index, e.Body)
 		p.roots = append(p.roots, mapRoot{index, root, err})
+	case ledger.OpenPGPSums, ledger.Narinfo:
+		if err := r.evidence(ctx, p, index, e); err != nil {
+			return nil, err
+		}
 	default:
 	}
 	ids, err := outputmap.Keys(e)

@@ -15,6 +15,7 @@ import (
 
 	"repronet/attestation"
 	"repronet/enrolment"
+	"repronet/evidence/kinds"
 	"repronet/ledger"
 	"repronet/outputmap"
 )
@@ -52,6 +53,7 @@ type Replay struct {
 	config    Config
 	ledger    Ledger
 	roster    *enrolment.Roster
+	keys      *kinds.Keys // of roster
 	timeline  *timeline
 	spill     *spill
 	sorter    *outputmap.Sorter
@@ -78,6 +80,7 @@ func Read(ctx context.Context, config Config, l Ledger) (r *Replay, err error) {
 		Size: l.Size, config: config, ledger: l, roster: enrolment.NewRoster(), timeline: newTimeline(),
 		sorter: outputmap.NewSorter(config.Dir), builders: map[uint32]struct{}{}, counts: newCounts(),
 	}
+	r.keys = kinds.NewKeys(r.roster, kinds.Attachments(config.Attachment))
 	if r.spill, err = newSpill(config.Dir); err != nil {
 		return nil, fmt.Errorf("replaying: %w", err)
 	}

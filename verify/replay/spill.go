@@ -26,8 +26,9 @@ type op struct {
 type opKind uint8
 
 const (
-	add opKind = iota
-	addAmbiguous
+	add          opKind = iota
+	addDocument         // by a signed document
+	addAmbiguous        // by one that lists the output with several digests
 	withdraw
 	member // of the package set that the entry publishes
 )
