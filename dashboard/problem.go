@@ -25,48 +25,76 @@ type ProblemKind struct {
 // with.
 func ProblemKinds() []ProblemKind {
 	return []ProblemKind{
-		{"malformed", http.StatusBadRequest,
+		{
+			"malformed", http.StatusBadRequest,
 			"The request, the bundle or the statement in it is not written as its format says. The detail names the place.",
-			"Correct what the detail names. The same bytes will be refused again; a reporter of the current version does not write them."},
-		{"clock", http.StatusBadRequest,
+			"Correct what the detail names. The same bytes will be refused again; a reporter of the current version does not write them.",
+		},
+		{
+			"clock", http.StatusBadRequest,
 			"The statement's times are in the future, or so old that the builder's clock must be wrong.",
-			"Set the clock of the machine (for example with chrony or systemd-timesyncd), then build and attest again."},
-		{"invalid-parameter", http.StatusUnprocessableEntity,
+			"Set the clock of the machine (for example with chrony or systemd-timesyncd), then build and attest again.",
+		},
+		{
+			"invalid-parameter", http.StatusUnprocessableEntity,
 			"A parameter of the URL has a value that it cannot have, or is not known at all.",
-			"Compare the URL with the parameters that /docs/api lists."},
-		{"not-enrolled", http.StatusForbidden,
+			"Compare the URL with the parameters that /docs/api lists.",
+		},
+		{
+			"not-enrolled", http.StatusForbidden,
 			"The signature is by a key that is not enrolled at this aggregator.",
-			"Send your public key to the operator of this aggregator. The reporter prints it with “repronet-reporter status”; it keeps what waits until the key is enrolled."},
-		{"key-not-valid", http.StatusForbidden,
+			"Send your public key to the operator of this aggregator. The reporter prints it with “repronet-reporter status”; it keeps what waits until the key is enrolled.",
+		},
+		{
+			"key-not-valid", http.StatusForbidden,
 			"The key was enrolled, but it was revoked, or the time for which it was enrolled is over.",
-			"Make a new key with “repronet-reporter init” and ask the operator to enrol it."},
-		{"bad-signature", http.StatusForbidden,
+			"Make a new key with “repronet-reporter init” and ask the operator to enrol it.",
+		},
+		{
+			"bad-signature", http.StatusForbidden,
 			"The signature does not fit the payload: the bundle was changed on its way, or signed by another key than it names.",
-			"Sign again. If it happens again, look for whatever rewrites requests between you and the aggregator."},
-		{"not-found", http.StatusNotFound,
+			"Sign again. If it happens again, look for whatever rewrites requests between you and the aggregator.",
+		},
+		{
+			"not-found", http.StatusNotFound,
 			"Nothing is known under that name, or there is no such address.",
-			"Check the spelling: names are exact. The search box finds parts of names."},
-		{"method-not-allowed", http.StatusMethodNotAllowed,
+			"Check the spelling: names are exact. The search box finds parts of names.",
+		},
+		{
+			"method-not-allowed", http.StatusMethodNotAllowed,
 			"The address exists, but not for the method of this request.",
-			"Read with GET. Submissions are POSTed to " + wire.SubmitPath + "."},
-		{"too-slow", http.StatusRequestTimeout,
+			"Read with GET. Submissions are POSTed to " + wire.SubmitPath + ".",
+		},
+		{
+			"too-slow", http.StatusRequestTimeout,
 			"The request did not arrive within the time that the server waits for one.",
-			"Send fewer bundles in one request; a reporter sends the rest again by itself."},
-		{"too-large", http.StatusRequestEntityTooLarge,
+			"Send fewer bundles in one request; a reporter sends the rest again by itself.",
+		},
+		{
+			"too-large", http.StatusRequestEntityTooLarge,
 			"A request, a bundle or a statement is over the limits of the protocol.",
-			"Send fewer bundles in one request, and fewer builds in one statement."},
-		{"media-type", http.StatusUnsupportedMediaType,
+			"Send fewer bundles in one request, and fewer builds in one statement.",
+		},
+		{
+			"media-type", http.StatusUnsupportedMediaType,
 			"The Content-Type or Content-Encoding is not one that submissions come in.",
-			"Send one bundle as " + wire.BundleType + ", or several as " + wire.LinesType + ", plain or compressed with gzip or zstd."},
-		{"slow-down", http.StatusTooManyRequests,
+			"Send one bundle as " + wire.BundleType + ", or several as " + wire.LinesType + ", plain or compressed with gzip or zstd.",
+		},
+		{
+			"slow-down", http.StatusTooManyRequests,
 			"Much evidence by keys that nobody knows came in; how much of it is kept is bounded.",
-			"Ask the operator to have the project's keys imported, and send the documents again later."},
-		{"internal", http.StatusInternalServerError,
+			"Ask the operator to have the project's keys imported, and send the documents again later.",
+		},
+		{
+			"internal", http.StatusInternalServerError,
 			"Something broke in the server.",
-			"Try again later; tell the operator if it stays."},
-		{"try-later", http.StatusServiceUnavailable,
+			"Try again later; tell the operator if it stays.",
+		},
+		{
+			"try-later", http.StatusServiceUnavailable,
 			"The server is starting, overloaded, or waits for its disk.",
-			"Send the same again after the time in Retry-After. Nothing was lost: what was not acknowledged was not taken."},
+			"Send the same again after the time in Retry-After. Nothing was lost: what was not acknowledged was not taken.",
+		},
 	}
 }
 

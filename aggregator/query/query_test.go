@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -249,7 +250,7 @@ func TestAnswers(t *testing.T) {
 		c.Limit = 100
 		ask(fmt.Sprintf("divergences %+v", c), func(s dashboard.Source) (any, error) { return s.Divergences(ctx, c) })
 	}
-	if _, err := q.Output(ctx, "no such output"); err != dashboard.ErrNotFound {
+	if _, err := q.Output(ctx, "no such output"); !errors.Is(err, dashboard.ErrNotFound) {
 		t.Errorf("unknown output: error %v, want %v", err, dashboard.ErrNotFound)
 	}
 }

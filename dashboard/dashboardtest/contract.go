@@ -47,8 +47,12 @@ func contractDay(n int) time.Time { return time.Date(2026, 3, 1+n, 12, 0, 0, 0, 
 // them with two keys, and an open one.
 func contractScenario() *Scenario {
 	s := &Scenario{Builders: []Builder{
-		{"a1", "ash", enrolment.Counted}, {"a2", "ash", enrolment.Counted}, {"b", "beech", enrolment.Counted},
-		{"c", "chestnut", enrolment.Counted}, {"o", "oak", enrolment.Open}, {"idle", "idle", enrolment.Counted},
+		{"a1", "ash", enrolment.Counted},
+		{"a2", "ash", enrolment.Counted},
+		{"b", "beech", enrolment.Counted},
+		{"c", "chestnut", enrolment.Counted},
+		{"o", "oak", enrolment.Open},
+		{"idle", "idle", enrolment.Counted},
 	}}
 	say := func(day int, builder string, statement *attestation.Statement) {
 		s.Entries = append(s.Entries, Entry{At: contractDay(day), Builder: builder, Statement: statement})
@@ -61,7 +65,8 @@ func contractScenario() *Scenario {
 		Name: "release", Revision: "1", Ecosystem: "nix", Members: []Member{
 			{Key: agreed(), Attribute: "agreed", Version: "1.0", System: "x86_64-linux", Maintainers: []string{"ada"}},
 			{Key: outlier(), Maintainers: []string{"grace"}, Inputs: []string{agreed(), scatter()}},
-			{Key: scatter(), Maintainers: []string{"ada"}}, {Key: Out("never", "")},
+			{Key: scatter(), Maintainers: []string{"ada"}},
+			{Key: Out("never", "")},
 		},
 	}})
 	build(0, "a1", "agreed", "i", "same")              // 7
@@ -148,8 +153,11 @@ func contractStatus(t *testing.T, source dashboard.Source) {
 	}, err)
 	history, err = source.History(ctx, "release")
 	equal(t, "history of a set", history, []dashboard.DayCounts{
-		{Day: midnight(0), Single: 1}, {Day: midnight(1), Reproduced: 1}, {Day: midnight(2), Reproduced: 1, Diverged: 1},
-		{Day: midnight(3), Reproduced: 2, Diverged: 1}, {Day: midnight(4), Reproduced: 1, Diverged: 2},
+		{Day: midnight(0), Single: 1},
+		{Day: midnight(1), Reproduced: 1},
+		{Day: midnight(2), Reproduced: 1, Diverged: 1},
+		{Day: midnight(3), Reproduced: 2, Diverged: 1},
+		{Day: midnight(4), Reproduced: 1, Diverged: 2},
 	}, err)
 	sets, err := source.Sets(ctx)
 	equal(t, "sets", sets, []dashboard.Set{{Name: "release", Revision: "1", PublishedAt: contractDay(0), Index: contractIndex, Members: 4}}, err)
@@ -340,8 +348,11 @@ func contractBuilders(t *testing.T, source dashboard.Source) {
 
 	pairs, err := source.Agreement(ctx)
 	equal(t, "agreement", pairs, []dashboard.Agreement{
-		{A: "ash", B: "beech", Common: 3, Agree: 2}, {A: "ash", B: "chestnut", Common: 1}, {A: "ash", B: "oak", Common: 1},
-		{A: "beech", B: "chestnut", Common: 1}, {A: "beech", B: "oak", Common: 1},
+		{A: "ash", B: "beech", Common: 3, Agree: 2},
+		{A: "ash", B: "chestnut", Common: 1},
+		{A: "ash", B: "oak", Common: 1},
+		{A: "beech", B: "chestnut", Common: 1},
+		{A: "beech", B: "oak", Common: 1},
 	}, err)
 }
 

@@ -14,7 +14,7 @@ import (
 // now: eight operators, packages that reproduce, and each kind of divergence.
 func Sample(now time.Time) *Scenario {
 	s := &sampler{random: rand.New(rand.NewPCG(1, 2)), start: now.Add(-60 * 24 * time.Hour), now: now}
-	for _, b := range []Builder{
+	s.Builders = []Builder{
 		{"alder", "alder", enrolment.Counted},
 		{"birch", "birch-labs", enrolment.Counted},
 		{"birch-arm", "birch-labs", enrolment.Counted},
@@ -23,8 +23,6 @@ func Sample(now time.Time) *Scenario {
 		{"elm", "elm", enrolment.Counted},
 		{"fir", "fir-hosting", enrolment.Counted},
 		{"hazel", "hazel", enrolment.Open},
-	} {
-		s.Builders = append(s.Builders, b)
 	}
 	s.publish("nixos-minimal", "26.05.1820")
 	s.build()

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -152,7 +153,9 @@ func (b *bench) latency(ctx context.Context) error {
 	go func() { ended <- b.pace(load, bundles, 20_000) }()
 	err = b.latencies(ctx, log, "at half load")
 	stop()
-	<-ended
+	if loadErr := <-ended; loadErr != nil && !errors.Is(loadErr, context.Canceled) {
+		return loadErr
+	}
 	if err != nil {
 		return err
 	}

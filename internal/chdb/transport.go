@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 
@@ -39,9 +40,7 @@ func (e *Engine) Handler() http.Handler {
 			return
 		}
 		defer response.Body.Close()
-		for name, values := range response.Header {
-			w.Header()[name] = values
-		}
+		maps.Copy(w.Header(), response.Header)
 		w.WriteHeader(response.StatusCode)
 		if _, err := io.Copy(w, response.Body); err != nil {
 			// Cutting the connection is the only way left to tell the client.

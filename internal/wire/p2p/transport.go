@@ -129,7 +129,7 @@ func (t *Transport) open(ctx context.Context) (net.Conn, error) {
 // only a deadline wakes. The swarm's Close waits for every stream to be gone.
 func reset(s network.Stream) error {
 	_ = s.SetDeadline(time.Now())
-	go s.Reset()
+	go func() { _ = s.Reset() }()
 	return nil
 }
 
@@ -139,8 +139,7 @@ func selectProtocol(ctx context.Context, s network.Stream) error {
 	if !stop() {
 		return ctx.Err()
 	}
-	var unsupported multistream.ErrNotSupported[protocol.ID]
-	if errors.As(err, &unsupported) {
+	if _, unsupported := errors.AsType[multistream.ErrNotSupported[protocol.ID]](err); unsupported {
 		return fmt.Errorf("it does not speak %s: is it a repronet aggregator?", Protocol)
 	}
 	if err != nil {
