@@ -171,7 +171,7 @@ func (a *Aggregator) Load(ctx context.Context) error {
 		return fmt.Errorf("reading the roster: %w", err)
 	}
 	for _, e := range entries {
-		if err := a.known(e.Index, ledger.Kind(e.Kind), e.Body); err != nil {
+		if err := a.known(ctx, e.Index, ledger.Kind(e.Kind), e.Body); err != nil {
 			return err
 		}
 	}
@@ -203,7 +203,7 @@ func (a *Aggregator) Load(ctx context.Context) error {
 			case !kinds.Malformed(err):
 				return fmt.Errorf("ledger index %d: %w", next, err)
 			}
-		} else if err := a.known(next, entry.Kind, entry.Body); err != nil {
+		} else if err := a.known(ctx, next, entry.Kind, entry.Body); err != nil {
 			return err
 		}
 		next++
@@ -213,7 +213,7 @@ func (a *Aggregator) Load(ctx context.Context) error {
 }
 
 // known takes note of an entry that is in the ledger.
-func (a *Aggregator) known(at uint64, kind ledger.Kind, body []byte) error {
+func (a *Aggregator) known(ctx context.Context, at uint64, kind ledger.Kind, body []byte) error {
 	switch kind {
 	case ledger.Attestation:
 		builder, payload, err := signing.Peek(body)
@@ -223,7 +223,7 @@ func (a *Aggregator) known(at uint64, kind ledger.Kind, body []byte) error {
 		a.ingest.Known(builder, payload, at)
 	default:
 		if _, _, err := a.roster.Apply(at, kind, body); err != nil {
-			a.deps.Logger.WarnContext(context.Background(), "entry moves nothing", "index", at, "kind", kind, "error", err)
+			a.deps.Logger.WarnContext(ctx, "entry moves nothing", "index", at, "kind", kind, "error", err)
 		}
 	}
 	return nil
