@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"regexp"
 	"strconv"
@@ -35,7 +36,19 @@ type Config struct {
 	ClickHouse string `yaml:"clickhouse"`
 	// CheckpointInterval is how often the ledger publishes its state.
 	CheckpointInterval time.Duration `yaml:"checkpoint_interval"`
+	// MapInterval is how often the ledger commits to the verifiable map of its
+	// outputs, if it has grown.
+	MapInterval time.Duration `yaml:"map_interval"`
 	Libp2p             Libp2p        `yaml:"libp2p"`
+	// Caches are Nix binary caches that are asked for the narinfo of outputs of
+	// published sets that have none yet; none: nobody is asked. What they sign
+	// counts once their key is enrolled (builders enrol --nix-key).
+	Caches []Cache `yaml:"caches"`
+}
+
+// Cache is a Nix binary cache.
+type Cache struct {
+	URL string `yaml:"url"`
 }
 
 // Libp2p configures the second way in.
@@ -48,7 +61,7 @@ type Libp2p struct {
 func DefaultConfig() Config {
 	return Config{
 		Data: "/var/lib/repronet-aggregator", Listen: "127.0.0.1:8080", Origin: "localhost/repronet",
-		CheckpointInterval: time.Second,
+		CheckpointInterval: time.Second, MapInterval: time.Hour,
 	}
 }
 
@@ -82,12 +95,18 @@ func (c *Config) fromEnvironment(getenv func(string) string) error {
 			*field = value
 		}
 	}
-	if value := getenv(prefix + "CHECKPOINT_INTERVAL"); value != "" {
+	for name, field := range map[string]*time.Duration{
+		"CHECKPOINT_INTERVAL": &c.CheckpointInterval, "MAP_INTERVAL": &c.MapInterval,
+	} {
+		value := getenv(prefix + name)
+		if value == "" {
+			continue
+		}
 		interval, err := time.ParseDuration(value)
 		if err != nil {
-			return fmt.Errorf("%sCHECKPOINT_INTERVAL: %w", prefix, err)
+			return fmt.Errorf("%s%s: %w", prefix, name, err)
 		}
-		c.CheckpointInterval = interval
+		*field = interval
 	}
 	if value := getenv(prefix + "LIBP2P_LISTEN"); value != "" {
 		c.Libp2p.Listen = strings.Split(value, ",")
@@ -104,6 +123,11 @@ func (c *Config) Validate() error {
 	if c.Data == "" {
 		return errors.New("data: name the data directory")
 	}
+	for _, cache := range c.Caches {
+		if u, err := url.Parse(cache.URL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return fmt.Errorf("caches: %q is not a URL, such as https://cache.nixos.org", cache.URL)
+		}
+	}
 	_, port, err := net.SplitHostPort(c.Listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w (want HOST:PORT)", err)
@@ -116,6 +140,9 @@ func (c *Config) Validate() error {
 	}
 	if c.CheckpointInterval < 100*time.Millisecond || c.CheckpointInterval > time.Hour {
 		return fmt.Errorf("checkpoint_interval: %v is not between 100ms and 1h", c.CheckpointInterval)
+	}
+	if c.MapInterval < time.Second || c.MapInterval > 24*time.Hour {
+		return fmt.Errorf("map_interval: %v is not between 1s and 24h", c.MapInterval)
 	}
 	return nil
 }

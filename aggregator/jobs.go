@@ -10,15 +10,23 @@ import (
 	"repronet/dashboard"
 )
 
-// jobs are the periodic jobs. None of them moves a verdict.
-func (a *Aggregator) jobs(builders dashboard.BuilderSource) []schedule.Job {
-	return []schedule.Job{
+// jobs are the periodic jobs. None of them moves a verdict, but by an entry of the
+// ledger.
+func (a *Aggregator) jobs(source dashboard.Source) []schedule.Job {
+	jobs := []schedule.Job{
 		{Name: "roll-ups", Schedule: "@every 1m", Timeout: 5 * time.Minute, Run: a.index.RollUp},
 		{Name: "checkpoint freshness", Schedule: "@every 1m", Timeout: 10 * time.Second, Run: a.checkFreshness},
+		{Name: "verifiable map", Schedule: "@every " + a.config.MapInterval.String(), Timeout: mapTimeout, Run: a.maps.commit},
 		{Name: "stale builders", Schedule: "@every 1h", Timeout: time.Minute, Run: func(ctx context.Context) error {
-			return a.noticeStale(ctx, builders)
+			return a.noticeStale(ctx, source)
 		}},
 	}
+	if len(a.config.Caches) > 0 {
+		jobs = append(jobs, schedule.Job{
+			Name: "references", Schedule: "@every 10m", Timeout: 9 * time.Minute, Run: newReferences(a, source).run,
+		})
+	}
+	return jobs
 }
 
 // checkFreshness fails when the published checkpoint lags behind the ledger: then

@@ -11,10 +11,10 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"repronet/attestation"
 	"repronet/enrolment"
 	"repronet/internal/wire"
 	"repronet/ledger"
-	"repronet/signing"
 )
 
 // requestTimeout bounds one request: a bundle of the greatest size over a slow
@@ -61,18 +61,38 @@ func (a *Aggregator) Builders(ctx context.Context) ([]Builder, error) {
 		if b.Tier != string(enrolment.Counted) || b.RevokedFrom != nil {
 			continue
 		}
-		key, err := signing.ParsePublicKeyDER(b.PublicKey)
+		pin := Builder{
+			ID: b.ID, PublicKey: b.PublicKey, NixName: b.NixName, Operator: b.Operator, NotBefore: b.NotBefore, NotAfter: b.NotAfter,
+		}
+		err := enrolment.ValidateOperator(b.Operator)
+		for _, c := range b.OpenPGP {
+			if err == nil {
+				err = a.certificate(ctx, &pin, c)
+			}
+		}
+		if err == nil {
+			err = pin.validate()
+		}
 		if err != nil {
 			return nil, fmt.Errorf("reading the builder list of %s: builder %.60q: %w", a.base, b.ID, err)
 		}
-		if err := enrolment.ValidateOperator(b.Operator); err != nil {
-			return nil, fmt.Errorf("reading the builder list of %s: builder %s: %w", a.base, key.Builder(), err)
-		}
-		pin := NewBuilder(key, b.Operator)
-		pin.NotBefore, pin.NotAfter = b.NotBefore, b.NotAfter
 		builders = append(builders, pin)
 	}
 	return builders, nil
+}
+
+// certificate adds a certificate, which is an attachment to the ledger, to a pin.
+func (a *Aggregator) certificate(ctx context.Context, pin *Builder, c wire.Certificate) error {
+	sum, err := attestation.ParseDigest(c.Certificate)
+	if err != nil {
+		return err
+	}
+	packets, err := ledger.FetchAttachment(ctx, a.Log(), ledger.AttachmentID(sum))
+	if err != nil {
+		return err
+	}
+	pin.OpenPGP = append(pin.OpenPGP, Certificate{Project: c.Project, Packets: packets})
+	return nil
 }
 
 func (a *Aggregator) get(ctx context.Context, path string, limit int64) ([]byte, error) {

@@ -15,6 +15,7 @@ import (
 	"repronet/attestation"
 	"repronet/divergence"
 	"repronet/enrolment"
+	"repronet/evidence/kinds"
 	"repronet/ledger"
 	"repronet/signing"
 )
@@ -44,6 +45,10 @@ type Claim struct {
 	Digest     attestation.Digest
 	DigestKind attestation.DigestKind
 	Standing   Standing
+	// Document tells that a third party's document says so, not a statement, and
+	// SignedAt when, by its signer's own word and if it says.
+	Document bool
+	SignedAt time.Time
 }
 
 // Standing says whether a claim counts, and if not, why.
@@ -55,6 +60,10 @@ const (
 	Withdrawn Standing = "withdrawn" // by its builder, later
 	Revoked   Standing = "revoked"   // the builder is, from this entry on or before
 	NotValid  Standing = "not-valid" // the key was not valid when the claim was received
+	// Of documents: the builder signed another later; or it lists the output with
+	// several digests.
+	Superseded Standing = "superseded"
+	Ambiguous  Standing = "ambiguous"
 )
 
 // ErrForged is what [Mirror.Evidence] wraps if the ledger holds a statement in a
@@ -93,6 +102,25 @@ func (m *Mirror) Evidence(ctx context.Context, pins *Pins, ecosystem, output str
 // EvidenceOn collects every claim about each of many outputs. An entry that
 // speaks of several of them is opened once.
 func (m *Mirror) EvidenceOn(ctx context.Context, pins *Pins, outputs []Output, progress Progress) ([]*Evidence, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.index.size != m.tree().Size() {
+		return nil, fmt.Errorf("collecting evidence: the index has %d of %d entries", m.index.size, m.tree().Size())
+	}
+	evidence, err := collect(ctx, m.tree(), m.index, pins, outputs, progress)
+	return evidence, m.damaged(err)
+}
+
+// A finder tells which entries of a tree to look at.
+type finder interface {
+	// roster returns the indices of all enrolments and revocations, ascending.
+	roster() ([]uint64, error)
+	// lookup returns, for each ID, the indices of all entries that may speak of it.
+	lookup(ids []attestation.OutputID) ([][]uint64, error)
+}
+
+// collect collects every claim about outputs that a tree holds.
+func collect(ctx context.Context, tree *ledger.Tree, x finder, pins *Pins, outputs []Output, progress Progress) ([]*Evidence, error) {
 	ids := make([]attestation.OutputID, len(outputs))
 	for i, o := range outputs {
 		if err := attestation.ValidateOutput(o.Ecosystem, o.Key); err != nil {
@@ -104,21 +132,16 @@ func (m *Mirror) EvidenceOn(ctx context.Context, pins *Pins, outputs []Output, p
 	if err != nil {
 		return nil, err
 	}
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	if m.index.size != m.tree().Size() {
-		return nil, fmt.Errorf("collecting evidence: the index has %d of %d entries", m.index.size, m.tree().Size())
-	}
-	c := collector{tree: m.tree(), roster: roster, progress: progress}
+	c := collector{tree: tree, roster: roster, keys: kinds.NewKeys(roster, roster.attachment), progress: progress}
 	for _, o := range outputs {
 		c.outputs = append(c.outputs, &collected{evidence: &Evidence{Ecosystem: o.Ecosystem, Output: o.Key, Size: c.tree.Size()}})
 	}
-	if err := c.collect(ctx, m.index, ids); err != nil {
+	if err := c.collect(ctx, x, ids); err != nil {
 		of := fmt.Sprintf("%d outputs", len(outputs))
 		if len(outputs) == 1 {
 			of = outputs[0].Key
 		}
-		return nil, fmt.Errorf("collecting evidence on %s: %w", of, m.damaged(err))
+		return nil, fmt.Errorf("collecting evidence on %s: %w", of, err)
 	}
 	evidence := make([]*Evidence, len(c.outputs))
 	for i, o := range c.outputs {
@@ -131,6 +154,7 @@ func (m *Mirror) EvidenceOn(ctx context.Context, pins *Pins, outputs []Output, p
 type collector struct {
 	tree     *ledger.Tree
 	roster   *roster
+	keys     *kinds.Keys // of roster
 	progress Progress
 	outputs  []*collected
 }
@@ -141,7 +165,7 @@ type collected struct {
 	claims   divergence.Output
 }
 
-func (c *collector) collect(ctx context.Context, x *index, ids []attestation.OutputID) error {
+func (c *collector) collect(ctx context.Context, x finder, ids []attestation.OutputID) error {
 	if size := c.tree.Size(); size > 0 {
 		last, err := c.entry(ctx, size-1)
 		if err != nil {
@@ -169,6 +193,7 @@ func (c *collector) collect(ctx context.Context, x *index, ids []attestation.Out
 		return err
 	}
 	for _, o := range c.outputs {
+		o.weigh(c.roster)
 		o.evidence.Judgement = divergence.Judge(&o.claims, c.roster)
 	}
 	return nil
@@ -225,8 +250,9 @@ type opened struct {
 	receivedAt time.Time
 	builder    signing.BuilderID
 	statement  *attestation.Statement
-	subjects   map[string]int
+	subjects   map[string]int // or rows of evidence
 	err        error
+	evidence   *kinds.Evidence // of a third party, in place of the statement
 }
 
 // openBundle opens entries of one bundle of the log.
@@ -241,6 +267,13 @@ func (c *collector) openBundle(ctx context.Context, entries []uint64, into []*op
 			return err
 		}
 		o := &opened{index: n, receivedAt: entry.ReceivedAt, subjects: map[string]int{}}
+		into[i] = o
+		if slices.Contains(kinds.Kinds(), entry.Kind) {
+			if err := c.openEvidence(ctx, o, entry); err != nil {
+				return fmt.Errorf("ledger index %d: %w", n, err)
+			}
+			continue
+		}
 		if verified, err := signing.Open(entry.Body, c.roster.lookup, entry.ReceivedAt); err == nil {
 			o.builder, o.statement = verified.Builder(), verified.Statement()
 		} else {
@@ -252,7 +285,6 @@ func (c *collector) openBundle(ctx context.Context, entries []uint64, into []*op
 		for subject, s := range o.statement.Subjects {
 			o.subjects[s.Name] = subject
 		}
-		into[i] = o
 	}
 	return nil
 }
@@ -280,6 +312,10 @@ func (c *collector) revoke(ctx context.Context, n uint64) error {
 
 // take adds what one entry says of an output.
 func (c *collector) take(said *opened, output *collected) error {
+	if said.evidence != nil {
+		c.takeEvidence(said, output)
+		return nil
+	}
 	i, ok := said.subjects[output.evidence.Output]
 	if !ok || said.statement.Ecosystem != output.evidence.Ecosystem {
 		return nil // another output with the same prefix
@@ -327,7 +363,7 @@ func (o *collected) withdraw(withdrawal Claim, number uint32) {
 	o.claims.Withdraw(number, withdrawal.Digest)
 	for i := range o.evidence.Claims {
 		claim := &o.evidence.Claims[i]
-		if claim.Builder == withdrawal.Builder && claim.Digest == withdrawal.Digest && claim.Standing == Counts {
+		if claim.Builder == withdrawal.Builder && claim.Digest == withdrawal.Digest && claim.Standing == Counts && !claim.Document {
 			claim.Standing = Withdrawn
 		}
 	}

@@ -14,8 +14,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"repronet/attestation"
+	"repronet/evidence/kinds"
 	"repronet/internal/durable"
 	"repronet/ledger"
+	"repronet/outputmap"
 	"repronet/signing"
 )
 
@@ -138,10 +140,14 @@ func (x *index) extendTo(ctx context.Context, tree *ledger.Tree, to uint64, prog
 		}
 		progress("indexing", from, tree.Size())
 	}
+	// Disks make many small files durable together, if asked at once.
+	var group errgroup.Group
+	group.SetLimit(64)
 	for file, data := range files {
-		if err := appendRecords(x.path(file), data); err != nil {
-			return err
-		}
+		group.Go(func() error { return appendRecords(x.path(file), data) })
+	}
+	if err := group.Wait(); err != nil {
+		return err
 	}
 	if err := durable.SyncDir(x.dir); err != nil {
 		return err
@@ -169,6 +175,16 @@ func (r *records) collect(ctx context.Context, tree *ledger.Tree, from, to uint6
 			r.add(rosterFile, [8]byte{}, record.Index)
 		case ledger.PackageSet:
 			r.add(setsFile, [8]byte{}, record.Index)
+		}
+		if slices.Contains(kinds.Kinds(), entry.Kind) {
+			keys, err := outputmap.Keys(entry)
+			if err != nil {
+				continue
+			}
+			for _, id := range keys {
+				r.add(int(id[0]), [8]byte(id[1:9]), record.Index)
+			}
+			continue
 		}
 		if entry.Kind != ledger.Attestation {
 			continue

@@ -3,6 +3,8 @@ package verify
 import (
 	"bytes"
 	"cmp"
+	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,7 +17,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/mod/sumdb/note"
 
+	"repronet/attestation"
 	"repronet/enrolment"
+	"repronet/evidence/openpgp"
 	"repronet/internal/durable"
 	"repronet/signing"
 )
@@ -35,10 +39,19 @@ type Pins struct {
 // A Builder is a pinned key and who is behind it.
 type Builder struct {
 	ID        signing.BuilderID `json:"id"`
-	PublicKey []byte            `json:"publicKey"` // PKIX, DER; base 64 in JSON
+	PublicKey []byte            `json:"publicKey,omitempty"` // PKIX, DER; base 64 in JSON
+	NixName   string            `json:"nixName,omitempty"`   // by which it signs narinfo
+	OpenPGP   []Certificate     `json:"openpgp,omitempty"`   // in place of a public key
 	Operator  string            `json:"operator"`
 	NotBefore time.Time         `json:"notBefore,omitzero"`
 	NotAfter  time.Time         `json:"notAfter,omitzero"`
+}
+
+// A Certificate is a pinned OpenPGP certificate and the project for which its
+// builder signs checksum documents.
+type Certificate struct {
+	Project string `json:"project"`
+	Packets []byte `json:"packets"` // binary; base 64 in JSON
 }
 
 // NewBuilder returns a pin of a key that is valid at any time.
@@ -153,13 +166,10 @@ func (p *Pins) validate() error {
 	}
 	seen := map[signing.BuilderID]bool{}
 	for _, b := range p.Builders {
-		key, err := signing.ParsePublicKeyDER(b.PublicKey)
-		switch {
-		case err != nil:
+		if err := b.validate(); err != nil {
 			return fmt.Errorf("builder %.60q: %w", b.ID, err)
-		case key.Builder() != b.ID:
-			return fmt.Errorf("builder %.60q: the key is that of builder %s", b.ID, key.Builder())
-		case seen[b.ID]:
+		}
+		if seen[b.ID] {
 			return fmt.Errorf("builder %s is pinned twice", b.ID)
 		}
 		if err := enrolment.ValidateOperator(b.Operator); err != nil {
@@ -168,6 +178,43 @@ func (p *Pins) validate() error {
 		seen[b.ID] = true
 	}
 	return nil
+}
+
+// validate checks that the keys are the builder's.
+func (b *Builder) validate() error {
+	if (len(b.PublicKey) == 0) == (len(b.OpenPGP) == 0) {
+		return errors.New("has not exactly one of publicKey and openpgp")
+	}
+	if len(b.OpenPGP) > 0 {
+		_, err := b.certificates()
+		return err
+	}
+	key, err := signing.ParsePublicKeyDER(b.PublicKey)
+	if err == nil && key.Builder() != b.ID {
+		err = fmt.Errorf("the key is that of builder %s", key.Builder())
+	}
+	return err
+}
+
+// certificates returns what enrols the builder's certificates.
+func (b *Builder) certificates() ([]enrolment.OpenPGP, error) {
+	var list []enrolment.OpenPGP
+	for _, c := range b.OpenPGP {
+		if err := openpgp.ValidateProject(c.Project); err != nil {
+			return nil, err
+		}
+		parsed, err := openpgp.ParseCertificates(c.Packets)
+		if err != nil {
+			return nil, err
+		}
+		if len(parsed) != 1 || parsed[0].Builder() != b.ID {
+			return nil, errors.New("the certificate is not this builder's alone")
+		}
+		list = append(list, enrolment.OpenPGP{
+			Fingerprint: parsed[0].Fingerprint(), Project: c.Project, Certificate: sha256.Sum256(c.Packets),
+		})
+	}
+	return list, nil
 }
 
 // roster is the pins as package divergence and package signing ask for them. It
@@ -179,17 +226,32 @@ type roster struct {
 	names     []string // of operators
 	keys      []signing.Key
 	revoked   []uint64 // by builder: ledger index from which on nothing counts
+
+	certificates [][]enrolment.OpenPGP // by builder
+	packets      map[attestation.Digest][]byte
 }
 
 func newRoster(p *Pins) (*roster, error) {
 	if err := p.validate(); err != nil {
 		return nil, fmt.Errorf("reading pins: %w", err)
 	}
-	r := &roster{builders: p.Builders, numbers: map[signing.BuilderID]uint32{}}
+	r := &roster{builders: p.Builders, numbers: map[signing.BuilderID]uint32{}, packets: map[attestation.Digest][]byte{}}
 	for i, b := range p.Builders {
-		key, err := signing.ParsePublicKeyDER(bytes.Clone(b.PublicKey))
+		var key *signing.PublicKey
+		var err error
+		if len(b.PublicKey) > 0 {
+			key, err = signing.ParsePublicKeyDER(bytes.Clone(b.PublicKey))
+		}
 		if err != nil {
 			return nil, fmt.Errorf("builder %s: %w", b.ID, err)
+		}
+		certificates, err := b.certificates()
+		if err != nil {
+			return nil, fmt.Errorf("builder %s: %w", b.ID, err)
+		}
+		r.certificates = append(r.certificates, certificates)
+		for i, c := range certificates {
+			r.packets[c.Certificate] = b.OpenPGP[i].Packets
 		}
 		operator := slices.Index(r.names, b.Operator)
 		if operator < 0 {
@@ -219,6 +281,44 @@ func (r *roster) Counts(builder uint32, index uint64) (uint32, bool) {
 		return 0, false
 	}
 	return r.operators[builder], index < r.revoked[builder]
+}
+
+// Certificates implements kinds.Roster.
+func (r *roster) Certificates(project string) []attestation.Digest {
+	var sums []attestation.Digest
+	for _, list := range r.certificates {
+		for _, c := range list {
+			if c.Project == project {
+				sums = append(sums, c.Certificate)
+			}
+		}
+	}
+	return sums
+}
+
+// Caches implements kinds.Roster.
+func (r *roster) Caches(name string) []enrolment.Builder {
+	var found []enrolment.Builder
+	for i, b := range r.builders {
+		if b.NixName == name {
+			found = append(found, enrolment.Builder{ID: b.ID, Key: r.keys[i]})
+		}
+	}
+	return found
+}
+
+// Builder implements kinds.Roster. Revocations are [roster.Counts]'s subject.
+func (r *roster) Builder(id signing.BuilderID) (enrolment.Builder, bool) {
+	number, ok := r.numbers[id]
+	if !ok {
+		return enrolment.Builder{}, false
+	}
+	return enrolment.Builder{ID: id, Key: r.keys[number], Certificates: r.certificates[number]}, true
+}
+
+// attachment returns a pinned certificate.
+func (r *roster) attachment(_ context.Context, sum attestation.Digest) ([]byte, error) {
+	return r.packets[sum], nil
 }
 
 // lookup is a [signing.Lookup].

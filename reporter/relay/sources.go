@@ -10,8 +10,6 @@ import (
 	"net/http"
 	"os"
 	"path"
-	"regexp"
-	"strings"
 
 	"repronet/evidence/guixsigs"
 	"repronet/evidence/narinfo"
@@ -89,8 +87,6 @@ func bounded(r io.Reader) ([]byte, error) {
 	return data, err
 }
 
-var storePath = regexp.MustCompile(`^(?:/nix/store/)?([0-9a-z]{32})(?:-.*)?$`)
-
 // NarinfoURL yields narinfo that is fetched: the one at a URL that ends in
 // .narinfo, or those of store paths from the cache at a URL.
 func NarinfoURL(ctx context.Context, client *http.Client, url string, paths iter.Seq[string]) iter.Seq2[*Document, error] {
@@ -98,7 +94,7 @@ func NarinfoURL(ctx context.Context, client *http.Client, url string, paths iter
 		fetch := func(url string) bool {
 			d := &Document{Name: url, Kind: ledger.Narinfo}
 			var err error
-			d.Body, err = get(ctx, client, url)
+			d.Body, err = narinfo.Fetch(ctx, client, url)
 			return yield(d, err) && ctx.Err() == nil
 		}
 		if path.Ext(url) == ".narinfo" {
@@ -106,32 +102,16 @@ func NarinfoURL(ctx context.Context, client *http.Client, url string, paths iter
 			return
 		}
 		for p := range paths {
-			hash := storePath.FindStringSubmatch(p)
-			if hash == nil {
-				if !yield(&Document{Name: p, Kind: ledger.Narinfo}, fmt.Errorf("%.100q is not a store path", p)) {
+			at, err := narinfo.URL(url, p)
+			if err != nil {
+				if !yield(&Document{Name: p, Kind: ledger.Narinfo}, err) {
 					return
 				}
 				continue
 			}
-			if !fetch(strings.TrimRight(url, "/") + "/" + hash[1] + ".narinfo") {
+			if !fetch(at) {
 				return
 			}
 		}
 	}
-}
-
-func get(ctx context.Context, client *http.Client, url string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close() //nolint:errcheck // only read from
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the cache answered %s", resp.Status)
-	}
-	return bounded(resp.Body)
 }
