@@ -42,6 +42,7 @@ type Aggregator struct {
 	engine *chdb.Engine // nil with a ClickHouse server
 	store  *store.Store
 	index  *index.Index
+	maps   *maps
 	roster *enrolment.Roster // up to the ledger's end; the index has its own, up to the watermark
 	ingest *ingest.Ingest
 }
@@ -66,6 +67,9 @@ func Open(ctx context.Context, config Config, deps Dependencies) (a *Aggregator,
 		return a, err
 	}
 	if err := a.openIndex(ctx); err != nil {
+		return a, err
+	}
+	if a.maps, err = openMaps(ctx, filepath.Join(config.Data, "maps"), config.MapInterval, a.log, a.ledger, a.deps.Logger); err != nil {
 		return a, err
 	}
 	a.ingest = ingest.New(ingest.Config{Logger: deps.Logger, Registry: deps.Registry}, a.log, a.roster, a.ledger.Attachment)
@@ -231,7 +235,10 @@ func (a *Aggregator) known(ctx context.Context, at uint64, kind ledger.Kind, bod
 
 // Close closes everything, in reverse order. It waits for what runs.
 func (a *Aggregator) Close(ctx context.Context) error {
-	var storeErr, engineErr, logErr error
+	var storeErr, engineErr, logErr, mapsErr error
+	if a.maps != nil {
+		mapsErr = a.maps.close()
+	}
 	if a.store != nil {
 		storeErr = a.store.Close()
 	}
@@ -241,5 +248,5 @@ func (a *Aggregator) Close(ctx context.Context) error {
 	if a.log != nil {
 		logErr = a.log.Close(ctx)
 	}
-	return errors.Join(storeErr, engineErr, logErr)
+	return errors.Join(mapsErr, storeErr, engineErr, logErr)
 }

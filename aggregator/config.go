@@ -39,7 +39,7 @@ type Config struct {
 	// MapInterval is how often the ledger commits to the verifiable map of its
 	// outputs, if it has grown.
 	MapInterval time.Duration `yaml:"map_interval"`
-	Libp2p             Libp2p        `yaml:"libp2p"`
+	Libp2p      Libp2p        `yaml:"libp2p"`
 	// Caches are Nix binary caches that are asked for the narinfo of outputs of
 	// published sets that have none yet; none: nobody is asked. What they sign
 	// counts once their key is enrolled (builders enrol --nix-key).

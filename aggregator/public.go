@@ -25,6 +25,7 @@ func (a *Aggregator) registerPublic(router gin.IRouter, source dashboard.Source)
 	router.GET(wire.BuildersPath, a.buildersDocument)
 	router.GET(wire.FilterPath(":name"), func(c *gin.Context) { a.setFilter(c, source) })
 	a.registerExport(router)
+	router.GET(wire.MapProofPath, a.mapProof)
 }
 
 // logFile serves the ledger's files. What is complete never changes; the

@@ -33,11 +33,18 @@ func output() cli.Command {
   --digest or --path, the digest must be that of the operators, too; --path
   hashes what is there as the statements did: a file's bytes, or the NAR of a
   store path or directory.
+
+  With --light the ledger is not copied: the aggregator shows by a verifiable map
+  which entries are about KEY, and only those and what came after the map are
+  fetched. Everything is checked as always, but that the map leaves nothing out is
+  for those who have a copy to audit (repronet-verify replay); a wrong map convicts
+  whoever committed to it.
 ` + exitStatuses + `
 
 EXAMPLES
   repronet-verify output /nix/store/4i0k…-hello-2.12.1 --quorum 3
   repronet-verify output alice/hello-1.0^bin --path ./hello
+  repronet-verify output /nix/store/4i0k…-hello-2.12.1 --light
   repronet-verify output /nix/store/4i0k…-hello-2.12.1 --json | jq .digests`,
 		Prepare: func(flags *flag.FlagSet) func(context.Context, *cli.Env, []string) error {
 			var o outputCommand
@@ -46,6 +53,8 @@ EXAMPLES
 			flags.StringVar(&o.path, "path", "", "the file or directory that you have; its digest is computed from this `path`")
 			flags.IntVar(&o.quorum, "quorum", 2, "how many operators must agree, as a `number`")
 			flags.StringVar(&o.ecosystem, "ecosystem", "", "`ecosystem` of the output (default nix or guix for their store paths, else generic)")
+			flags.BoolVar(&o.light, "light", false, "ask for this output alone, and keep no copy of the ledger")
+			flags.DurationVar(&o.maxAge, "max-age", 48*time.Hour, "with --light: `time` after which the newest map is too old")
 			flags.BoolVar(&o.json, "json", false, "print a JSON document")
 			return withStatus(o.run)
 		},
@@ -56,6 +65,8 @@ type outputCommand struct {
 	settings
 	digest, path, ecosystem string
 	quorum                  int
+	light                   bool
+	maxAge                  time.Duration
 	json                    bool
 }
 
@@ -89,15 +100,7 @@ func (o *outputCommand) run(ctx context.Context, env *cli.Env, args []string) (e
 		}
 		given = &digest
 	}
-	pins, mirror, err := o.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, mirror.Close()) }()
-	if err := update(ctx, env, pins, mirror); err != nil {
-		return err
-	}
-	evidence, err := mirror.Evidence(ctx, pins, ecosystem, key)
+	evidence, err := o.evidence(ctx, env, ecosystem, key)
 	if err != nil {
 		return err
 	}
@@ -117,6 +120,22 @@ func (o *outputCommand) run(ctx context.Context, env *cli.Env, args []string) (e
 		return err
 	}
 	return r.status()
+}
+
+// evidence collects what the ledger holds on the output.
+func (o *outputCommand) evidence(ctx context.Context, env *cli.Env, ecosystem, key string) (_ *verify.Evidence, err error) {
+	if o.light {
+		return o.askLight(ctx, ecosystem, key)
+	}
+	pins, mirror, err := o.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, mirror.Close()) }()
+	if err := update(ctx, env, pins, mirror); err != nil {
+		return nil, err
+	}
+	return mirror.Evidence(ctx, pins, ecosystem, key)
 }
 
 // hashAs hashes a path as the claims that count did. Without any, there is

@@ -14,6 +14,7 @@ import (
 
 	"repronet/internal/cli"
 	"repronet/ledger"
+	"repronet/outputmap"
 	"repronet/verify"
 	"repronet/verify/replay"
 )
@@ -74,29 +75,40 @@ func (s *settings) configPath() (string, error) {
 	return verify.DefaultPinsPath()
 }
 
-// open reads the pins and opens the mirror.
-func (s *settings) open(ctx context.Context) (*verify.Pins, *verify.Mirror, error) {
+// pins reads the pins, and returns the mirror's directory too.
+func (s *settings) pins() (*verify.Pins, string, error) {
 	path, err := s.configPath()
 	if err != nil {
-		return nil, nil, err
+		return nil, "", err
 	}
 	pins, err := verify.LoadPins(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, fmt.Errorf("nothing is pinned (%s is not there): run repronet-verify pin --aggregator URL", path)
+		return nil, "", fmt.Errorf("nothing is pinned (%s is not there): run repronet-verify pin --aggregator URL", path)
 	}
+	if err != nil {
+		return nil, "", err
+	}
+	key, err := pins.Verifier()
+	if err != nil {
+		return nil, "", err
+	}
+	dir := s.mirror
+	if dir == "" {
+		dir, err = verify.DefaultMirrorDir(key)
+		dir += s.apart
+	}
+	return pins, dir, err
+}
+
+// open reads the pins and opens the mirror.
+func (s *settings) open(ctx context.Context) (*verify.Pins, *verify.Mirror, error) {
+	pins, dir, err := s.pins()
 	if err != nil {
 		return nil, nil, err
 	}
 	key, err := pins.Verifier()
 	if err != nil {
 		return nil, nil, err
-	}
-	dir := s.mirror
-	if dir == "" {
-		if dir, err = verify.DefaultMirrorDir(key); err != nil {
-			return nil, nil, err
-		}
-		dir += s.apart
 	}
 	mirror, err := verify.OpenMirror(ctx, dir, key)
 	return pins, mirror, err
@@ -144,7 +156,7 @@ func withStatus(run func(context.Context, *cli.Env, []string) error) func(contex
 			return err
 		}
 		status := exitInsufficient
-		if errors.Is(err, ledger.ErrInvalid) || errors.Is(err, verify.ErrForged) || errors.Is(err, replay.ErrMapRoot) {
+		if errors.Is(err, ledger.ErrInvalid) || errors.Is(err, verify.ErrForged) || errors.Is(err, replay.ErrMapRoot) || errors.Is(err, outputmap.ErrInvalid) {
 			status = exitInvalid
 		}
 		return &cli.ExitError{Status: status, Err: err}

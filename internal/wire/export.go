@@ -1,6 +1,11 @@
 package wire
 
-import "repronet/divergence"
+import (
+	"github.com/go-json-experiment/json/jsontext"
+
+	"repronet/divergence"
+	"repronet/ledger"
+)
 
 // Where an aggregator publishes all verdicts, and all of their history: JSON
 // lines ([ExportedVerdict], [ExportedChange]) in the order of the
@@ -37,4 +42,15 @@ type ExportedChange struct {
 	Index     uint64 `json:"index"` // of the ledger entry
 	From      string `json:"from"`
 	To        string `json:"to"`
+}
+
+// MapProofPath answers with a [MapProof], for ?ecosystem=E&name=KEY.
+const MapProofPath = "/api/v1/map/proof"
+
+// A MapProof is what the newest verifiable map that the ledger commits to says of
+// an output, and of the enrolments and revocations: see package outputmap.
+type MapProof struct {
+	Receipt *ledger.Receipt `json:"receipt"` // of the entry with the map's root
+	Output  jsontext.Value  `json:"output"`  // outputmap.Proof
+	Roster  jsontext.Value  `json:"roster"`  // likewise
 }

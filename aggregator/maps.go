@@ -1,0 +1,232 @@
+package aggregator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/go-json-experiment/json"
+
+	"repronet/attestation"
+	"repronet/internal/durable"
+	"repronet/internal/wire"
+	"repronet/ledger"
+	"repronet/ledger/append"
+	"repronet/outputmap"
+)
+
+// maps keeps the verifiable map: now and then it builds that of the whole ledger
+// from the last one and the entries since, and commits to it by an entry. The map
+// follows from the ledger's bytes, not from the index: it lists what does not count,
+// too.
+//
+// In its directory are the maps, each named by its size, and the file "current".
+// All of it can be lost: the next map is built from the beginning then.
+type maps struct {
+	dir      string
+	interval time.Duration
+	log      *append.Log
+	ledger   ownLedger
+
+	mu      sync.RWMutex // guards what follows; held for reading while current is read
+	current *committedMap
+}
+
+// A committedMap is a map whose root is in the ledger.
+type committedMap struct {
+	*outputmap.Snapshot
+	index uint64    // of the entry with the root
+	at    time.Time // when the ledger took it
+}
+
+// heartbeat is after how many intervals a map is committed even if the ledger has
+// nothing new: who asks for proofs knows from its age that nobody holds news back.
+const heartbeat = 24
+
+// mapTimeout bounds the building of a map.
+const mapTimeout = 2 * time.Hour
+
+func openMaps(ctx context.Context, dir string, interval time.Duration, log *append.Log, l ownLedger, logger *slog.Logger) (*maps, error) {
+	m := &maps{dir: dir, interval: interval, log: log, ledger: l}
+	err := m.open(ctx)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		logger.WarnContext(ctx, "building the map anew", "error", err)
+		err = os.RemoveAll(dir)
+	} else {
+		err = nil
+	}
+	if err = errors.Join(err, durable.MkdirAll(dir, 0o750)); err != nil {
+		return nil, fmt.Errorf("opening maps: %w", err)
+	}
+	return m, nil
+}
+
+// open opens the map that was committed last.
+func (m *maps) open(ctx context.Context) error {
+	text, err := os.ReadFile(m.path("current"))
+	if err != nil {
+		return err
+	}
+	var size, index uint64
+	if _, err := fmt.Sscanf(string(text), "size %d index %d\n", &size, &index); err != nil {
+		return err
+	}
+	snapshot, err := outputmap.Open(m.path(strconv.FormatUint(size, 10)))
+	if err != nil {
+		return err
+	}
+	entry, err := m.ledger.Entry(ctx, index)
+	if err != nil {
+		return errors.Join(err, snapshot.Close())
+	}
+	m.current = &committedMap{snapshot, index, entry.ReceivedAt}
+	return nil
+}
+
+func (m *maps) path(name string) string { return filepath.Join(m.dir, name) }
+
+func (m *maps) close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.current == nil {
+		return nil
+	}
+	return m.current.Close()
+}
+
+// commit builds and commits the map of the ledger as it is, if that has news. One
+// goroutine at a time calls it.
+func (m *maps) commit(ctx context.Context) error {
+	size := m.log.Size()
+	old := m.current // written below only
+	if old != nil {
+		news := size - old.Root().Size
+		if old.index >= old.Root().Size && old.index < size {
+			news-- // the entry of the map itself
+		}
+		if news == 0 && time.Since(old.at) < heartbeat*m.interval {
+			return nil
+		}
+	}
+	if size == 0 {
+		return nil
+	}
+	snapshot, err := m.build(ctx, old, size)
+	if err != nil {
+		return err
+	}
+	body, err := snapshot.Root().Encode()
+	var index uint64
+	if err == nil {
+		index, err = m.log.Append(ctx, ledger.MapRoot, body)
+	}
+	if err == nil {
+		err = durable.WriteFile(m.path("current"), fmt.Appendf(nil, "size %d index %d\n", size, index), 0o640)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("committing to a map: %w", err), snapshot.Close())
+	}
+	m.mu.Lock()
+	m.current = &committedMap{snapshot, index, time.Now()}
+	m.mu.Unlock()
+	if old == nil {
+		return nil
+	}
+	return errors.Join(old.Close(), os.RemoveAll(m.path(strconv.FormatUint(old.Root().Size, 10))))
+}
+
+// build builds the map of the first size entries.
+func (m *maps) build(ctx context.Context, old *committedMap, size uint64) (_ *outputmap.Snapshot, err error) {
+	sorter := outputmap.NewSorter(m.dir)
+	defer func() { err = errors.Join(err, sorter.Close()) }()
+	var older *outputmap.Snapshot
+	var next uint64
+	if old != nil {
+		older, next = old.Snapshot, old.Root().Size
+	}
+	for entry, err := range m.ledger.Entries(ctx, next, size) {
+		if err != nil {
+			return nil, fmt.Errorf("reading the ledger for a map: %w", err)
+		}
+		keys, err := outputmap.Keys(entry)
+		if err == nil { // else it is about nothing, for any reader
+			err = sorter.Add(next, keys...)
+			if err != nil {
+				return nil, err
+			}
+		}
+		next++
+	}
+	if next != size {
+		return nil, fmt.Errorf("reading the ledger for a map: %d of %d entries", next, size)
+	}
+	dir := m.path(strconv.FormatUint(size, 10))
+	if err := os.RemoveAll(dir); err != nil { // of a run that did not commit to it
+		return nil, err
+	}
+	return outputmap.Build(dir, sorter.Pairs(older), size)
+}
+
+// receiptPatience bounds the wait for a checkpoint that covers a map's entry.
+const receiptPatience = 10 * time.Second
+
+// prove answers with the newest map's proof for an output.
+func (m *maps) prove(ctx context.Context, id attestation.OutputID) (*wire.MapProof, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.current == nil {
+		return nil, fs.ErrNotExist
+	}
+	ctx, cancel := context.WithTimeout(ctx, receiptPatience)
+	defer cancel()
+	var answer wire.MapProof
+	output, err := m.current.Prove(id)
+	if err == nil {
+		answer.Output, err = output.Encode()
+	}
+	if err != nil {
+		return nil, err
+	}
+	roster, err := m.current.Prove(outputmap.RosterKey())
+	if err == nil {
+		answer.Roster, err = roster.Encode()
+	}
+	if err != nil {
+		return nil, err
+	}
+	answer.Receipt, err = m.log.Receipt(ctx, m.current.index)
+	return &answer, err
+}
+
+func (a *Aggregator) mapProof(c *gin.Context) {
+	ecosystem, name := c.Query("ecosystem"), c.Query("name")
+	if err := errors.Join(attestation.ValidateEcosystem(ecosystem), attestation.ValidateOutput(ecosystem, name)); err != nil {
+		refuse(c, wire.NewProblem(http.StatusBadRequest, "bad-request", "ecosystem and name: "+err.Error()))
+		return
+	}
+	answer, err := a.maps.prove(c.Request.Context(), attestation.NewOutputID(ecosystem, name))
+	var text []byte
+	if err == nil {
+		text, err = json.Marshal(answer)
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		refuse(c, wire.NewProblem(http.StatusNotFound, "not-found", "The ledger commits to no map yet: read the ledger itself."))
+	case err != nil:
+		a.deps.Logger.ErrorContext(c, "proving by the map", "error", err)
+		refuse(c, wire.NewProblem(http.StatusServiceUnavailable, "try-later", "The map cannot be read now: ask again later."))
+	default:
+		c.Header("Access-Control-Allow-Origin", "*")
+		c.Header("Cache-Control", "no-cache")
+		c.Data(http.StatusOK, "application/json", text)
+	}
+}

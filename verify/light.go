@@ -1,0 +1,204 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"repronet/attestation"
+	"repronet/internal/durable"
+	"repronet/internal/wire"
+	"repronet/ledger"
+	"repronet/outputmap"
+)
+
+// ErrMapTooOld is what [Light.Evidence] wraps if the newest map that the
+// aggregator shows is older than the user accepts.
+var ErrMapTooOld = errors.New("the newest map is too old")
+
+// A Light asks an aggregator for single outputs, without a copy of its ledger: with
+// a proof by the verifiable map (package outputmap) that the entries named are all
+// there are about the output. All that an answer contains is checked against the
+// checkpoint that the log signed, which must continue the one seen the last time.
+//
+// What it believes more than a [Mirror] does is that somebody who has a copy audits
+// the map's root: a wrong one convicts the log's holder, for as long as the ledger
+// exists (repronet-verify replay).
+type Light struct {
+	Aggregator *Aggregator
+	Pins       *Pins
+	// State is a directory that remembers the newest checkpoint.
+	State string
+	// MaxAge is how long ago the ledger may have taken the map's root.
+	MaxAge time.Duration
+}
+
+// maxMapAnswer bounds the answer: two proofs and a receipt.
+const maxMapAnswer = 3*outputmap.MaxProofSize + 1<<20
+
+// Evidence collects every claim about an output.
+func (l *Light) Evidence(ctx context.Context, ecosystem, output string) (*Evidence, error) {
+	if err := attestation.ValidateOutput(ecosystem, output); err != nil {
+		return nil, err
+	}
+	found, tree, err := l.find(ctx, ecosystem, output)
+	if err != nil {
+		return nil, fmt.Errorf("asking for %s: %w", output, err)
+	}
+	evidence, err := collect(ctx, tree, found, l.Pins, []Output{{ecosystem, output}}, func(string, uint64, uint64) {})
+	if err != nil {
+		return nil, err
+	}
+	return evidence[0], nil
+}
+
+// found are the entries about one output.
+type found struct{ entries, changes []uint64 }
+
+func (f *found) roster() ([]uint64, error) { return f.changes, nil }
+
+func (f *found) lookup([]attestation.OutputID) ([][]uint64, error) { return [][]uint64{f.entries}, nil }
+
+func (l *Light) find(ctx context.Context, ecosystem, output string) (*found, *ledger.Tree, error) {
+	key, err := l.Pins.Verifier()
+	if err != nil {
+		return nil, nil, err
+	}
+	path := wire.MapProofPath + "?" + url.Values{"ecosystem": {ecosystem}, "name": {output}}.Encode()
+	text, err := l.Aggregator.get(ctx, path, maxMapAnswer)
+	if err != nil {
+		return nil, nil, err
+	}
+	var answer wire.MapProof
+	if err := json.Unmarshal(text, &answer); err != nil || answer.Receipt == nil {
+		return nil, nil, fmt.Errorf("reading the map's proof: %w", errors.Join(err, errNoReceipt(answer.Receipt)))
+	}
+	reader := ledger.NewReader(l.Aggregator.Log(), key)
+	latest, err := reader.Checkpoint(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	tree := reader.Tree(latest)
+	root, err := l.root(ctx, tree, latest, answer.Receipt)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := l.remember(ctx, reader, latest); err != nil {
+		return nil, nil, err
+	}
+	id := attestation.NewOutputID(ecosystem, output)
+	f := &found{}
+	if f.entries, err = listed(root, answer.Output, id); err != nil {
+		return nil, nil, err
+	}
+	if f.changes, err = listed(root, answer.Roster, outputmap.RosterKey()); err != nil {
+		return nil, nil, err
+	}
+	return f, tree, f.tail(ctx, tree, root.Size, id)
+}
+
+func errNoReceipt(r *ledger.Receipt) error {
+	if r == nil {
+		return errors.New("it has no receipt")
+	}
+	return nil
+}
+
+// root returns the map's root, which an entry of the tree commits to.
+func (l *Light) root(ctx context.Context, tree *ledger.Tree, latest *ledger.Checkpoint, receipt *ledger.Receipt) (outputmap.Root, error) {
+	key, err := l.Pins.Verifier()
+	if err != nil {
+		return outputmap.Root{}, err
+	}
+	entry, err := receipt.Verify(key)
+	if err != nil {
+		return outputmap.Root{}, err
+	}
+	signed, err := ledger.OpenCheckpoint([]byte(receipt.Checkpoint), key)
+	if err != nil {
+		return outputmap.Root{}, err
+	}
+	if signed.Size > latest.Size {
+		return outputmap.Root{}, fmt.Errorf("%w: the map is of a tree of %d entries, and the log shows %d", ErrStale, signed.Size, latest.Size)
+	}
+	if err := tree.CheckContinues(ctx, signed); err != nil {
+		return outputmap.Root{}, err
+	}
+	if entry.Kind != ledger.MapRoot {
+		return outputmap.Root{}, fmt.Errorf("%w: the receipt is of an entry of kind %s", outputmap.ErrInvalid, entry.Kind)
+	}
+	if age := time.Since(entry.ReceivedAt); age > l.MaxAge {
+		return outputmap.Root{}, fmt.Errorf("%w: it is of %s, %v ago", ErrMapTooOld, entry.ReceivedAt.UTC().Format(time.RFC3339), age.Round(time.Second))
+	}
+	return outputmap.ParseRoot(receipt.Index, entry.Body)
+}
+
+// listed returns the entries that a proof shows to be all under a key.
+func listed(root outputmap.Root, text []byte, key attestation.OutputID) ([]uint64, error) {
+	proof, err := outputmap.ParseProof(text)
+	if err != nil {
+		return nil, err
+	}
+	return proof.Verify(root, key)
+}
+
+// tail adds the entries that the map does not cover yet.
+func (f *found) tail(ctx context.Context, tree *ledger.Tree, from uint64, id attestation.OutputID) error {
+	for record, err := range tree.Records(ctx, from, tree.Size()) {
+		if err != nil {
+			return err
+		}
+		entry, err := record.Entry()
+		if err != nil {
+			continue // about nothing, for any reader
+		}
+		keys, err := outputmap.Keys(entry)
+		if err != nil {
+			continue // likewise
+		}
+		if slices.Contains(keys, id) {
+			f.entries = append(f.entries, record.Index)
+		}
+		if slices.Contains(keys, outputmap.RosterKey()) {
+			f.changes = append(f.changes, record.Index)
+		}
+	}
+	return nil
+}
+
+// remember checks that the log continues what was seen the last time, and keeps
+// the newer state.
+func (l *Light) remember(ctx context.Context, reader *ledger.Reader, latest *ledger.Checkpoint) error {
+	key, err := l.Pins.Verifier()
+	if err != nil {
+		return err
+	}
+	if err := durable.MkdirAll(l.State, 0o755); err != nil {
+		return err
+	}
+	path := filepath.Join(l.State, "light-checkpoint")
+	text, err := os.ReadFile(path)
+	if err == nil {
+		seen, err := ledger.OpenCheckpoint(text, key)
+		if err != nil {
+			return fmt.Errorf("reading %s: %w", path, err)
+		}
+		if latest.Size < seen.Size {
+			return fmt.Errorf("%w: the log is shown with %d entries, %d were seen", ErrStale, latest.Size, seen.Size)
+		}
+		if err := reader.Tree(latest).CheckContinues(ctx, seen); err != nil {
+			return err
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return durable.WriteFile(path, latest.Text, 0o644)
+}
