@@ -11,8 +11,8 @@
 // one output that the ledger holds, opened under the pins; [Evidence.Judgement]
 // is the verdict on it, by package divergence, and [Evidence.Decide] is the
 // user's quorum on that. These steps are separate so that other policies can be
-// put in the place of a quorum, and other questions (a closure, a whole ledger)
-// over the same mirror.
+// put in the place of a quorum (package policy), and other questions asked of the
+// same mirror: a closure, a binary cache's offers, a whole ledger.
 //
 // # Trust
 //

@@ -213,3 +213,52 @@ func TestSecondAggregator(t *testing.T) {
 		t.Errorf("nobody answers: %v", err)
 	}
 }
+
+// Evidence may be asked for while the mirror grows: each answer is of one whole
+// state.
+func TestEvidenceDuringUpdate(t *testing.T) {
+	l := verifytest.NewLedger(t)
+	alice := l.Enrol("alice")
+	pins := l.Pins(l.Serve())
+	m := openMirror(t, t.TempDir(), l)
+	defer closeMirror(t, m)
+	l.Attest(alice, verifytest.Digest(0))
+	l.Publish()
+	if err := pins.Update(t.Context(), m, quiet); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	answers := make(chan int, 1)
+	go func() {
+		n := 0
+		defer func() { answers <- n }()
+		for last := uint64(0); ; n++ {
+			e, err := m.Evidence(t.Context(), pins, "generic", verifytest.Output)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if e.Size < last || uint64(len(e.Claims)) != e.Size-1 {
+				t.Errorf("%d claims in %d entries, after %d", len(e.Claims), e.Size, last)
+				return
+			}
+			last = e.Size
+			select {
+			case <-done:
+				return
+			default:
+			}
+		}
+	}()
+	for i := range 20 {
+		l.Attest(alice, verifytest.Digest(byte(i+1)))
+		l.Publish()
+		if err := pins.Update(t.Context(), m, quiet); err != nil {
+			t.Error(err)
+		}
+	}
+	close(done)
+	if n := <-answers; n < 20 {
+		t.Errorf("only %d answers", n)
+	}
+}

@@ -25,7 +25,7 @@ func Nix(ctx context.Context, path, store string) (*List, error) {
 	if store != "" {
 		args = append(args, "--store", store)
 	}
-	command := exec.CommandContext(ctx, "nix", append(args, "--", path)...) //nolint:gosec // the user's own path
+	command := exec.CommandContext(ctx, "nix", append(args, "--", path)...)
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
 	text, err := command.Output()

@@ -138,7 +138,7 @@ func (o *offer) limit() int64 {
 	if o.fileSize >= 0 {
 		return o.fileSize
 	}
-	return int64(o.NarSize+o.NarSize/8) + 64<<10 //nolint:gosec // at most maxNarSize
+	return int64(o.NarSize+o.NarSize/8) + 64<<10
 }
 
 // A wrongError says that a NAR is not the one that was accepted.
@@ -156,11 +156,11 @@ func (o *offer) check(from io.Reader, to io.Writer) error {
 		return source.blame(err)
 	}
 	defer closeDecoder()
-	n, err := io.CopyBuffer(narHash, io.LimitReader(plain, int64(o.NarSize)+1), make([]byte, 256<<10)) //nolint:gosec // at most maxNarSize
+	n, err := io.CopyBuffer(narHash, io.LimitReader(plain, int64(o.NarSize)+1), make([]byte, 256<<10))
 	if err != nil {
 		return source.blame(err)
 	}
-	if n != int64(o.NarSize) || attestation.Digest(narHash.Sum(nil)) != o.NarHash { //nolint:gosec // at most maxNarSize
+	if n != int64(o.NarSize) || attestation.Digest(narHash.Sum(nil)) != o.NarHash {
 		return &wrongError{fmt.Sprintf("the cache sent another NAR than the accepted one: of %d bytes and sha256:%x", n, narHash.Sum(nil))}
 	}
 	if _, err := io.Copy(io.Discard, compressed); err != nil { // what a decoder leaves

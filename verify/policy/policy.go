@@ -116,7 +116,7 @@ func (a *Age) UnmarshalYAML(node *yaml.Node) error {
 	if s != "" {
 		n, err := strconv.ParseUint(s[:len(s)-1], 10, 16)
 		if unit, ok := units[s[len(s)-1]]; ok && err == nil && n > 0 {
-			*a = Age(time.Duration(n) * unit) //nolint:gosec // 16 bits
+			*a = Age(time.Duration(n) * unit)
 			return nil
 		}
 	}
