@@ -191,7 +191,7 @@ func (d *decoder) group(claims []Claim, digest attestation.Digest) []Claim {
 	for ; n > 0 && !d.failed; n-- {
 		builder := d.uvarint()
 		d.failed = d.failed || builder > math.MaxUint32
-		c := Claim{Builder: uint32(builder), Digest: digest, Index: d.uvarint(), Inputs: inputs} //nolint:gosec // checked above
+		c := Claim{Builder: uint32(builder), Digest: digest, Index: d.uvarint(), Inputs: inputs}
 		if documents {
 			signed := d.uvarint()
 			c.Document, c.SignedAt, c.Ambiguous = true, signed/2, signed%2 == 1

@@ -27,8 +27,7 @@ func newGPG(t *testing.T) *gpg {
 			lacking(t, err.Error())
 		}
 	}
-	// The agent's socket has to have a short path.
-	home, err := os.MkdirTemp("", "gpg")
+	home, err := os.MkdirTemp("", "gpg") //nolint:usetesting // the name of a socket in it has to be short
 	if err != nil {
 		t.Fatal(err)
 	}

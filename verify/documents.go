@@ -59,7 +59,7 @@ func (o *collected) weigh(r *roster) {
 		}
 		for i := range o.evidence.Claims {
 			claim := &o.evidence.Claims[i]
-			signed := uint64(max(1, claim.SignedAt.Unix())) //nolint:gosec // not negative
+			signed := uint64(max(1, claim.SignedAt.Unix()))
 			if !claim.Document || claim.Standing != Counts || claim.SignedAt.IsZero() || signed != weighed.SignedAt ||
 				claim.Digest != weighed.Digest || r.numbers[claim.Builder] != weighed.Builder {
 				continue

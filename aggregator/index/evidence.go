@@ -57,7 +57,7 @@ func (f *fold) document(b *batch, it *item, outputs map[attestation.OutputID]*ou
 		note(store.NoBuilder, 0)
 		return
 	}
-	rows := uint32(len(e.Rows)) //nolint:gosec // bounded by the size of an entry
+	rows := uint32(len(e.Rows))
 	f.watermark.Attestations++
 	f.ecosystem(b, e.Ecosystem)
 	for _, s := range it.signers {

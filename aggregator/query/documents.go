@@ -32,7 +32,7 @@ func addDocument(c *dashboard.Claim, seen store.Observation, claims *divergence.
 			continue
 		}
 		if claim.SignedAt > 0 {
-			c.SignedOn = time.Unix(int64(claim.SignedAt), 0).UTC() //nolint:gosec // of an OpenPGP packet: 32 bits
+			c.SignedOn = time.Unix(int64(claim.SignedAt), 0).UTC()
 			c.Flags = append(c.Flags, "self-asserted-time")
 		}
 		switch standing {

@@ -68,7 +68,7 @@ EXAMPLES
 				if err != nil {
 					return err
 				}
-				defer tree.Close() //nolint:errcheck // only read from
+				defer tree.Close()
 				return r.run(ctx, env, relay.GuixSigs(tree, *project))
 			}
 		},

@@ -19,7 +19,7 @@ type Progress struct {
 // NewProgress returns a progress line on stderr.
 func NewProgress(stderr io.Writer) *Progress {
 	f, ok := stderr.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) { //nolint:gosec // a descriptor fits an int
+	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return &Progress{}
 	}
 	return &Progress{terminal: f}

@@ -163,12 +163,12 @@ func (c *Client) request(ctx context.Context, documents []*Document) (answers []
 	if err != nil {
 		return nil, 0, fmt.Errorf("reaching the aggregator: %w", err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // only read from
+	defer resp.Body.Close()
 	media, _, mediaErr := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if resp.StatusCode != http.StatusOK || mediaErr != nil || media != wire.LinesType {
 		const most = 300 // seconds
 		seconds, _ := strconv.ParseUint(resp.Header.Get("Retry-After"), 10, 16)
-		return nil, time.Duration(min(seconds, most)) * time.Second, refusal(resp) //nolint:gosec // bounded
+		return nil, time.Duration(min(seconds, most)) * time.Second, refusal(resp)
 	}
 	lines := bufio.NewScanner(resp.Body)
 	lines.Buffer(make([]byte, 0, 64<<10), maxLine)

@@ -47,7 +47,7 @@ func NarinfoFiles(dir string) iter.Seq2[*Document, error] {
 			yield(&Document{Name: dir}, err)
 			return
 		}
-		defer root.Close() //nolint:errcheck // only read from
+		defer root.Close()
 		names, err := fs.Glob(root.FS(), "*.narinfo")
 		if err != nil {
 			yield(&Document{Name: dir}, err)
@@ -75,7 +75,7 @@ func readFile(root *os.Root, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // only read from
+	defer f.Close()
 	return bounded(f)
 }
 
