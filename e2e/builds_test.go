@@ -33,6 +33,7 @@ func TestBuilds(t *testing.T) {
 	t.Run("pages", b.testPages)
 	t.Run("verify", b.testVerify)
 	t.Run("lies", b.testLies)
+	t.Run("replay", b.testReplay)
 	t.Run("reindex", func(t *testing.T) { testReindex(t, b.server) })
 }
 

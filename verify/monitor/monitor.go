@@ -114,7 +114,7 @@ func (m *Monitor) reread(ctx context.Context) error {
 	bundles := (latest.Size + ledger.BundleWidth - 1) / ledger.BundleWidth
 	tree := remote.Tree(latest)
 	for range min(rereadBundles, bundles) {
-		n := rand.Uint64N(bundles)
+		n := rand.Uint64N(bundles) //nolint:gosec // no secret
 		if bundles <= rereadBundles {
 			bundles--
 			n = bundles
