@@ -140,7 +140,7 @@ func (w *world) get(file string) (response *http.Response, body []byte, err erro
 		w.t.Fatal(err)
 	}
 	defer response.Body.Close()
-	body, err = io.ReadAll(response.Body)
+	body, err = io.ReadAll(io.LimitReader(response.Body, 8<<20))
 	return response, body, err
 }
 
@@ -317,9 +317,25 @@ func TestSwappedNAR(t *testing.T) {
 				text := narinfoOf(nar, "none", changed)
 				w.cache[hash+".narinfo"] = serve([]byte(text))
 			},
+			"another, with its FileHash": func(w *world) {
+				old, sum := sha256.Sum256(nar), sha256.Sum256(changed)
+				text := strings.Replace(narinfoOf(changed, "none", changed), "NarHash: sha256:"+nixbase32.EncodeToString(sum[:]), "NarHash: sha256:"+nixbase32.EncodeToString(old[:]), 1)
+				w.cache[hash+".narinfo"] = serve([]byte(text))
+				w.cache["nar/x.nar"] = serve(changed)
+			},
 			"a bomb": func(w *world) {
 				w.cache[hash+".narinfo"] = serve([]byte(narinfoOf(nar, "zstd", zeros)))
 				w.cache["nar/x.nar"] = serve(zeros)
+			},
+			"padded endlessly": func(w *world) { // which is allowed behind xz
+				packed := compress(t, "xz", nar)
+				w.cache[hash+".narinfo"] = serve([]byte(narinfoOf(nar, "xz", packed)))
+				w.cache["nar/x.nar"] = func(rw http.ResponseWriter, r *http.Request) {
+					_, err := rw.Write(packed)
+					for err == nil && r.Context().Err() == nil {
+						_, err = rw.Write(make([]byte, 32<<10))
+					}
+				}
 			},
 			"garbage for xz": func(w *world) {
 				w.cache[hash+".narinfo"] = serve([]byte(narinfoOf(nar, "xz", nar)))
@@ -464,6 +480,26 @@ func TestForkedLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.want(invalid, "signed two histories") // a fork is not forgotten
+}
+
+// TestInvalidLog: a log that shows other entries than it signed is not believed
+// until it shows the right ones.
+func TestInvalidLog(t *testing.T) {
+	nar := content(100)
+	w := newWorld(t)
+	w.agreed(nar, "none", nar)
+	w.attest("carol", sha256.Sum256(nar))
+	w.ledger.Publish()
+	w.show(verifytest.Replacing(w.ledger.Handler(), "tile/entries/", []byte("garbage")))
+	if err := w.gate.keeper.refresh(t.Context()); err == nil {
+		t.Fatal("took garbage")
+	}
+	w.want(invalid, "invalid log")
+	w.show(w.ledger.Handler())
+	if err := w.refresh(); err != nil {
+		t.Fatal(err)
+	}
+	w.want("", "")
 }
 
 func TestFailOpen(t *testing.T) {
