@@ -61,7 +61,7 @@ type expectation struct {
 var operators = []string{"alice", "bob", "carol"}
 
 // newReporter prepares an operator's reporter. Carol's reports everything.
-func (b *builds) newReporter(t *testing.T, operator string) *network.Reporter {
+func (b *builds) newReporter(t *testing.T, operator string) {
 	t.Helper()
 	report := []string{"--report", "all"}
 	if b.set != "" && operator != "carol" {
@@ -73,15 +73,16 @@ func (b *builds) newReporter(t *testing.T, operator string) *network.Reporter {
 		t.Fatal(err)
 	}
 	b.reporters[operator] = r
-	return r
 }
 
 // buildGo builds the Go programs in three directories.
 func (b *builds) buildGo(t *testing.T) {
 	log := messages(t, "the builds")
-	group, ctx := errgroup.WithContext(t.Context())
 	for _, operator := range operators {
-		r := b.newReporter(t, operator)
+		b.newReporter(t, operator)
+	}
+	group, ctx := errgroup.WithContext(t.Context())
+	for operator, r := range b.reporters {
 		group.Go(func() error {
 			for _, program := range network.GoPrograms() {
 				if err := r.BuildGo(ctx, program, filepath.Join(b.dir, operator, "src"), time.Now().Format(time.RFC3339Nano), log); err != nil {

@@ -226,8 +226,12 @@ func (l *load) note(bundle []byte, result *wire.Result) error {
 	if err != nil {
 		return err
 	}
-	if wantBuilder, want, err := signing.Peek(bundle); err != nil || payload != want || builder != wantBuilder {
-		return fmt.Errorf("the receipt at index %d is for another statement (%v)", result.Receipt.Index, err)
+	wantBuilder, want, err := signing.Peek(bundle)
+	if err != nil {
+		return err
+	}
+	if payload != want || builder != wantBuilder {
+		return fmt.Errorf("the receipt at index %d is for another statement", result.Receipt.Index)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

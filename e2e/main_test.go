@@ -11,6 +11,7 @@ import (
 
 	"repronet/e2e/network"
 	"repronet/internal/chdb"
+	"repronet/internal/chdb/chdbtest"
 )
 
 // Names of environment variables.
@@ -21,7 +22,7 @@ const (
 )
 
 // TestMain builds the programs as `make build` does, unless they are given.
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) { chdbtest.Exit(run(m)) }
 
 func run(m *testing.M) int {
 	bin, remove, err := build()

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -80,15 +81,17 @@ func (b *builds) buildNix(t *testing.T) {
 	}
 	b.publish(t, b.store("alice", set))
 	log := messages(t, "the builds")
-	group, ctx := errgroup.WithContext(t.Context())
 	for _, operator := range operators {
-		r := b.newReporter(t, operator)
+		b.newReporter(t, operator)
+	}
+	group, ctx := errgroup.WithContext(t.Context())
+	for operator, r := range b.reporters {
 		group.Go(func() error {
 			if err := b.store(operator, set).Build(ctx, "", log); err != nil {
 				return err
 			}
 			if operator == "alice" {
-				if err := b.buildPrivate(ctx, t); err != nil {
+				if err := b.buildPrivate(ctx, log); err != nil {
 					return err
 				}
 			}
@@ -139,7 +142,7 @@ func (b *builds) publish(t *testing.T, store *network.NixStore) {
 }
 
 // buildPrivate builds what is in no set, with the same hook.
-func (b *builds) buildPrivate(ctx context.Context, t *testing.T) error {
+func (b *builds) buildPrivate(ctx context.Context, log io.Writer) error {
 	dir := filepath.Join(b.dir, "private")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -148,7 +151,7 @@ func (b *builds) buildPrivate(ctx context.Context, t *testing.T) error {
 		return err
 	}
 	store := b.store("alice", dir)
-	if err := store.Build(ctx, "secret", messages(t, "the private build")); err != nil {
+	if err := store.Build(ctx, "secret", log); err != nil {
 		return err
 	}
 	var err error

@@ -36,7 +36,7 @@ func PrepareTools(dir string) error {
 		return err
 	}
 	// The same mode and name everywhere: both are part of the derivations.
-	return os.WriteFile(filepath.Join(dir, "busybox"), content, 0o755) //nolint:gosec // a program
+	return os.WriteFile(filepath.Join(dir, "busybox"), content, 0o755)
 }
 
 // command returns a Nix command that works on the store alone.

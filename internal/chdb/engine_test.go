@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 			return
 		}
 	}
-	os.Exit(m.Run())
+	chdbtest.Exit(m.Run())
 }
 
 // open connects to a fresh database of the embedded engine.

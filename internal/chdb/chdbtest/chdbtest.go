@@ -48,6 +48,15 @@ func Open(t testing.TB) *chdb.Engine {
 	return nil
 }
 
+// Exit ends the test process with what m.Run returned:
+//
+//	func TestMain(m *testing.M) { chdbtest.Exit(m.Run()) }
+//
+// With the race detector, os.Exit runs the destructors of the engine's library
+// while its threads are at work, and the process may end in a segmentation fault
+// though all tests passed.
+func Exit(status int) { syscall.Exit(status) }
+
 // Database makes a database for this test and returns the options of a connection to it; its name
 // is in Auth.Database. It is dropped when the test ends.
 func Database(t testing.TB) *clickhouse.Options {

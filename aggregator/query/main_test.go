@@ -1,0 +1,9 @@
+package query_test
+
+import (
+	"testing"
+
+	"repronet/internal/chdb/chdbtest"
+)
+
+func TestMain(m *testing.M) { chdbtest.Exit(m.Run()) }
