@@ -28,9 +28,6 @@ const (
 // ParseBuilderID is [keys.ParseBuilderID].
 func ParseBuilderID(s string) (BuilderID, error) { return keys.ParseBuilderID(s) }
 
-// NewBuilderID is [keys.NewBuilderID].
-func NewBuilderID(identity string) BuilderID { return keys.NewBuilderID(identity) }
-
 // NewPublicKey is [keys.NewPublicKey].
 func NewPublicKey(key crypto.PublicKey) (*PublicKey, error) { return keys.NewPublicKey(key) }
 

@@ -44,13 +44,9 @@ type Signature struct {
 // for the builders of [Verified.Claimants], who may be none. Only [Open] makes
 // one.
 type Verified struct {
-	document   *Document
 	sums       Sums
 	signatures []Signature
 }
-
-// Document returns the evidence. Callers must not change it.
-func (v *Verified) Document() *Document { return v.document }
 
 // Sums returns what the document says.
 func (v *Verified) Sums() Sums { return v.sums }
@@ -105,7 +101,7 @@ func OpenDocument(document *Document, lookup Lookup, at time.Time) (*Verified, e
 	if err != nil {
 		return nil, fmt.Errorf("%w signature: %w", ErrMalformed, err)
 	}
-	v := &Verified{document: document, sums: ParseSums(document.Project, document.Text)}
+	v := &Verified{sums: ParseSums(document.Project, document.Text)}
 	for _, p := range packets {
 		v.signatures = append(v.signatures, judge(document, p, lookup, at))
 	}
