@@ -198,10 +198,10 @@ func (tab *Tab) Save(t *testing.T, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil { //nolint:gosec // pictures are for everybody
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(file, picture, 0o644); err != nil { //nolint:gosec // pictures are for everybody
+	if err := os.WriteFile(file, picture, 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
