@@ -168,10 +168,10 @@ func TestMaps(t *testing.T) {
 		}
 	})
 	t.Run("hidden tail", func(t *testing.T) {
-		w.attest(carol, 20, 21, 2)
-		address := w.lying(func(*wire.MapProof) {})
-		light := verify.Light{Aggregator: must(verify.Dial(address)), Pins: pins, State: t.TempDir(), MaxAge: time.Hour}
 		old := w.log.Checkpoint().Text
+		proof := must(json.Marshal(must(w.maps.prove(t.Context(), attestation.NewOutputID("nix", outputName(20))))))
+		w.attest(carol, 20, 21, 2)
+		light := verify.Light{Aggregator: must(verify.Dial(w.url)), Pins: pins, State: t.TempDir(), MaxAge: time.Hour}
 		w.settle()
 		evidence, err := light.Evidence(t.Context(), "nix", outputName(20))
 		if err != nil || evidence.Judgement.Verdict != divergence.Diverged {
@@ -180,11 +180,14 @@ func TestMaps(t *testing.T) {
 		// The state of before, to one who has seen the newer.
 		proxy := httputil.NewSingleHostReverseProxy(must(url.Parse(w.url)))
 		server := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
-			if strings.HasSuffix(r.URL.Path, "/checkpoint") {
+			switch r.URL.Path {
+			case wire.LogPath + "/checkpoint":
 				_, _ = out.Write(old)
-				return
+			case wire.MapProofPath:
+				_, _ = out.Write(proof)
+			default:
+				proxy.ServeHTTP(out, r)
 			}
-			proxy.ServeHTTP(out, r)
 		}))
 		defer server.Close()
 		light.Aggregator = must(verify.Dial(server.URL))

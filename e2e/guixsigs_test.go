@@ -162,6 +162,7 @@ func TestRelayRealAttestations(t *testing.T) {
 		t.Errorf("%d documents, %d reproduced: that is not the data set", r.Documents, summary.Reproduced)
 	}
 	compareWithGPG(t, s, project, expect(t, dir, begin), r)
+	identical(t, s)
 
 	again := relay(t, s, 0, "guix-sigs", "--project", project, dir)
 	if again.Duplicates != again.Documents || indexed(t, s.URL).LedgerSize != summary.LedgerSize {
