@@ -76,7 +76,7 @@ func (w *Writer) keepReceipts(outcomes []Outcome) error {
 	if len(lines) == 1 {
 		return nil
 	}
-	f, err := os.OpenFile(filepath.Join(w.dir, ReceiptsFile), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	f, err := os.OpenFile(filepath.Join(w.dir, ReceiptsFile), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
