@@ -31,12 +31,12 @@ const shutdownTimeout = 20 * time.Second
 // are answered, with the addresses: first the HTTP URL, then multiaddrs.
 func (a *Aggregator) Serve(ctx context.Context, listening func(addresses []string)) error {
 	source := query.New(a.store, a.ledger, a.index)
-	scheduler, err := schedule.New(a.jobs(source), a.deps.Logger, a.deps.Registry)
+	scheduler, err := schedule.New(a.jobs(source), a.deps.Logger, a.deps.Registry) //nolint:contextcheck // jobs get the context of Run
 	if err != nil {
 		return err
 	}
 	var loaded atomic.Bool
-	handler, err := a.handler(source, scheduler, &loaded)
+	handler, err := a.handler(source, scheduler, &loaded) //nolint:contextcheck // handlers have their requests' contexts
 	if err != nil {
 		return err
 	}

@@ -112,7 +112,7 @@ func newAreaChart(days []DayCounts, today time.Time) *areaChart {
 
 // band is the outline of the area between two step functions.
 func band(below, above []uint64, top uint64) string {
-	y := func(v uint64) int { return chartHeight - int(v*chartHeight/max(top, 1)) } //nolint:gosec // at most chartHeight
+	y := func(v uint64) int { return chartHeight - int(v*chartHeight/max(top, 1)) }
 	x := func(i int) int { return i * chartWidth / len(above) }
 	var path strings.Builder
 	fmt.Fprintf(&path, "M0 %d", y(above[0]))

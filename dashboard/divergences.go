@@ -90,7 +90,7 @@ func dissent(divergence Divergence) string {
 		}
 	case "outlier":
 		if last := factions[len(factions)-1]; len(factions) == 2 && len(last.Operators) == 1 {
-			return last.Operators[0] + " against " + number(uint64(len(factions[0].Operators))) + " who agree" //nolint:gosec // a length
+			return last.Operators[0] + " against " + number(uint64(len(factions[0].Operators))) + " who agree"
 		}
 	case "scatter":
 		return "no two operators agree"

@@ -72,7 +72,7 @@ func ago(t, now time.Time) string {
 		name   string
 	}{{365 * 24 * time.Hour, "year"}, {30 * 24 * time.Hour, "month"}, {24 * time.Hour, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}} {
 		if n := d / unit.length; n >= 1 {
-			return fmt.Sprintf(form, count(uint64(n), unit.name)) //nolint:gosec // positive
+			return fmt.Sprintf(form, count(uint64(n), unit.name))
 		}
 	}
 	return "just now"

@@ -70,13 +70,13 @@ func (c Cause) String() string   { return causeNames[c] }
 // ParseShape reads a shape's name as String gives it; ok is false for any other.
 func ParseShape(name string) (s Shape, ok bool) {
 	i := slices.Index(shapeNames[:], name)
-	return Shape(max(i, 0)), i > 0 //nolint:gosec // index of a short table
+	return Shape(max(i, 0)), i > 0
 }
 
 // ParseCause reads a cause's name as String gives it; ok is false for any other.
 func ParseCause(name string) (c Cause, ok bool) {
 	i := slices.Index(causeNames[:], name)
-	return Cause(max(i, 0)), i >= 0 //nolint:gosec // index of a short table
+	return Cause(max(i, 0)), i >= 0
 }
 
 // Operators says which operator is behind a builder, and whether a claim that

@@ -135,11 +135,11 @@ func (r *Roster) enrol(index uint64, e *Enrolment, key *signing.PublicKey) (uint
 	}
 	operator, known := r.operators[e.Operator]
 	if !known {
-		operator = uint32(len(r.names)) //nolint:gosec // far below 2^32
+		operator = uint32(len(r.names))
 		r.operators[e.Operator] = operator
 		r.names = append(r.names, e.Operator)
 	}
-	number := uint32(len(r.builders)) //nolint:gosec // far below 2^32
+	number := uint32(len(r.builders))
 	r.numbers[e.Builder] = number
 	r.builders = append(r.builders, Builder{
 		ID: e.Builder, Number: number, Operator: e.Operator, OperatorNumber: operator,

@@ -10,9 +10,8 @@ import (
 	"runtime/debug"
 	"time"
 
-	"golang.org/x/mod/sumdb/note"
-
 	"github.com/go-json-experiment/json"
+	"golang.org/x/mod/sumdb/note"
 
 	"repronet/internal/wire"
 	"repronet/reporter/filter"

@@ -202,8 +202,8 @@ func (b *batch) note(s *scope, at time.Time) {
 func (f *fold) finish(b *batch, received time.Time) {
 	f.watermark.Size = b.end
 	f.watermark.ReceivedAt = received
-	f.watermark.Builders = uint32(len(f.builders))   //nolint:gosec // numbered with 32 bits
-	f.watermark.Operators = uint32(len(f.operators)) //nolint:gosec // numbered with 32 bits
+	f.watermark.Builders = uint32(len(f.builders))
+	f.watermark.Operators = uint32(len(f.operators))
 	b.settle()
 	for number := range b.seen {
 		stats := f.builders[number]

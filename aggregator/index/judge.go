@@ -118,7 +118,7 @@ func (f *fold) entry(b *batch, it *item) {
 	}
 	if s := it.statement; s != nil {
 		if s.Type == attestation.Rebuild {
-			row.Outputs = uint32(len(s.Subjects)) //nolint:gosec // at most attestation.MaxSubjects
+			row.Outputs = uint32(len(s.Subjects))
 		}
 		f.statement(b, it, row.Outputs)
 	}

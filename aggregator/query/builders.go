@@ -139,7 +139,7 @@ func (q *Query) Builder(ctx context.Context, id signing.BuilderID) (*dashboard.B
 	}
 	for verdict, n := range verdicts {
 		if n > 0 {
-			d.Verdicts[divergence.Verdict(verdict).String()] = n //nolint:gosec // index of a short array
+			d.Verdicts[divergence.Verdict(verdict).String()] = n
 		}
 	}
 	d.Recent, err = q.recent(ctx, t, b)

@@ -92,7 +92,7 @@ func (f *Fake) number(label string) uint32 {
 	if i < 0 {
 		panic(fmt.Sprintf("the scenario has no builder %q", label))
 	}
-	return uint32(i) //nolint:gosec // an index
+	return uint32(i)
 }
 
 func (f *Fake) state(index uint64, number uint32, entry Entry) {
@@ -164,7 +164,7 @@ type counting []*builder
 // Counts makes the roster a divergence.Operators.
 func (roster counting) Counts(number uint32, _ uint64) (uint32, bool) {
 	operator := slices.IndexFunc(roster, func(b *builder) bool { return b.Operator == roster[number].Operator })
-	return uint32(operator), roster[number].Tier == string(enrolment.Counted) //nolint:gosec // an index
+	return uint32(operator), roster[number].Tier == string(enrolment.Counted)
 }
 
 func (f *Fake) judge(o *output, index uint64, at time.Time) {

@@ -123,7 +123,7 @@ func (f *Fake) Builder(ctx context.Context, id signing.BuilderID) (*dashboard.Bu
 		detail := b.BuilderDetail
 		detail.Verdicts = map[string]uint64{}
 		for key, o := range f.outputs {
-			if slices.Contains(o.number, uint32(number)) { //nolint:gosec // an index
+			if slices.Contains(o.number, uint32(number)) {
 				detail.Verdicts[f.rowOf(key).Verdict]++
 			}
 		}
