@@ -31,10 +31,11 @@ in rec {
   large = build "large-1.0" { } "seq 1 200000 > $out";
 
   # Not reproducible, by themselves.
-  stamped = build "stamped-1.0" { } "date +%s.%N > $out; cat /proc/uptime >> $out";
+  # Builders work side by side: a time has to be finer than a second to differ.
+  stamped = build "stamped-1.0" { } "touch stamp; stat -c %z stamp > $out; cat /proc/uptime >> $out";
   random-seed = build "random-seed-0.9" { } "head -c 16 /dev/urandom | od -An -tx1 > $out";
   kernel-info = build "kernel-info-1.0" { } "cat /proc/sys/kernel/random/boot_id /proc/sys/kernel/random/uuid > $out";
-  archive-times = build "archive-times-1.0" { } "mkdir in; for f in b a c; do echo $f > in/$f; sleep 1; done; tar -cf $out -C in .; date +%s.%N >> $out";
+  archive-times = build "archive-times-1.0" { } "mkdir in; for f in b a c; do echo $f > in/$f; sleep 1; done; tar -cf $out -C in .; stat -c %z in/* >> $out";
   # Its members come in the order in which parallel jobs finish.
   archive-order = build "archive-order-1.0" { } ''
     mkdir in; cd in
