@@ -322,7 +322,7 @@ func (b *bench) footprint(ctx context.Context) error {
 		return err
 	}
 	b.report.add("aggregator's RSS, with the embedded engine", fmt.Sprintf("%.0f MB", float64(field(status, "VmRSS:"))/1024), "800 MB", "")
-	index, err := treeSize(filepath.Join(b.aggregator.Data, "index"))
+	index, err := b.settledIndex(ctx)
 	if err != nil {
 		return err
 	}
@@ -333,6 +333,28 @@ func (b *bench) footprint(ctx context.Context) error {
 	b.report.add("index on disk", fmt.Sprintf("%.1f B/observation", float64(index)/float64(s.Observations)), "40", "")
 	b.report.add("ledger on disk", fmt.Sprintf("%.1f B/observation", float64(log)/float64(s.Observations)), "", "")
 	return nil
+}
+
+// settledIndex is the size of the index when the engine has merged what was
+// written and removed what it merged: when it stops shrinking, after the
+// periodic roll-up that compacts it.
+func (b *bench) settledIndex(ctx context.Context) (int64, error) {
+	const rollUp = time.Minute
+	dir := filepath.Join(b.aggregator.Data, "index")
+	size, err := treeSize(dir)
+	for deadline := time.Now().Add(10 * rollUp); err == nil && time.Now().Before(deadline); {
+		progress("waiting for the index to be compacted, %.0f MB", float64(size)/1e6)
+		select {
+		case <-time.After(rollUp + rollUp/2):
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+		before := size
+		if size, err = treeSize(dir); size*100 >= before*99 {
+			break
+		}
+	}
+	return size, err
 }
 
 // field reads a number of kB from /proc/PID/status.
