@@ -42,13 +42,11 @@ screenshots: build engine ## Take pictures of the pages after real builds: run/s
 	cp run/screenshots/overview-light.png docs/dashboard.png
 
 .PHONY: check
-check: ## Everything that must hold before a commit lands
-	go mod tidy -diff
-	$(MAKE) --no-print-directory lint
-	$(MAKE) --no-print-directory test
+check: lint test ## Everything that must hold before a commit lands
 
 .PHONY: lint
-lint: ## Format, lint and look for dead code
+lint: ## Modules, format, linters, dead code
+	go mod tidy -diff
 	$(TOOL) golangci-lint run ./...
 	@dead="$$($(TOOL) deadcode -test ./...)"; if [ -n "$$dead" ]; then echo "$$dead"; exit 1; fi
 

@@ -1,4 +1,4 @@
-// Repronet-reporter tells an aggregator which hashes this machine's builds had.
+// Command repronet-reporter tells an aggregator which hashes this machine's builds had.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Repronet-verify checks what independent builders said about an output, and
+// Command repronet-verify checks what independent builders said about an output, and
 // believes no aggregator. See package verify for what it trusts.
 package main
 

@@ -1,4 +1,4 @@
-// Xmod checks a receipt of a ledger with nothing of this project: only Go's own
+// Command xmod checks a receipt of a ledger with nothing of this project: only Go's own
 // packages for signed notes and transparent logs, which the checksum database of
 // Go modules uses.
 //
