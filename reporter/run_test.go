@@ -16,6 +16,7 @@ import (
 
 	"repronet/attestation"
 	"repronet/internal/wire"
+	"repronet/ledger"
 	"repronet/reporter"
 	"repronet/reporter/spool"
 	"repronet/reporter/submittest"
@@ -282,6 +283,14 @@ func TestBackOff(t *testing.T) {
 	a := submittest.New(t)
 	home, _ := prepare(t, a, nil)
 	put(t, home, 1)
+	// The codec of entries holds channels, which must not be made in a bubble.
+	entry, err := (&ledger.Entry{Kind: ledger.Attestation, ReceivedAt: time.Now()}).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ledger.DecodeEntry(entry); err != nil {
+		t.Fatal(err)
+	}
 	synctest.Test(t, func(t *testing.T) {
 		r := open(t, home)
 		var at []time.Time
