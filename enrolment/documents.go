@@ -41,6 +41,12 @@ type Enrolment struct {
 	Tier      Tier      `json:"tier"`
 	NotBefore time.Time `json:"notBefore,omitzero"` // not of a certificate, which says it itself
 	NotAfter  time.Time `json:"notAfter,omitzero"`
+	// Replaces is the builder of the same operator whose key endorsed this one.
+	Replaces signing.BuilderID `json:"replaces,omitempty"`
+	// Endorsement is the attachment with the request that led here: what a
+	// person said of themselves, and who vouched. It can be erased; nothing that
+	// decides verdicts reads it.
+	Endorsement attestation.Digest `json:"endorsement,omitzero"`
 }
 
 // OpenPGP says that a certificate may sign checksum documents of a project, and
@@ -55,11 +61,19 @@ type OpenPGP struct {
 // the builder at ledger index From and later do not count. From 0 takes all of
 // them away; a From behind the revocation itself means the revocation's own
 // index. Evidence stays in the ledger.
+//
+// A From before the revocation itself is back-dated: verdicts change at the
+// revocation, history before it stays, and every list of builders shows both
+// indices.
 type Revocation struct {
 	Builder signing.BuilderID `json:"builder"`
 	From    uint64            `json:"from"`
 	Reason  string            `json:"reason"`
 }
+
+// FromNow as From stands for the revocation's own index: no entry is as late. It
+// is the greatest integer that every JSON reader keeps.
+const FromNow uint64 = 1<<53 - 1
 
 var operatorPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
 
@@ -86,6 +100,14 @@ func (e *Enrolment) validate() (*signing.PublicKey, error) {
 	}
 	if e.Tier != Counted && e.Tier != Open {
 		return nil, fmt.Errorf("tier %.20q is neither %q nor %q", e.Tier, Counted, Open)
+	}
+	if e.Replaces != "" {
+		if _, err := signing.ParseBuilderID(string(e.Replaces)); err != nil {
+			return nil, fmt.Errorf("replaces: %w", err)
+		}
+		if e.Replaces == e.Builder || e.OpenPGP != nil {
+			return nil, errors.New("a key replaces another key, not itself")
+		}
 	}
 	if (e.OpenPGP == nil) == (len(e.PublicKey) == 0) {
 		return nil, errors.New("names not exactly one of publicKey and openpgp")

@@ -40,9 +40,14 @@ type Builder struct {
 	NixName        string
 	Certificates   []OpenPGP // one builder may sign for several projects, and renew
 	EnrolledAt     uint64    // ledger index of the first enrolment
-	// Revoked tells that statements at RevokedFrom and later do not count.
+	// Replaces is the builder whose key endorsed this one; empty where none did.
+	Replaces    signing.BuilderID
+	Endorsement attestation.Digest // attachment of the newest enrolment that has one
+	// Revoked tells that statements at RevokedFrom and later do not count. The
+	// revocation itself is at RevokedAt: if that is greater, it is back-dated.
 	Revoked       bool
 	RevokedFrom   uint64
+	RevokedAt     uint64
 	RevokedReason string
 }
 
@@ -66,9 +71,9 @@ func (r *Roster) Check(kind ledger.Kind, body []byte) error {
 		if err != nil {
 			return err
 		}
-		if b, known := r.Builder(e.Builder); known {
-			return b.accepts(e)
-		}
+		r.mu.RLock()
+		defer r.mu.RUnlock()
+		return r.admits(e)
 	case ledger.Revocation:
 		revocation, err := ParseRevocation(body)
 		if err != nil {
@@ -77,6 +82,30 @@ func (r *Roster) Check(kind ledger.Kind, body []byte) error {
 		if _, known := r.Builder(revocation.Builder); !known {
 			return neverEnrolled(revocation.Builder)
 		}
+	}
+	return nil
+}
+
+// admits reports why an enrolment cannot be the next entry. The caller holds mu.
+func (r *Roster) admits(e *Enrolment) error {
+	if number, known := r.numbers[e.Builder]; known {
+		if err := r.builders[number].accepts(e); err != nil {
+			return err
+		}
+	}
+	if e.Replaces == "" {
+		return nil
+	}
+	number, known := r.numbers[e.Replaces]
+	if !known {
+		return neverEnrolled(e.Replaces)
+	}
+	older := &r.builders[number]
+	if older.Operator != e.Operator {
+		return fmt.Errorf("%w: builder %s, which is replaced, belongs to operator %s, not %s", ErrConflict, older.ID, older.Operator, e.Operator)
+	}
+	if older.Revoked {
+		return fmt.Errorf("%w: builder %s was revoked: its key cannot endorse another", ErrConflict, older.ID)
 	}
 	return nil
 }
@@ -122,12 +151,12 @@ func (r *Roster) Apply(index uint64, kind ledger.Kind, body []byte) (builder uin
 func (r *Roster) enrol(index uint64, e *Enrolment, key *signing.PublicKey) (uint32, bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if err := r.admits(e); err != nil {
+		return 0, false, err
+	}
 	validity := signing.Key{PublicKey: key, NotBefore: e.NotBefore, NotAfter: e.NotAfter}
 	if number, known := r.numbers[e.Builder]; known {
 		b := &r.builders[number]
-		if err := b.accepts(e); err != nil {
-			return 0, false, err
-		}
 		rejudge := b.Tier != e.Tier
 		b.Tier, b.Key = e.Tier, validity
 		r.equip(b, e)
@@ -149,8 +178,15 @@ func (r *Roster) enrol(index uint64, e *Enrolment, key *signing.PublicKey) (uint
 	return number, false, nil
 }
 
-// equip notes what third-party evidence the builder may sign from now on.
+// equip notes what the enrolment says beyond the key: where it comes from, and
+// what third-party evidence the builder may sign from now on.
 func (r *Roster) equip(b *Builder, e *Enrolment) {
+	if e.Replaces != "" {
+		b.Replaces = e.Replaces
+	}
+	if !e.Endorsement.IsZero() {
+		b.Endorsement = e.Endorsement
+	}
 	if e.NixName != "" && e.NixName != b.NixName {
 		b.NixName = e.NixName
 		if !slices.Contains(r.caches[e.NixName], b.Number) {
@@ -196,7 +232,7 @@ func (r *Roster) revoke(index uint64, revocation *Revocation) (uint32, bool, err
 	if b.Revoked && b.RevokedFrom <= from {
 		return number, false, nil
 	}
-	b.Revoked, b.RevokedFrom, b.RevokedReason = true, from, revocation.Reason
+	b.Revoked, b.RevokedFrom, b.RevokedAt, b.RevokedReason = true, from, index, revocation.Reason
 	return number, true, nil
 }
 

@@ -31,7 +31,7 @@ func (in *Ingest) Enrol(ctx context.Context, e *enrolment.Enrolment) (index uint
 // A nil from stands for the end of the ledger: what the builder said before
 // stays.
 func (in *Ingest) Revoke(ctx context.Context, builder signing.BuilderID, from *uint64, reason string) (index uint64, err error) {
-	r := enrolment.Revocation{Builder: builder, From: in.log.Size(), Reason: reason}
+	r := enrolment.Revocation{Builder: builder, From: enrolment.FromNow, Reason: reason}
 	if from != nil {
 		r.From = *from
 	}
