@@ -24,6 +24,10 @@ type Config struct {
 	Data string `yaml:"data"`
 	// Listen is the HTTP address. TLS is the business of a proxy in front.
 	Listen string `yaml:"listen"`
+	// URL is the address at which everybody else reaches the server, such as
+	// https://repro.example.org: what feeds and the commands on pages name.
+	// Empty: the address of each request.
+	URL string `yaml:"url"`
 	// Origin names the ledger, for ever: a host name and path under the
 	// operator's control (C2SP tlog-checkpoint). It is part of the log's key
 	// and cannot change once there is one.
@@ -89,7 +93,7 @@ func LoadConfig(path string, getenv func(string) string) (Config, error) {
 func (c *Config) fromEnvironment(getenv func(string) string) error {
 	const prefix = "REPRONET_AGGREGATOR_"
 	for name, field := range map[string]*string{
-		"DATA": &c.Data, "LISTEN": &c.Listen, "ORIGIN": &c.Origin, "ENGINE": &c.Engine, "CLICKHOUSE": &c.ClickHouse,
+		"DATA": &c.Data, "LISTEN": &c.Listen, "URL": &c.URL, "ORIGIN": &c.Origin, "ENGINE": &c.Engine, "CLICKHOUSE": &c.ClickHouse,
 	} {
 		if value := getenv(prefix + name); value != "" {
 			*field = value
@@ -127,6 +131,9 @@ func (c *Config) Validate() error {
 		if u, err := url.Parse(cache.URL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 			return fmt.Errorf("caches: %q is not a URL, such as https://cache.nixos.org", cache.URL)
 		}
+	}
+	if u, err := url.Parse(c.URL); c.URL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.Fragment != "") {
+		return fmt.Errorf("url: %q is not an address such as https://repro.example.org", c.URL)
 	}
 	_, port, err := net.SplitHostPort(c.Listen)
 	if err != nil {

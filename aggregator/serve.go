@@ -133,7 +133,7 @@ func (a *Aggregator) handler(source dashboard.Source, scheduler *schedule.Schedu
 	router.HandleMethodNotAllowed = true
 	api := dashboard.NewAPI(router)
 	pages, err := dashboard.New(dashboard.Config{
-		Entry: a.ledger.Entry, Logger: a.deps.Logger,
+		URL: a.config.URL, Entry: a.ledger.Entry, Logger: a.deps.Logger,
 		Jobs: func() []dashboard.Job { return dashboardJobs(scheduler.States()) },
 	}, source)
 	if err != nil {

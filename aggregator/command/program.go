@@ -58,6 +58,7 @@ func (s *settings) declareData(flags *flag.FlagSet) {
 func (s *settings) declareServe(flags *flag.FlagSet) {
 	s.declareData(flags)
 	flags.StringVar(&s.lay.Listen, "listen", "", "HTTP address `host:port` (setting listen; "+aggregator.DefaultConfig().Listen+")")
+	flags.StringVar(&s.lay.URL, "url", "", "`address` at which everybody else reaches the server, for links and\ncommands on pages (setting url; the address of each request)")
 	flags.StringVar(&s.lay.Origin, "origin", "", "`name` of the ledger, for ever: a host name and path of yours\n(setting origin; "+aggregator.DefaultConfig().Origin+")")
 	flags.DurationVar(&s.lay.CheckpointInterval, "checkpoint-interval", 0, "`time` between checkpoints of the ledger\n(setting checkpoint_interval; "+aggregator.DefaultConfig().CheckpointInterval.String()+")")
 	flags.StringVar(&s.peers, "libp2p", "", "`multiaddrs` to listen on, with commas, such as\n/ip4/0.0.0.0/tcp/4001,/ip4/0.0.0.0/udp/4001/quic-v1 (setting libp2p.listen)")
@@ -79,6 +80,8 @@ func (s *settings) config() (aggregator.Config, error) {
 			config.ClickHouse = s.lay.ClickHouse
 		case "listen":
 			config.Listen = s.lay.Listen
+		case "url":
+			config.URL = s.lay.URL
 		case "origin":
 			config.Origin = s.lay.Origin
 		case "checkpoint-interval":
