@@ -1,6 +1,7 @@
 package enrolment
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"iter"
@@ -27,6 +28,14 @@ type Roster struct {
 
 	certificates map[string][]attestation.Digest // attachments, by project, in ledger order
 	caches       map[string][]uint32             // builders that sign narinfo, by NixName
+	named        map[attestation.Digest]Naming   // attachments
+	newest       []newest                        // by number of builder
+}
+
+// newest is a builder's newest enrolment.
+type newest struct {
+	index uint64
+	body  [sha256.Size]byte // its SHA-256
 }
 
 // A Builder is what the ledger says of one builder.
@@ -56,6 +65,7 @@ func NewRoster() *Roster {
 	return &Roster{
 		numbers: map[signing.BuilderID]uint32{}, operators: map[string]uint32{},
 		certificates: map[string][]attestation.Digest{}, caches: map[string][]uint32{},
+		named: map[attestation.Digest]Naming{},
 	}
 }
 
@@ -137,7 +147,7 @@ func (r *Roster) Apply(index uint64, kind ledger.Kind, body []byte) (builder uin
 		if err != nil {
 			return 0, false, err
 		}
-		return r.enrol(index, e, key)
+		return r.enrol(newest{index, sha256.Sum256(body)}, e, key)
 	case ledger.Revocation:
 		revocation, err := ParseRevocation(body)
 		if err != nil {
@@ -148,7 +158,7 @@ func (r *Roster) Apply(index uint64, kind ledger.Kind, body []byte) (builder uin
 	return 0, false, nil
 }
 
-func (r *Roster) enrol(index uint64, e *Enrolment, key *signing.PublicKey) (uint32, bool, error) {
+func (r *Roster) enrol(this newest, e *Enrolment, key *signing.PublicKey) (uint32, bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.admits(e); err != nil {
@@ -159,6 +169,7 @@ func (r *Roster) enrol(index uint64, e *Enrolment, key *signing.PublicKey) (uint
 		b := &r.builders[number]
 		rejudge := b.Tier != e.Tier
 		b.Tier, b.Key = e.Tier, validity
+		r.newest[number] = this
 		r.equip(b, e)
 		return number, rejudge, nil
 	}
@@ -172,15 +183,36 @@ func (r *Roster) enrol(index uint64, e *Enrolment, key *signing.PublicKey) (uint
 	r.numbers[e.Builder] = number
 	r.builders = append(r.builders, Builder{
 		ID: e.Builder, Number: number, Operator: e.Operator, OperatorNumber: operator,
-		Tier: e.Tier, Key: validity, EnrolledAt: index, RevokedFrom: math.MaxUint64,
+		Tier: e.Tier, Key: validity, EnrolledAt: this.index, RevokedFrom: math.MaxUint64,
 	})
+	r.newest = append(r.newest, this)
 	r.equip(&r.builders[number], e)
 	return number, false, nil
+}
+
+// Repeats reports whether an entry is an enrolment that says of its builder what the
+// newest one says already, byte for byte, and at which ledger index that one is.
+func (r *Roster) Repeats(kind ledger.Kind, body []byte) (index uint64, repeats bool) {
+	if kind != ledger.Enrolment {
+		return 0, false
+	}
+	e, _, err := ParseEnrolment(body)
+	if err != nil {
+		return 0, false
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	number, known := r.numbers[e.Builder]
+	if !known || r.newest[number].body != sha256.Sum256(body) {
+		return 0, false
+	}
+	return r.newest[number].index, true
 }
 
 // equip notes what the enrolment says beyond the key: where it comes from, and
 // what third-party evidence the builder may sign from now on.
 func (r *Roster) equip(b *Builder, e *Enrolment) {
+	r.name(e)
 	if e.Replaces != "" {
 		b.Replaces = e.Replaces
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"repronet/internal/durable"
 )
@@ -23,8 +24,18 @@ type AttachmentID [sha256.Size]byte
 // path is where an attachment is, beside the log's tiles.
 func (id AttachmentID) path() string { return "attachments/sha256/" + hex.EncodeToString(id[:]) }
 
-// Attachments is a directory of attachments: the log's own, or a mirror's.
-type Attachments struct{ dir string }
+// ErrErased says that an entry of kind [Erased] took the attachment away. For
+// whoever reads the ledger it was never there.
+var ErrErased = errors.New("it was erased")
+
+// Attachments is a directory of attachments: the log's own, or a mirror's. It may
+// be used from several goroutines.
+type Attachments struct {
+	dir string
+
+	mu     sync.RWMutex // held for reading while an attachment is put in its place
+	erased map[AttachmentID]struct{}
+}
 
 // OpenAttachments returns the attachments in a log's directory, which it makes
 // if it is not there.
@@ -32,11 +43,33 @@ func OpenAttachments(logDir string) (*Attachments, error) {
 	if err := durable.MkdirAll(filepath.Join(logDir, "attachments", "sha256"), 0o755); err != nil {
 		return nil, fmt.Errorf("opening attachments: %w", err)
 	}
-	return &Attachments{dir: logDir}, nil
+	return &Attachments{dir: logDir, erased: map[AttachmentID]struct{}{}}, nil
+}
+
+// Erase removes an attachment, if it is there, and refuses its bytes from then on.
+// The entry that says so has to be durable already. Who opens the directory again
+// erases again whatever the ledger's entries say.
+func (a *Attachments) Erase(id AttachmentID) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.erased[id] = struct{}{}
+	if err := durable.Remove(filepath.Join(a.dir, id.path())); err != nil {
+		return fmt.Errorf("erasing attachment: %w", err)
+	}
+	return nil
+}
+
+// Erased reports whether [Attachments.Erase] was called for an attachment.
+func (a *Attachments) Erased(id AttachmentID) bool {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	_, erased := a.erased[id]
+	return erased
 }
 
 // Put stores what it reads. When it returns, the attachment is on disk. Putting
-// the same bytes again changes nothing.
+// the same bytes again changes nothing. Bytes that were erased are refused with an
+// error that wraps [ErrErased].
 func (a *Attachments) Put(content io.Reader) (id AttachmentID, err error) {
 	defer func() {
 		if err != nil {
@@ -64,12 +97,20 @@ func (a *Attachments) Put(content io.Reader) (id AttachmentID, err error) {
 		return id, err
 	}
 	hash.Sum(id[:0])
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	if _, erased := a.erased[id]; erased {
+		return id, fmt.Errorf("%x: %w: these bytes may not be stored again", id, ErrErased)
+	}
 	return id, durable.Rename(f.Name(), filepath.Join(a.dir, id.path()))
 }
 
 // Get returns an attachment whose bytes have the hash. One that is not there
-// gives an error that wraps fs.ErrNotExist.
+// gives an error that wraps fs.ErrNotExist, one that was erased [ErrErased].
 func (a *Attachments) Get(ctx context.Context, id AttachmentID) ([]byte, error) {
+	if a.Erased(id) {
+		return nil, fmt.Errorf("attachment %x: %w", id, ErrErased)
+	}
 	return FetchAttachment(ctx, Dir(a.dir), id)
 }
 

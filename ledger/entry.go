@@ -24,6 +24,7 @@ const (
 	OpenPGPSums Kind = "openpgp-sums" // package evidence/openpgp
 	Narinfo     Kind = "narinfo"      // package evidence/narinfo; the file as it was served
 	MapRoot     Kind = "map-root"     // package outputmap; moves no verdict
+	Erased      Kind = "erased"       // package enrolment; takes an attachment away
 )
 
 // Sizes in bytes.

@@ -82,6 +82,15 @@ func (r Record) Entry() (*Entry, error) {
 	return e, nil
 }
 
+// Kind returns what kind the entry is of, without opening it; "" of a record that
+// is no entry.
+func (r Record) Kind() Kind {
+	if len(r.Data) < 2 || len(r.Data) < 2+int(r.Data[1]) {
+		return ""
+	}
+	return Kind(r.Data[2 : 2+int(r.Data[1])])
+}
+
 // BundleWidth is the number of entries that are stored, fetched and checked
 // together: the bundle n holds those from n×256 on.
 const BundleWidth = bundleWidth
