@@ -10,7 +10,9 @@ import (
 )
 
 // Enrol writes an enrolment to the ledger, after which the builder's statements
-// are accepted. It refuses what contradicts earlier entries.
+// are accepted. It refuses what contradicts earlier entries, and writes nothing
+// where the builder's newest enrolment is the same: then it returns that one's
+// index.
 //
 // The attachment with a certificate has to be durable already.
 func (in *Ingest) Enrol(ctx context.Context, e *enrolment.Enrolment) (index uint64, err error) {
@@ -52,6 +54,9 @@ func (in *Ingest) administer(ctx context.Context, kind ledger.Kind, body []byte)
 	defer in.admin.Unlock()
 	if err := in.roster.Check(kind, body); err != nil {
 		return 0, err
+	}
+	if index, repeats := in.roster.Repeats(kind, body); repeats {
+		return index, nil
 	}
 	index, err := in.log.Append(context.WithoutCancel(ctx), kind, body)
 	if err != nil {
