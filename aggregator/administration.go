@@ -13,6 +13,7 @@ import (
 	"repronet/attestation"
 	"repronet/enrolment"
 	"repronet/internal/wire"
+	"repronet/ledger"
 	"repronet/pkgset"
 	"repronet/signing"
 )
@@ -53,6 +54,7 @@ func (a *Aggregator) Builders(context.Context) ([]wire.Builder, error) {
 		for _, c := range b.Certificates {
 			builder.OpenPGP = append(builder.OpenPGP, wire.Certificate{
 				Fingerprint: string(c.Fingerprint), Project: c.Project, Certificate: c.Certificate.Hex(),
+				Erased: a.ledger.attachments.Erased(ledger.AttachmentID(c.Certificate)),
 			})
 		}
 		if b.Revoked {

@@ -179,6 +179,9 @@ func (a *Aggregator) Load(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := a.eraseAgain(ctx, watermark.Size, a.ledger.Size()); err != nil {
+		return err
+	}
 	for key, err := range tables.DuplicateKeys(ctx, 0) {
 		if err != nil {
 			return fmt.Errorf("reading the claims that are known: %w", err)
@@ -225,6 +228,12 @@ func (a *Aggregator) known(ctx context.Context, at uint64, kind ledger.Kind, bod
 			return fmt.Errorf("ledger index %d: %w", at, err)
 		}
 		a.ingest.Known(builder, payload, at)
+	case ledger.Erased:
+		e, err := enrolment.ParseErasure(body)
+		if err != nil {
+			return nil //nolint:nilerr // moves nothing, for any reader
+		}
+		return a.ledger.attachments.Erase(ledger.AttachmentID(e.Attachment))
 	default:
 		if _, _, err := a.roster.Apply(at, kind, body); err != nil {
 			a.deps.Logger.WarnContext(ctx, "entry moves nothing", "index", at, "kind", kind, "error", err)

@@ -42,6 +42,12 @@ func (a *Aggregator) logFile(c *gin.Context, files http.Handler) {
 	case strings.Contains(path, "/."): // the writer's own state
 		c.Status(http.StatusNotFound)
 		return
+	case a.erasedFile(path):
+		c.String(http.StatusGone, "This attachment was erased; an entry of the ledger says so.\n")
+		return
+	case strings.HasPrefix(path, attachmentsPath): // may be erased
+		c.Header("Cache-Control", "public, max-age=3600")
+		c.Header("Content-Type", "application/octet-stream")
 	default:
 		c.Header("Cache-Control", "public, max-age=31536000, immutable")
 		c.Header("Content-Type", "application/octet-stream")

@@ -5,6 +5,7 @@ import (
 	"iter"
 
 	"repronet/attestation"
+	"repronet/enrolment"
 	"repronet/ledger"
 	"repronet/ledger/append"
 )
@@ -46,4 +47,9 @@ func (l ownLedger) Entry(ctx context.Context, index uint64) (*ledger.Entry, erro
 // Attachment returns the bytes that have a SHA-256.
 func (l ownLedger) Attachment(ctx context.Context, sum attestation.Digest) ([]byte, error) {
 	return l.attachments.Get(ctx, ledger.AttachmentID(sum))
+}
+
+// Erasures returns the attachments that the entries from ≤ index < to erased.
+func (l ownLedger) Erasures(ctx context.Context, from, to uint64) ([]attestation.Digest, error) {
+	return enrolment.Erasures(l.log.Local().Records(ctx, from, to))
 }

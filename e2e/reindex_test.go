@@ -21,6 +21,7 @@ import (
 	"repronet/aggregator/query"
 	"repronet/aggregator/store"
 	"repronet/attestation"
+	"repronet/enrolment"
 	"repronet/dashboard"
 	"repronet/internal/chdb/chdbtest"
 	"repronet/ledger"
@@ -190,4 +191,8 @@ func (d directory) Entries(ctx context.Context, from, to uint64) iter.Seq2[*ledg
 
 func (d directory) Attachment(ctx context.Context, sum attestation.Digest) ([]byte, error) {
 	return d.attachments.Get(ctx, ledger.AttachmentID(sum))
+}
+
+func (d directory) Erasures(ctx context.Context, from, to uint64) ([]attestation.Digest, error) {
+	return enrolment.Erasures(d.tree.Records(ctx, from, to))
 }

@@ -3,12 +3,14 @@ package enrolment
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"unicode"
 
 	"github.com/go-json-experiment/json"
 
 	"repronet/attestation"
+	"repronet/ledger"
 )
 
 // An Erasure is the body of an entry of kind ledger.Erased: an attachment that
@@ -49,6 +51,27 @@ func ParseErasure(body []byte) (*Erasure, error) {
 		return nil, fmt.Errorf("parsing erasure: %w", err)
 	}
 	return &e, nil
+}
+
+// Erasures returns the attachments that entries among the records erased.
+func Erasures(records iter.Seq2[ledger.Record, error]) ([]attestation.Digest, error) {
+	var sums []attestation.Digest
+	for record, err := range records {
+		if err != nil {
+			return nil, err
+		}
+		if record.Kind() != ledger.Erased {
+			continue
+		}
+		entry, err := record.Entry()
+		if err != nil {
+			return nil, err
+		}
+		if e, err := ParseErasure(entry.Body); err == nil { // else it moves nothing, for any reader
+			sums = append(sums, e.Attachment)
+		}
+	}
+	return sums, nil
 }
 
 // Naming says what the enrolments name an attachment as.

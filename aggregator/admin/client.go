@@ -63,6 +63,12 @@ func (c *client) Revoke(ctx context.Context, builder signing.BuilderID, from *ui
 	return a.Index, err
 }
 
+func (c *client) Erase(ctx context.Context, attachment attestation.Digest, reason string) (uint64, error) {
+	var a answer
+	err := c.document(ctx, "/erase", erasure{attachment, reason}, &a)
+	return a.Index, err
+}
+
 func (c *client) Builders(ctx context.Context) ([]wire.Builder, error) {
 	var builders []wire.Builder
 	err := c.call(ctx, "/builders", http.NoBody, &builders)

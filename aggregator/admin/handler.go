@@ -36,6 +36,12 @@ type revocation struct {
 	Reason  string  `json:"reason"`
 }
 
+// erasure is the body of a request to erase.
+type erasure struct {
+	Attachment attestation.Digest `json:"attachment"`
+	Reason     string             `json:"reason"`
+}
+
 // Handler serves a Service to [Dial]. It is for a socket that only the operator
 // can open.
 func Handler(service Service) http.Handler {
@@ -63,6 +69,14 @@ func Handler(service Service) http.Handler {
 			return
 		}
 		index, err := service.Revoke(r.Context(), id, request.From, request.Reason)
+		reply(w, answer{index}, err)
+	})
+	mux.HandleFunc("POST /erase", func(w http.ResponseWriter, r *http.Request) {
+		var request erasure
+		if !decode(w, r, &request) {
+			return
+		}
+		index, err := service.Erase(r.Context(), request.Attachment, request.Reason)
 		reply(w, answer{index}, err)
 	})
 	mux.HandleFunc("POST /builders", func(w http.ResponseWriter, r *http.Request) {

@@ -20,6 +20,9 @@ type Service interface {
 	// Revoke takes the builder's statements from ledger index from on away;
 	// nil stands for the end of the ledger.
 	Revoke(ctx context.Context, builder signing.BuilderID, from *uint64, reason string) (uint64, error)
+	// Erase deletes an attachment that enrolments name, after an entry that says
+	// so, whose ledger index it returns.
+	Erase(ctx context.Context, attachment attestation.Digest, reason string) (uint64, error)
 	// Builders lists the enrolled builders in the order of their enrolment.
 	Builders(ctx context.Context) ([]wire.Builder, error)
 	// PublishSet publishes a package set read from a list as pkgset.Parse

@@ -48,6 +48,8 @@ func newLoad(stored, perEntry int) *load {
 
 func (l *load) Size() uint64 { return uint64(l.entries) }
 
+func (*load) Erasures(context.Context, uint64, uint64) ([]attestation.Digest, error) { return nil, nil }
+
 func (l *load) Attachment(context.Context, attestation.Digest) ([]byte, error) {
 	return nil, fmt.Errorf("a load has no attachments")
 }

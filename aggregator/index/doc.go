@@ -9,7 +9,17 @@
 // roster, the counts and the numbers of outputs move entry by entry too.
 //
 // Entries that change what earlier claims count for (revocations, changes of a
-// tier) and package sets are batches of their own.
+// tier, erasures of certificates) and package sets are batches of their own.
+//
+// # Erasure
+//
+// An attachment that an entry erased was never there, for entries before that one
+// too (enrolment.Erasure). What the tables say of certificates holds therefore
+// only while none is erased: the entry that does makes the index compute all
+// anew, in a generation beside the present one, which serves readers until it is
+// done. So history has no trace of evidence whose certificate is gone, and is what
+// a replay without the bytes comes to. Erasing an attachment that decides nothing
+// costs nothing.
 //
 // # Trust
 //

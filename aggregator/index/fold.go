@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"repronet/aggregator/store"
+	"repronet/attestation"
 	"repronet/divergence"
 	"repronet/enrolment"
 	"repronet/evidence/kinds"
@@ -23,6 +24,7 @@ type fold struct {
 	watermark  store.Watermark
 	roster     *enrolment.Roster
 	keys       *kinds.Keys // of roster
+	erased     map[attestation.Digest]struct{}
 	ecosystems map[string]struct{}
 	builders   map[uint32]*store.BuilderStats
 	operators  map[uint32]struct{} // behind builders
@@ -44,12 +46,12 @@ const everything = ""
 func newFold(ctx context.Context, config Config, tables *store.Tables, l Ledger) (*fold, error) {
 	f := &fold{
 		config: config, tables: tables, ledger: l,
-		roster: enrolment.NewRoster(), ecosystems: map[string]struct{}{},
+		roster: enrolment.NewRoster(), erased: map[attestation.Digest]struct{}{}, ecosystems: map[string]struct{}{},
 		builders: map[uint32]*store.BuilderStats{}, operators: map[uint32]struct{}{},
 		scopes:  map[string]*scope{everything: {}},
 		members: map[uint32][]*scope{},
 	}
-	f.keys = kinds.NewKeys(f.roster, l.Attachment)
+	f.keys = kinds.NewKeys(f.roster, f.attachment)
 	if err := f.load(ctx); err != nil {
 		return nil, fmt.Errorf("reading the index's state: %w", err)
 	}
@@ -68,6 +70,14 @@ func (f *fold) load(ctx context.Context) (err error) {
 	for _, e := range roster {
 		if _, _, err := f.roster.Apply(e.Index, ledger.Kind(e.Kind), e.Body); err != nil {
 			return fmt.Errorf("entry %d of the roster: %w", e.Index, err)
+		}
+		if err := f.erase(ledger.Kind(e.Kind), e.Body); err != nil {
+			return fmt.Errorf("entry %d of the roster: %w", e.Index, err)
+		}
+	}
+	if size == 0 {
+		if err := f.foresee(ctx); err != nil {
+			return err
 		}
 	}
 	ecosystems, err := f.tables.Ecosystems(ctx)
@@ -144,6 +154,8 @@ func (f *fold) step(ctx context.Context, size uint64) error {
 		return nil
 	case barrier.kind == ledger.PackageSet:
 		return f.publish(ctx, barrier)
+	case barrier.kind == ledger.Erased:
+		return fmt.Errorf("entry %d: %w", barrier.index, errTakenAway)
 	default:
 		return f.rejudge(ctx, barrier)
 	}

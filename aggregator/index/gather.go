@@ -67,6 +67,17 @@ func (f *fold) gather(ctx context.Context, to uint64) (items []*item, barrier *i
 		switch entry.Kind {
 		case ledger.PackageSet:
 			return items, it, verify()
+		case ledger.Erased:
+			if err := verify(); err != nil {
+				return nil, nil, err
+			}
+			if f.takesAway(it.body) {
+				return items, it, nil
+			}
+			if err := f.erase(it.kind, it.body); err != nil {
+				it.ignored = err.Error()
+			}
+			verified++
 		case ledger.Enrolment, ledger.Revocation:
 			if err := verify(); err != nil { // under the keys as they are before this entry
 				return nil, nil, err

@@ -2,6 +2,7 @@ package index
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
@@ -21,8 +22,11 @@ type Ledger interface {
 	// Entries yields the entries from ≤ index < to, in order. An entry that
 	// cannot be decoded is an error.
 	Entries(ctx context.Context, from, to uint64) iter.Seq2[*ledger.Entry, error]
-	// Attachment returns the bytes that have a SHA-256.
+	// Attachment returns the bytes that have a SHA-256. Of one that was erased it
+	// may return an error that wraps ledger.ErrErased.
 	Attachment(ctx context.Context, sum attestation.Digest) ([]byte, error)
+	// Erasures returns the attachments that the entries from ≤ index < to erased.
+	Erasures(ctx context.Context, from, to uint64) ([]attestation.Digest, error)
 }
 
 // Config says how the index works; it never changes what it says. The zero value
@@ -44,6 +48,8 @@ type Index struct {
 	config Config
 	store  *store.Store
 	ledger Ledger
+
+	rebuilding sync.Mutex // held while a generation is made; before mu
 
 	mu   sync.Mutex // held while writing
 	fold *fold      // nil after a failure: what it holds may not be written
@@ -95,8 +101,18 @@ func (x *Index) Roster() *enrolment.Roster {
 	return x.roster.Roster
 }
 
-// CatchUp indexes what the ledger holds when it is called.
+// CatchUp indexes what the ledger holds when it is called. If that takes a
+// certificate away, whose evidence counted until now, it computes the whole index
+// anew, as [Index.Reindex] does.
 func (x *Index) CatchUp(ctx context.Context) error {
+	err := x.catchUp(ctx)
+	if errors.Is(err, errTakenAway) {
+		return x.withoutErased(ctx)
+	}
+	return err
+}
+
+func (x *Index) catchUp(ctx context.Context) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.fold == nil {
@@ -140,6 +156,12 @@ func (x *Index) Run(ctx context.Context) error {
 // Reindex computes the whole index anew beside the present one, which is read
 // and written meanwhile, and then takes its place.
 func (x *Index) Reindex(ctx context.Context) error {
+	x.rebuilding.Lock()
+	defer x.rebuilding.Unlock()
+	return x.reindex(ctx)
+}
+
+func (x *Index) reindex(ctx context.Context) error {
 	tables, err := x.store.NewGeneration(ctx)
 	if err != nil {
 		return err

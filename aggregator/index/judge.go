@@ -113,7 +113,7 @@ func (f *fold) entry(b *batch, it *item) {
 	if it.ignored != "" {
 		f.watermark.Ignored++
 	}
-	if (it.kind == ledger.Enrolment || it.kind == ledger.Revocation) && it.ignored == "" {
+	if (it.kind == ledger.Enrolment || it.kind == ledger.Revocation || it.kind == ledger.Erased) && it.ignored == "" {
 		b.Roster = append(b.Roster, store.RosterEntry{Index: it.index, Kind: string(it.kind), Body: it.body})
 	}
 	if s := it.statement; s != nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"fmt"
+	"io/fs"
 	"iter"
 	"slices"
 	"sync"
@@ -54,9 +55,13 @@ func (l *memory) Attachment(_ context.Context, sum attestation.Digest) ([]byte, 
 	defer l.mu.Unlock()
 	data, ok := l.attachments[sum]
 	if !ok {
-		return nil, fmt.Errorf("no attachment %s", sum)
+		return nil, fmt.Errorf("attachment %s: %w", sum, fs.ErrNotExist)
 	}
 	return data, nil
+}
+
+func (l *memory) Erasures(ctx context.Context, from, to uint64) ([]attestation.Digest, error) {
+	return enrolment.Erasures(records{l}.Records(ctx, from, to))
 }
 
 // A world is a ledger and those who write to it.

@@ -48,6 +48,10 @@ func (l *memory) Entries(_ context.Context, from, to uint64) iter.Seq2[*ledger.E
 	}
 }
 
+func (*memory) Erasures(context.Context, uint64, uint64) ([]attestation.Digest, error) {
+	return nil, nil
+}
+
 func (l *memory) Attachment(_ context.Context, sum attestation.Digest) ([]byte, error) {
 	data, ok := l.attachments[sum]
 	if !ok {

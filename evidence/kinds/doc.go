@@ -15,5 +15,7 @@
 //
 // A certificate counts for the projects for which it was enrolled, a cache's key
 // under the name with which it was enrolled. The attachment with a certificate is
-// named by its hash; one that does not hold the enrolled key is no certificate.
+// named by its hash; one that does not hold the enrolled key is no certificate, and
+// neither is one that the ledger erased, wherever in the ledger the entry stands
+// that says so (enrolment.Erasure).
 package kinds

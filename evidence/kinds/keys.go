@@ -2,17 +2,20 @@ package kinds
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
 	"repronet/attestation"
 	"repronet/enrolment"
 	"repronet/evidence/openpgp"
+	"repronet/ledger"
 	"repronet/signing"
 	"repronet/signing/keys"
 )
 
-// Attachments returns the bytes that have a SHA-256.
+// Attachments returns the bytes that have a SHA-256. An error that wraps
+// ledger.ErrErased says that the ledger took them away.
 type Attachments func(ctx context.Context, sum attestation.Digest) ([]byte, error)
 
 // Roster says who may sign what. enrolment.Roster is one.
@@ -40,6 +43,14 @@ type Keys struct {
 type ring struct {
 	*openpgp.Keyring
 	size int
+}
+
+// Erase forgets an attachment that the ledger took away just now.
+func (k *Keys) Erase(sum attestation.Digest) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.parsed, sum)
+	clear(k.rings)
 }
 
 // NewKeys returns the keys of a roster whose certificates are in attachments.
@@ -87,15 +98,15 @@ func (k *Keys) ring(ctx context.Context, project string) (*openpgp.Keyring, erro
 	return r.Keyring, nil
 }
 
-// parse reads an attachment. One that holds nothing usable gives no
-// certificate; that it cannot be had now is an error, because every reader of
+// parse reads an attachment. One that was erased, or holds nothing usable, gives
+// no certificate; that it cannot be had now is an error, because every reader of
 // the ledger must come to the same end.
 func (k *Keys) parse(ctx context.Context, sum attestation.Digest) ([]*openpgp.Certificate, error) {
 	if parsed, ok := k.parsed[sum]; ok {
 		return parsed, nil
 	}
 	data, err := k.attachments(ctx, sum)
-	if err != nil {
+	if err != nil && !errors.Is(err, ledger.ErrErased) {
 		return nil, fmt.Errorf("reading certificate %s: %w", sum.Hex(), err)
 	}
 	parsed, err := openpgp.ParseCertificates(data)
@@ -104,6 +115,15 @@ func (k *Keys) parse(ctx context.Context, sum attestation.Digest) ([]*openpgp.Ce
 	}
 	k.parsed[sum] = parsed
 	return parsed, nil
+}
+
+// certified reports whether an attachment holds the certificate that an enrolment
+// says it does.
+func (k *Keys) certified(e enrolment.OpenPGP) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	parsed := k.parsed[e.Certificate]
+	return len(parsed) == 1 && parsed[0].Fingerprint() == e.Fingerprint
 }
 
 // caches returns the keys that are known by a name.

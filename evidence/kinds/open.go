@@ -194,12 +194,14 @@ func (k *Keys) unlessRevoked(s Signer) Signer {
 	return s
 }
 
-// signsFor reports whether a builder was enrolled for a project. That its
-// certificate is in the project's keyring is no proof: an enrolment may name a
-// wrong attachment.
+// signsFor reports whether a builder was enrolled for a project, with an
+// attachment that holds its certificate. That the certificate is in the project's
+// keyring is no proof: somebody else's enrolment may name it.
 func (k *Keys) signsFor(builder keys.BuilderID, project string) bool {
 	b, ok := k.roster.Builder(builder)
-	return ok && slices.ContainsFunc(b.Certificates, func(c enrolment.OpenPGP) bool { return c.Project == project })
+	return ok && slices.ContainsFunc(b.Certificates, func(c enrolment.OpenPGP) bool {
+		return c.Project == project && k.certified(c)
+	})
 }
 
 // word is what one signature says, in the state in which it says so.

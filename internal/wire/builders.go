@@ -33,4 +33,6 @@ type Certificate struct {
 	Fingerprint string `json:"fingerprint"` // of the primary key, hexadecimal
 	Project     string `json:"project"`
 	Certificate string `json:"certificate"` // SHA-256 of the attachment with it, hexadecimal
+	// Erased tells that the attachment was erased: the certificate counts no more.
+	Erased bool `json:"erased,omitempty"`
 }
