@@ -15,6 +15,8 @@ import (
 
 	"repronet/aggregator/index"
 	"repronet/aggregator/ingest"
+	"repronet/aggregator/joining"
+	"repronet/aggregator/state"
 	"repronet/aggregator/store"
 	"repronet/enrolment"
 	"repronet/evidence/kinds"
@@ -45,6 +47,9 @@ type Aggregator struct {
 	maps   *maps
 	roster *enrolment.Roster // up to the ledger's end; the index has its own, up to the watermark
 	ingest *ingest.Ingest
+
+	state   *state.State // what is no evidence
+	joining *joining.Joining
 }
 
 // Open opens the data directory, in the order ledger, engine, index. It fails if
@@ -73,6 +78,9 @@ func Open(ctx context.Context, config Config, deps Dependencies) (a *Aggregator,
 		return a, err
 	}
 	a.ingest = ingest.New(ingest.Config{Logger: deps.Logger, Registry: deps.Registry}, a.log, a.roster, a.ledger.Attachment)
+	if err := a.openJoining(ctx); err != nil {
+		return a, err
+	}
 	return a, nil
 }
 
@@ -216,6 +224,7 @@ func (a *Aggregator) Load(ctx context.Context) error {
 		next++
 	}
 	a.ingest.Ready()
+	a.joining.Ready()
 	return nil
 }
 
@@ -244,7 +253,10 @@ func (a *Aggregator) known(ctx context.Context, at uint64, kind ledger.Kind, bod
 
 // Close closes everything, in reverse order. It waits for what runs.
 func (a *Aggregator) Close(ctx context.Context) error {
-	var storeErr, engineErr, logErr, mapsErr error
+	var stateErr, storeErr, engineErr, logErr, mapsErr error
+	if a.state != nil {
+		stateErr = a.state.Close()
+	}
 	if a.maps != nil {
 		mapsErr = a.maps.close()
 	}
@@ -257,5 +269,5 @@ func (a *Aggregator) Close(ctx context.Context) error {
 	if a.log != nil {
 		logErr = a.log.Close(ctx)
 	}
-	return errors.Join(mapsErr, storeErr, engineErr, logErr)
+	return errors.Join(stateErr, mapsErr, storeErr, engineErr, logErr)
 }

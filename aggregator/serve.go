@@ -140,6 +140,7 @@ func (a *Aggregator) handler(source dashboard.Source, scheduler *schedule.Schedu
 		return nil, err
 	}
 	a.ingest.Register(router)
+	a.joining.Register(router)
 	a.registerPublic(router, source)
 	a.registerHealth(router, loaded)
 	pages.Register(router, api)

@@ -4,13 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/go-json-experiment/json"
 
 	"repronet/attestation"
+	"repronet/enrolment/request"
 	"repronet/evidence/narinfo"
 	"repronet/evidence/openpgp"
 	"repronet/signing"
@@ -75,15 +74,8 @@ type Revocation struct {
 // is the greatest integer that every JSON reader keeps.
 const FromNow uint64 = 1<<53 - 1
 
-var operatorPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
-
-// ValidateOperator reports whether name can name an operator.
-func ValidateOperator(name string) error {
-	if !operatorPattern.MatchString(name) {
-		return fmt.Errorf("operator %.60q is not 1 to 40 characters of a-z, 0-9 and -, beginning with a letter or digit", name)
-	}
-	return nil
-}
+// ValidateOperator is [request.ValidateOperator].
+func ValidateOperator(name string) error { return request.ValidateOperator(name) }
 
 // Encode returns the entry's body.
 func (e *Enrolment) Encode() ([]byte, error) {
@@ -179,10 +171,7 @@ func (r *Revocation) validate() error {
 	if _, err := signing.ParseBuilderID(string(r.Builder)); err != nil {
 		return err
 	}
-	if len(r.Reason) > 200 || strings.ContainsFunc(r.Reason, func(c rune) bool { return !unicode.IsPrint(c) }) {
-		return errors.New("reason is not one line of at most 200 bytes of printable text")
-	}
-	return nil
+	return validateReason(r.Reason)
 }
 
 // ParseRevocation reads an entry's body.

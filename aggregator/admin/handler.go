@@ -83,6 +83,7 @@ func Handler(service Service) http.Handler {
 		builders, err := service.Builders(r.Context())
 		reply(w, builders, err)
 	})
+	handleJoining(mux, service)
 	mux.HandleFunc("POST /sets/{name}", func(w http.ResponseWriter, r *http.Request) {
 		query := r.URL.Query()
 		set := Set{Name: r.PathValue("name"), Revision: query.Get("revision"), Ecosystem: query.Get("ecosystem")}

@@ -13,6 +13,7 @@ import (
 // Service is what an operator can ask for. Each change is durable in the ledger
 // when its method returns.
 type Service interface {
+	Joining
 	// Attach stores what an entry is going to name by its SHA-256.
 	Attach(ctx context.Context, content io.Reader) (attestation.Digest, error)
 	// Enrol returns the ledger index of the enrolment.

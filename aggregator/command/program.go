@@ -35,7 +35,7 @@ func Program() *cli.Program {
 CONFIGURATION
   Each setting of 'serve' can be given in a YAML file (--config), over it by an
   environment variable (REPRONET_AGGREGATOR_LISTEN, …), and over that by a flag.`,
-		Commands: []cli.Command{serve(), enrol(), importOpenPGP(), revoke(), listBuilders(), publishSet(), erase(), reindex()},
+		Commands: []cli.Command{serve(), enrol(), pendingBuilders(), approve(), reject(), vouch(), importOpenPGP(), revoke(), listBuilders(), publishSet(), erase(), reindex()},
 	}
 }
 

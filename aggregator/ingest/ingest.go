@@ -144,7 +144,7 @@ func (in *Ingest) refuse(err error) *wire.Problem {
 	switch {
 	case errors.Is(err, signing.ErrUnknownBuilder):
 		return in.problem(http.StatusForbidden, "not-enrolled",
-			fmt.Sprintf("%v. Ask the aggregator's operator to enrol it: repronet-aggregator builders enrol --key FILE --operator NAME.", err))
+			fmt.Sprintf("%v: ask for it with 'repronet-reporter enrol'.", err))
 	case errors.Is(err, signing.ErrKeyNotValid):
 		return in.problem(http.StatusForbidden, "key-not-valid", fmt.Sprintf("%v: sign with a key that is enrolled and valid.", err))
 	case errors.Is(err, signing.ErrSignature):

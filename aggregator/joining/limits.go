@@ -1,0 +1,65 @@
+package joining
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// How often requests are taken once a burst is used up: enough for every machine
+// behind one address or one proxy, and too few to fill the queue before a person
+// looks.
+const (
+	perAddressEvery = 10 * time.Second
+	perAddressBurst = 20
+	allEvery        = time.Second
+	allBurst        = 100
+
+	// maxAddresses bounds what is remembered. Beyond it all are forgotten: the
+	// limit of all together still holds.
+	maxAddresses = 10_000
+)
+
+// limits bound the rate of requests for each address and for all together.
+type limits struct {
+	each rate.Limit
+	all  *rate.Limiter
+
+	mu        sync.Mutex
+	addresses map[netip.Prefix]*rate.Limiter // guarded by mu
+}
+
+func newLimits(each, all rate.Limit) *limits {
+	return &limits{each: each, all: rate.NewLimiter(all, allBurst), addresses: map[netip.Prefix]*rate.Limiter{}}
+}
+
+// allow counts a request from the other end of a connection. What headers say
+// about where a request comes from is not believed.
+func (l *limits) allow(remote string) bool {
+	return l.address(remote).Allow() && l.all.Allow()
+}
+
+func (l *limits) address(remote string) *rate.Limiter {
+	var network netip.Prefix // of an IPv6 address the /64 that one customer has
+	if a, err := netip.ParseAddrPort(remote); err == nil {
+		ip := a.Addr().Unmap().WithZone("")
+		bits := 64
+		if ip.Is4() {
+			bits = 32
+		}
+		network, _ = ip.Prefix(bits)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	limiter, known := l.addresses[network]
+	if !known {
+		if len(l.addresses) >= maxAddresses {
+			clear(l.addresses)
+		}
+		limiter = rate.NewLimiter(l.each, perAddressBurst)
+		l.addresses[network] = limiter
+	}
+	return limiter
+}
