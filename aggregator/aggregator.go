@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -92,8 +93,14 @@ func (a *Aggregator) openLedger(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	var witnesses []byte
+	if a.config.Witnesses != "" {
+		if witnesses, err = os.ReadFile(a.config.Witnesses); err != nil {
+			return fmt.Errorf("reading witnesses: %w", err)
+		}
+	}
 	a.log, err = append.Open(ctx, append.Config{
-		Dir: a.ledgerDir(), Key: a.key, CheckpointInterval: a.config.CheckpointInterval, Logger: a.deps.Logger,
+		Dir: a.ledgerDir(), Key: a.key, CheckpointInterval: a.config.CheckpointInterval, Witnesses: witnesses, Logger: a.deps.Logger,
 	})
 	if err != nil {
 		return err

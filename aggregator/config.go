@@ -44,6 +44,9 @@ type Config struct {
 	// outputs, if it has grown.
 	MapInterval time.Duration `yaml:"map_interval"`
 	Libp2p      Libp2p        `yaml:"libp2p"`
+	// Witnesses is the path of a file that says who is asked to cosign the
+	// ledger's checkpoints, see append.Config; empty: nobody.
+	Witnesses string `yaml:"witnesses"`
 	// Caches are Nix binary caches that are asked for the narinfo of outputs of
 	// published sets that have none yet; none: nobody is asked. What they sign
 	// counts once their key is enrolled (builders enrol --nix-key).
@@ -93,7 +96,7 @@ func LoadConfig(path string, getenv func(string) string) (Config, error) {
 func (c *Config) fromEnvironment(getenv func(string) string) error {
 	const prefix = "REPRONET_AGGREGATOR_"
 	for name, field := range map[string]*string{
-		"DATA": &c.Data, "LISTEN": &c.Listen, "URL": &c.URL, "ORIGIN": &c.Origin, "ENGINE": &c.Engine, "CLICKHOUSE": &c.ClickHouse,
+		"DATA": &c.Data, "LISTEN": &c.Listen, "URL": &c.URL, "ORIGIN": &c.Origin, "ENGINE": &c.Engine, "CLICKHOUSE": &c.ClickHouse, "WITNESSES": &c.Witnesses,
 	} {
 		if value := getenv(prefix + name); value != "" {
 			*field = value

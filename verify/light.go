@@ -37,7 +37,7 @@ type Light struct {
 	Pins       *Pins
 	// State is a directory that remembers the newest checkpoint.
 	State string
-	// MaxAge is how long ago the ledger may have taken the map's root.
+	// MaxAge is how long ago the ledger may have taken the map's root. 0: any time.
 	MaxAge time.Duration
 }
 
@@ -83,6 +83,13 @@ func (l *Light) find(ctx context.Context, ecosystem, output string) (*found, *le
 	}
 	reader := ledger.NewReader(l.Aggregator.Log(), key)
 	latest, err := reader.Checkpoint(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	witnesses, err := l.Pins.Cosigners()
+	if err == nil {
+		_, err = witnesses.Check(latest)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -135,7 +142,7 @@ func (l *Light) root(ctx context.Context, tree *ledger.Tree, latest *ledger.Chec
 	if entry.Kind != ledger.MapRoot {
 		return outputmap.Root{}, fmt.Errorf("%w: the receipt is of an entry of kind %s", outputmap.ErrInvalid, entry.Kind)
 	}
-	if age := time.Since(entry.ReceivedAt); age > l.MaxAge {
+	if age := time.Since(entry.ReceivedAt); l.MaxAge > 0 && age > l.MaxAge {
 		return outputmap.Root{}, fmt.Errorf("%w: it is of %s, %v ago", ErrMapTooOld, entry.ReceivedAt.UTC().Format(time.RFC3339), age.Round(time.Second))
 	}
 	return outputmap.ParseRoot(receipt.Index, entry.Body)

@@ -35,6 +35,8 @@ type Mirror struct {
 	key   note.Verifier
 	lock  *os.File
 	local *ledger.Reader
+	// witnesses must have cosigned what is taken in; nil: nobody must.
+	witnesses *ledger.Witnesses
 
 	mu         sync.RWMutex       // guards what is below and the files that it names
 	checkpoint *ledger.Checkpoint // nil: empty
@@ -157,8 +159,10 @@ type Progress func(work string, done, total uint64)
 var ErrStale = errors.New("older than what was seen before")
 
 // Update extends the mirror to the log's latest checkpoint, after a check that
-// it continues what the mirror has. Errors that convict the log wrap
-// ledger.ErrInvalid; for a fork, the two contradicting checkpoints are kept.
+// it continues what the mirror has, and that the pinned witnesses cosigned it.
+// Errors that convict the log wrap ledger.ErrInvalid; for a fork, the two
+// contradicting checkpoints are kept. For want of cosignatures, the error wraps
+// ledger.ErrNotCosigned.
 func (m *Mirror) Update(ctx context.Context, fetch ledger.Fetcher, progress Progress) error {
 	remote := ledger.NewReader(fetch, m.key)
 	latest, err := remote.Checkpoint(ctx)
@@ -170,6 +174,10 @@ func (m *Mirror) Update(ctx context.Context, fetch ledger.Fetcher, progress Prog
 		if fork, ok := errors.AsType[*ledger.ForkError](err); ok {
 			err = m.keepFork(ctx, remote, fork)
 		}
+		return fmt.Errorf("updating mirror: %w", err)
+	}
+	// A fork without cosignatures convicts the log all the same: so they come second.
+	if err := m.checkCosigned(latest, from); err != nil {
 		return fmt.Errorf("updating mirror: %w", err)
 	}
 	if latest.Size < from {
@@ -184,7 +192,89 @@ func (m *Mirror) Update(ctx context.Context, fetch ledger.Fetcher, progress Prog
 		}
 		return m.grow(ctx, latest, from, progress)
 	}
+	if err := m.renew(latest); err != nil {
+		return fmt.Errorf("updating mirror: %w", err)
+	}
 	return m.Index(ctx, progress)
+}
+
+// checkCosigned checks what will be relied on: the latest checkpoint, or that of the
+// mirror if it is ahead.
+func (m *Mirror) checkCosigned(latest *ledger.Checkpoint, from uint64) error {
+	if latest.Size < from {
+		return m.CheckCosigned()
+	}
+	_, err := m.witnesses.Check(latest)
+	return err
+}
+
+// CheckCosigned checks that enough of the pinned witnesses cosigned the mirror's
+// state: it may have been taken in before they were pinned.
+func (m *Mirror) CheckCosigned() error {
+	c := m.Checkpoint()
+	if c == nil {
+		return nil
+	}
+	_, err := m.witnesses.Check(c)
+	return err
+}
+
+// renew keeps a checkpoint of the mirror's own state that was cosigned later.
+func (m *Mirror) renew(latest *ledger.Checkpoint) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	before, err := m.witnesses.Check(m.checkpoint)
+	if at, _ := m.witnesses.Check(latest); err == nil && !at.After(before) {
+		return nil
+	}
+	if err := durable.WriteFile(filepath.Join(m.dir, "log", "checkpoint"), latest.Text, 0o644); err != nil {
+		return err
+	}
+	m.checkpoint = latest
+	return nil
+}
+
+// ErrTooOld is what [Mirror.CheckAge] wraps.
+var ErrTooOld = errors.New("the ledger has not been seen alive for too long")
+
+// Alive is the time at which the mirror's state was the ledger's newest for all that
+// is proven: when its last entry came in, or its witnesses cosigned it later. The
+// ledger commits to its map once a day even when nobody has anything to say, so an
+// older one is held back. It is zero for an empty mirror.
+func (m *Mirror) Alive(ctx context.Context) (time.Time, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	tree := m.tree()
+	if tree.Size() == 0 {
+		return time.Time{}, nil
+	}
+	record, err := tree.Record(ctx, tree.Size()-1)
+	if err != nil {
+		return time.Time{}, m.damaged(err)
+	}
+	entry, err := record.Entry()
+	if err != nil {
+		return time.Time{}, err
+	}
+	alive := entry.ReceivedAt
+	if cosigned, err := m.witnesses.Check(m.checkpoint); err == nil && cosigned.After(alive) {
+		alive = cosigned
+	}
+	return alive, nil
+}
+
+// CheckAge refuses a ledger that was not alive for longer than maxAge, as an
+// aggregator shows that holds back what is new. 0 accepts any.
+func (m *Mirror) CheckAge(ctx context.Context, maxAge time.Duration) error {
+	alive, err := m.Alive(ctx)
+	if err != nil || maxAge == 0 || alive.IsZero() {
+		return err
+	}
+	if time.Since(alive) > maxAge {
+		return fmt.Errorf("%w: its newest state is of %s, longer ago than %v (--max-age): news may be held back",
+			ErrTooOld, alive.UTC().Format(time.RFC3339), maxAge)
+	}
+	return nil
 }
 
 // grow makes a state that was copied that of the mirror, which had from entries.

@@ -21,6 +21,7 @@ import (
 	"repronet/enrolment"
 	"repronet/evidence/openpgp"
 	"repronet/internal/durable"
+	"repronet/ledger"
 	"repronet/signing"
 )
 
@@ -32,6 +33,10 @@ type Pins struct {
 	Aggregators []string `json:"aggregators"`
 	// LogKey is the ledger's key, as golang.org/x/mod/sumdb/note writes it.
 	LogKey string `json:"logKey"`
+	// Witnesses are keys (name+hash+key, C2SP tlog-cosignature) of those of whom
+	// WitnessQuorum must have cosigned each state of the ledger.
+	Witnesses     []string `json:"witnesses,omitempty"`
+	WitnessQuorum int      `json:"witnessQuorum,omitzero"`
 	// Builders are those whose claims count, by builder ID.
 	Builders []Builder `json:"builders"`
 }
@@ -158,7 +163,47 @@ func (p *Pins) Verifier() (note.Verifier, error) {
 	return note.NewVerifier(p.LogKey)
 }
 
+// Cosigners are the pinned witnesses; nil if there are none.
+func (p *Pins) Cosigners() (*ledger.Witnesses, error) {
+	return ledger.NewWitnesses(p.Witnesses, p.WitnessQuorum)
+}
+
+// PinWitness adds a witness, and has a majority of them asked for.
+func (p *Pins) PinWitness(key string) error {
+	keys := p.Witnesses
+	if !slices.Contains(keys, key) {
+		keys = append(slices.Clone(keys), key)
+	}
+	quorum := len(keys)/2 + 1
+	if _, err := ledger.NewWitnesses(keys, quorum); err != nil {
+		return err
+	}
+	p.Witnesses, p.WitnessQuorum = keys, quorum
+	return nil
+}
+
+// OpenMirror is [OpenMirror] with the pinned key and witnesses.
+func (p *Pins) OpenMirror(ctx context.Context, dir string) (*Mirror, error) {
+	key, err := p.Verifier()
+	if err != nil {
+		return nil, err
+	}
+	witnesses, err := p.Cosigners()
+	if err != nil {
+		return nil, err
+	}
+	m, err := OpenMirror(ctx, dir, key)
+	if err != nil {
+		return nil, err
+	}
+	m.witnesses = witnesses
+	return m, nil
+}
+
 func (p *Pins) validate() error {
+	if _, err := p.Cosigners(); err != nil {
+		return err
+	}
 	if p.LogKey != "" {
 		if _, err := note.NewVerifier(p.LogKey); err != nil {
 			return fmt.Errorf("log key %.200q: %w", p.LogKey, err)

@@ -46,7 +46,8 @@ EXIT STATUS
   1   something is refused: it diverged, or what is installed is not what was
       reproduced
   2   something is refused, all for want of evidence; also if it cannot be had
-  3   the log or evidence in it is invalid: forged, forked, rewritten or cut off
+  3   the log or evidence in it is invalid: forged, forked, rewritten or cut off;
+      or fewer of the pinned witnesses cosigned it than are asked for
   64  called wrongly
 
 EXAMPLES
@@ -59,6 +60,7 @@ EXAMPLES
 			flags.StringVar(&c.policy, "policy", "", "`file` of the policy")
 			flags.StringVar(&c.store, "store", "", "Nix `store` to ask about PATH (default Nix's own default)")
 			flags.StringVar(&c.ecosystem, "ecosystem", "", "`ecosystem` of keys in lines (default nix or guix for their store paths, else generic)")
+			declareMaxAge(flags, &c.maxAge)
 			flags.BoolVar(&c.json, "json", false, "print a JSON document")
 			return withStatus(c.run)
 		},
@@ -68,6 +70,7 @@ EXAMPLES
 type closureRun struct {
 	settings
 	policy, store, ecosystem string
+	maxAge                   time.Duration
 	json                     bool
 }
 
@@ -96,7 +99,7 @@ func (c *closureRun) run(ctx context.Context, env *cli.Env, args []string) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, mirror.Close()) }()
-	if err := update(ctx, env, pins, mirror); err != nil {
+	if err := update(ctx, env, pins, mirror, c.maxAge); err != nil {
 		return err
 	}
 	progress, done := progressLine(env.Stderr)

@@ -35,7 +35,9 @@ func gateCommand() cli.Command {
 
   The ledger is followed in the background. If it was not seen for longer than
   --max-stale, or turns out to be invalid, nothing is let through; with
-  --fail-open, then what the known evidence does not contradict.
+  --fail-open, then what the known evidence does not contradict. A state that too few
+  of the pinned witnesses cosigned, or that is older than --max-age, does not count
+  as seen.
 
   In nix.conf:  substituters = http://127.0.0.1:8380
   There must be no other cache beside it that has the same and no gate.
@@ -60,6 +62,7 @@ FILES
 			flags.BoolVar(&g.options.FailOpen, "fail-open", false, "let through what nothing is known against while evidence is stale or the log invalid")
 			flags.DurationVar(&g.options.Refresh, "refresh", time.Minute, "how often to look at the ledger, as a `duration`")
 			flags.DurationVar(&g.options.MaxStale, "max-stale", time.Hour, "how long ago it may have been seen last, as a `duration`")
+			declareMaxAge(flags, &g.options.MaxAge)
 			return withStatus(g.run)
 		},
 	}
@@ -111,20 +114,6 @@ func (g *gateRun) run(ctx context.Context, env *cli.Env, args []string) (err err
 		handler.Run(groupCtx)
 		return nil
 	})
-	group.Go(func() error {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			return err
-		}
-		return nil
-	})
-	group.Go(func() error {
-		<-groupCtx.Done()
-		last, cancel := context.WithTimeout(context.WithoutCancel(groupCtx), 5*time.Second)
-		defer cancel()
-		if err := server.Shutdown(last); err != nil {
-			return server.Close() // a NAR under way is asked for again
-		}
-		return nil
-	})
+	group.Go(func() error { return serve(groupCtx, listener, server) })
 	return group.Wait()
 }

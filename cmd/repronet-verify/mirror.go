@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -20,14 +21,21 @@ func mirror() cli.Command {
   again. The directory "log" of the copy is a whole ledger, which any static web
   server can serve.
 
+  Tells how old the newest state is: since when its last entry is there, or since
+  when so many of the pinned witnesses as are asked for have cosigned it. One that is
+  older than --max-age is kept, but refused.
+
 EXIT STATUS
   0   the copy is up to date
-  2   it cannot be extended (no network, no pins)
-  3   the log is invalid: forged, forked, rewritten or cut off
+  2   it cannot be extended (no network, no pins), or is older than --max-age
+  3   the log is invalid: forged, forked, rewritten or cut off; or fewer of the
+      pinned witnesses cosigned it than are asked for
   64  called wrongly`,
 		Prepare: func(flags *flag.FlagSet) func(context.Context, *cli.Env, []string) error {
 			var s settings
 			s.declare(flags)
+			var maxAge time.Duration
+			declareMaxAge(flags, &maxAge)
 			asJSON := flags.Bool("json", false, "print a JSON document")
 			return withStatus(func(ctx context.Context, env *cli.Env, args []string) (err error) {
 				if len(args) > 0 {
@@ -38,18 +46,27 @@ EXIT STATUS
 					return err
 				}
 				defer func() { err = errors.Join(err, mirror.Close()) }()
-				if err := update(ctx, env, pins, mirror); err != nil {
+				if err := update(ctx, env, pins, mirror, maxAge); err != nil {
+					return err
+				}
+				alive, err := mirror.Alive(ctx)
+				if err != nil {
 					return err
 				}
 				c := mirror.Checkpoint()
 				if *asJSON {
 					return json.MarshalWrite(env.Stdout, struct {
-						Origin string `json:"origin"`
-						Size   uint64 `json:"size"`
-						Root   string `json:"root"`
-					}{c.Origin, c.Size, c.Root.String()}, json.Deterministic(true))
+						Origin string    `json:"origin"`
+						Size   uint64    `json:"size"`
+						Root   string    `json:"root"`
+						Alive  time.Time `json:"alive,omitzero"`
+					}{c.Origin, c.Size, c.Root.String(), alive.UTC()}, json.Deterministic(true))
 				}
-				_, err = fmt.Fprintf(env.Stdout, "%s: %d entries, root %s\n", c.Origin, c.Size, c.Root)
+				age := "without entries"
+				if !alive.IsZero() {
+					age = fmt.Sprintf("%v old", time.Since(alive).Round(time.Second))
+				}
+				_, err = fmt.Fprintf(env.Stdout, "%s: %d entries, root %s, %s\n", c.Origin, c.Size, c.Root, age)
 				return err
 			})
 		},

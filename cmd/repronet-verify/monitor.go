@@ -31,8 +31,10 @@ func monitorCommand() cli.Command {
     dropped      another entry in place of a statement that was acknowledged
     rewritten    entries that are not those of the tree that was signed
     shrunk       an older state than one already seen
-    stale        no entry newer than --max-age
+    stale        no entry, nor a cosignature by the pinned witnesses, newer than
+                 --max-age
     chain        statements of your builder that do not follow one another
+    uncosigned   a state that fewer of the pinned witnesses cosigned than are asked for
     unreachable  nobody answers
 
   A fork or a dropped statement proves itself: the proof is kept in a file, which
@@ -43,7 +45,7 @@ EXIT STATUS
   0   nothing is wrong (--once), or stopped while nothing was
   1   something is wrong, and may pass: shrunk, stale, chain, unreachable
   2   it could not be done on this machine
-  3   the log is invalid: fork, dropped, rewritten
+  3   the log is invalid: fork, dropped, rewritten; or uncosigned
   64  called wrongly
 
 EXAMPLES
@@ -53,7 +55,7 @@ EXAMPLES
 			var c watcher
 			c.declare(flags)
 			flags.DurationVar(&c.interval, "interval", 10*time.Minute, "`time` between rounds")
-			flags.DurationVar(&c.maxAge, "max-age", 48*time.Hour, "`time` after which the newest entry is too old; 0 for never")
+			declareMaxAge(flags, &c.maxAge)
 			flags.StringVar(&c.reporter, "reporter", "", "`directory` of your repronet-reporter")
 			flags.BoolVar(&c.once, "once", false, "make one round")
 			flags.BoolVar(&c.json, "json", false, "print JSON lines")

@@ -39,6 +39,9 @@ func output() cli.Command {
   fetched. Everything is checked as always, but that the map leaves nothing out is
   for those who have a copy to audit (repronet-verify replay); a wrong map convicts
   whoever committed to it.
+
+  If the newest state of the ledger (with --light: its newest map) is older than
+  --max-age, there is no answer: what was said since may be held back.
 ` + exitStatuses + `
 
 EXAMPLES
@@ -54,7 +57,7 @@ EXAMPLES
 			flags.IntVar(&o.quorum, "quorum", 2, "how many operators must agree, as a `number`")
 			flags.StringVar(&o.ecosystem, "ecosystem", "", "`ecosystem` of the output (default nix or guix for their store paths, else generic)")
 			flags.BoolVar(&o.light, "light", false, "ask for this output alone, and keep no copy of the ledger")
-			flags.DurationVar(&o.maxAge, "max-age", 48*time.Hour, "with --light: `time` after which the newest map is too old")
+			declareMaxAge(flags, &o.maxAge)
 			flags.BoolVar(&o.json, "json", false, "print a JSON document")
 			return withStatus(o.run)
 		},
@@ -132,7 +135,7 @@ func (o *outputCommand) evidence(ctx context.Context, env *cli.Env, ecosystem, k
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, mirror.Close()) }()
-	if err := update(ctx, env, pins, mirror); err != nil {
+	if err := update(ctx, env, pins, mirror, o.maxAge); err != nil {
 		return nil, err
 	}
 	return mirror.Evidence(ctx, pins, ecosystem, key)

@@ -20,7 +20,7 @@ import (
 
 func pin() cli.Command {
 	return cli.Command{
-		Name: "pin", Synopsis: "--aggregator URL [--yes] | [--aggregator URL] [--log-key KEY] [--builder FILE.pem --operator NAME]",
+		Name: "pin", Synopsis: "--aggregator URL [--yes] | [--aggregator URL] [--log-key KEY] [--builder FILE.pem --operator NAME] [--witness KEY]…",
 		Summary: "say whom to believe",
 		About: `  Writes down the key of the ledger and the keys of builders, each with the
   operator behind it. Nothing else is ever believed.
@@ -32,8 +32,14 @@ func pin() cli.Command {
   know, another aggregator. What is pinned stays: a later answer adds builders
   after confirmation, and changes none without it; another log key is refused.
 
-  With --log-key or --builder, nobody is asked and only what is given is pinned.
-  URL may be a libp2p multiaddr. KEY is as golang.org/x/mod/sumdb/note writes it:
+  A --witness is somebody who cosigns the states of the ledger as they grow, and no
+  two that exclude each other (repronet-verify witness). If some are pinned, no
+  state is believed that fewer than --witness-quorum of them cosigned: then nobody
+  can show you another history than everybody else. Ask them for their keys, not
+  the aggregator.
+
+  With --log-key, --builder or --witness, nobody is asked and only what is given is
+  pinned. URL may be a libp2p multiaddr. KEY is as golang.org/x/mod/sumdb/note writes it:
   name+hash+key.
 
 EXIT STATUS
@@ -43,7 +49,8 @@ EXIT STATUS
 
 EXAMPLES
   repronet-verify pin --aggregator https://repro.example.org
-  repronet-verify pin --builder carol.pem --operator carol`,
+  repronet-verify pin --builder carol.pem --operator carol
+  repronet-verify pin --witness witness.example.org+a3c5e1f0+BK…`,
 		Prepare: func(flags *flag.FlagSet) func(context.Context, *cli.Env, []string) error {
 			var p pinCommand
 			flags.StringVar(&p.config, "config", "", "`file` of pins")
@@ -51,6 +58,11 @@ EXAMPLES
 			flags.StringVar(&p.logKey, "log-key", "", "`key` of the ledger")
 			flags.StringVar(&p.builder, "builder", "", "`file` with a builder's public key (PEM)")
 			flags.StringVar(&p.operator, "operator", "", "`name` of the operator behind that builder")
+			flags.Func("witness", "`key` of a witness of the ledger; may be given several times", func(key string) error {
+				p.witnesses = append(p.witnesses, key)
+				return nil
+			})
+			flags.IntVar(&p.quorum, "witness-quorum", 0, "how many of the pinned witnesses must have cosigned, as a `number` (default a majority)")
 			flags.BoolVar(&p.yes, "yes", false, "pin without asking")
 			return withStatus(p.run)
 		},
@@ -61,14 +73,21 @@ type pinCommand struct {
 	settings
 	aggregator, logKey, builder, operator string
 	yes                                   bool
+	witnesses                             []string
+	quorum                                int
+}
+
+// fixed reports whether the command line says what to pin.
+func (p *pinCommand) fixed() bool {
+	return p.logKey != "" || p.builder != "" || len(p.witnesses) > 0 || p.quorum != 0
 }
 
 func (p *pinCommand) run(ctx context.Context, env *cli.Env, args []string) error {
 	switch {
 	case len(args) > 0:
 		return cli.Usagef("unexpected argument %q", args[0])
-	case p.aggregator == "" && p.logKey == "" && p.builder == "":
-		return cli.Usagef("want --aggregator, --log-key or --builder")
+	case p.aggregator == "" && !p.fixed():
+		return cli.Usagef("want --aggregator, --log-key, --builder or --witness")
 	case (p.builder == "") != (p.operator == ""):
 		return cli.Usagef("--builder and --operator belong together")
 	}
@@ -80,10 +99,10 @@ func (p *pinCommand) run(ctx context.Context, env *cli.Env, args []string) error
 	if err != nil {
 		return err
 	}
-	if p.logKey == "" && p.builder == "" {
-		err = p.ask(ctx, env, pins)
-	} else {
+	if p.fixed() {
 		err = p.given(pins)
+	} else {
+		err = p.ask(ctx, env, pins)
 	}
 	if err != nil {
 		return err
@@ -111,6 +130,17 @@ func (p *pinCommand) given(pins *verify.Pins) error {
 		} else if err != nil {
 			return cli.Usagef("%w", err)
 		}
+	}
+	for _, key := range p.witnesses {
+		if err := pins.PinWitness(key); err != nil {
+			return cli.Usagef("--witness: %w", err)
+		}
+	}
+	if p.quorum != 0 {
+		if p.quorum < 1 || p.quorum > len(pins.Witnesses) {
+			return cli.Usagef("--witness-quorum %d: %d witnesses are pinned", p.quorum, len(pins.Witnesses))
+		}
+		pins.WitnessQuorum = p.quorum
 	}
 	if p.builder == "" {
 		return nil

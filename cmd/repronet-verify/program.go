@@ -32,7 +32,8 @@ EXIT STATUS
   0   reproduced: enough operators agree, and on the digest that was given
   1   diverged, or the digest that was given is not the one they agree on
   2   not enough evidence; also if it cannot be had (no network, no pins)
-  3   the log or evidence in it is invalid: forged, forked, rewritten or cut off
+  3   the log or evidence in it is invalid: forged, forked, rewritten or cut off;
+      or fewer of the pinned witnesses cosigned it than are asked for
   64  called wrongly`
 
 func program() *cli.Program {
@@ -52,7 +53,7 @@ func program() *cli.Program {
 FILES
   ~/.config/repronet/verify.json    what is pinned; --config FILE for another
   ~/.local/share/repronet/mirrors/  copies of ledgers; --mirror DIR for another place`,
-		Commands: []cli.Command{output(), closureCommand(), gateCommand(), replayCommand(), monitorCommand(), mirror(), checkpoint(), pin()},
+		Commands: []cli.Command{output(), closureCommand(), gateCommand(), replayCommand(), monitorCommand(), witnessCommand(), mirror(), checkpoint(), pin()},
 	}
 }
 
@@ -106,17 +107,23 @@ func (s *settings) open(ctx context.Context) (*verify.Pins, *verify.Mirror, erro
 	if err != nil {
 		return nil, nil, err
 	}
-	key, err := pins.Verifier()
-	if err != nil {
-		return nil, nil, err
-	}
-	mirror, err := verify.OpenMirror(ctx, dir, key)
+	mirror, err := pins.OpenMirror(ctx, dir)
 	return pins, mirror, err
 }
 
+// defaultMaxAge is twice the time after which a ledger that nobody has anything to
+// say to commits to its map all the same.
+const defaultMaxAge = 48 * time.Hour
+
+// declareMaxAge declares the option that bounds what [update] accepts.
+func declareMaxAge(flags *flag.FlagSet, maxAge *time.Duration) {
+	flags.DurationVar(maxAge, "max-age", defaultMaxAge, "`time` after which the newest state of the ledger is too old; 0 for never")
+}
+
 // update extends the mirror. A ledger that is shown in an older state than was
-// seen is no reason to stop: what was seen is here.
-func update(ctx context.Context, env *cli.Env, pins *verify.Pins, mirror *verify.Mirror) error {
+// seen is no reason to stop: what was seen is here. One without news is, as it may
+// be a ledger whose news are held back.
+func update(ctx context.Context, env *cli.Env, pins *verify.Pins, mirror *verify.Mirror, maxAge time.Duration) error {
 	progress, done := progressLine(env.Stderr)
 	err := pins.Update(ctx, mirror, progress)
 	if errors.Is(err, verify.ErrStale) {
@@ -125,7 +132,10 @@ func update(ctx context.Context, env *cli.Env, pins *verify.Pins, mirror *verify
 		err = mirror.Index(ctx, progress)
 	}
 	done()
-	return err
+	if err != nil {
+		return err
+	}
+	return mirror.CheckAge(ctx, maxAge)
 }
 
 // progressLine returns what shows progress on a terminal, and what removes it.
@@ -156,7 +166,7 @@ func withStatus(run func(context.Context, *cli.Env, []string) error) func(contex
 			return err
 		}
 		status := exitInsufficient
-		if errors.Is(err, ledger.ErrInvalid) || errors.Is(err, verify.ErrForged) || errors.Is(err, replay.ErrMapRoot) || errors.Is(err, outputmap.ErrInvalid) {
+		if errors.Is(err, ledger.ErrInvalid) || errors.Is(err, ledger.ErrNotCosigned) || errors.Is(err, verify.ErrForged) || errors.Is(err, replay.ErrMapRoot) || errors.Is(err, outputmap.ErrInvalid) {
 			status = exitInvalid
 		}
 		return &cli.ExitError{Status: status, Err: err}

@@ -34,7 +34,8 @@ EXIT STATUS
   0   identical; without --aggregator: computed, and the map root is right
   1   something published differs; the first difference is printed
   2   it could not be done (no network, no pins, an aggregator that does not stand still)
-  3   the ledger is invalid: forged, forked, cut off, or with a wrong map root
+  3   the ledger is invalid: forged, forked, cut off, or with a wrong map root; or
+      fewer of the pinned witnesses cosigned it than are asked for
   64  called wrongly
 
 EXAMPLES
@@ -102,7 +103,7 @@ func (c *replayer) run(ctx context.Context, env *cli.Env, args []string) (err er
 		if err := reach(ctx, mirror, fetch, published.Size, progress); err != nil {
 			return err
 		}
-	} else if err := mirror.Index(ctx, progress); err != nil {
+	} else if err := errors.Join(mirror.CheckCosigned(), mirror.Index(ctx, progress)); err != nil {
 		return err
 	}
 	checkpoint := mirror.Checkpoint()

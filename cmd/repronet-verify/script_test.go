@@ -7,10 +7,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -47,6 +49,8 @@ func TestScripts(t *testing.T) {
 					env.Setenv("HOME", env.WorkDir)
 					env.Setenv("OUTPUT", verifytest.Output)
 					env.Setenv("LOGKEY", w.ledger.Key.String())
+					env.Setenv("WITNESS", w.witness.String())
+					env.Setenv("ABSENT", newWitness(t, "absent.example.org").String())
 					env.Setenv("OTHERKEY", verifytest.NewLedger(t).Key.String())
 					for name, signer := range w.builders {
 						if err := os.WriteFile(filepath.Join(env.WorkDir, name+".pem"), signer.Public().PEM(), 0o600); err != nil {
@@ -58,7 +62,7 @@ func TestScripts(t *testing.T) {
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
 					"status": status, "attest": w.attest, "withdraw": w.withdraw, "revoke": w.revoke, "forge": w.forge,
 					"publish": w.publish, "fork": w.fork, "rewrite": w.rewrite, "remove": w.remove, "honest": w.honest,
-					"remember": w.remember, "stale": w.stale,
+					"remember": w.remember, "stale": w.stale, "cosign": w.cosign,
 				},
 			})
 		})
@@ -90,10 +94,11 @@ type world struct {
 	url      string
 	shown    atomic.Pointer[http.Handler]
 	old      *ledger.Checkpoint // for stale
+	witness  *ledger.WitnessSigner
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, ledger: verifytest.NewLedger(t), builders: map[string]*signing.Signer{}}
+	w := &world{t: t, ledger: verifytest.NewLedger(t), builders: map[string]*signing.Signer{}, witness: newWitness(t, "w.example.org")}
 	for _, operator := range []string{"alice", "bob", "carol"} {
 		w.builders[operator] = w.ledger.Enrol(operator)
 	}
@@ -185,4 +190,20 @@ func (w *world) remember(*testscript.TestScript, bool, []string) { w.old = w.led
 // stale shows the ledger as it was when the checkpoint was remembered.
 func (w *world) stale(*testscript.TestScript, bool, []string) {
 	w.show(verifytest.Replacing(w.ledger.Handler(), "checkpoint", w.old.Text))
+}
+
+// cosign shows the ledger as it is, cosigned by a witness.
+func (w *world) cosign(*testscript.TestScript, bool, []string) {
+	c := w.ledger.Publish()
+	text := slices.Concat(c.Text, w.witness.Cosign(c, time.Now()))
+	w.show(verifytest.Replacing(w.ledger.Handler(), "checkpoint", text))
+}
+
+func newWitness(t *testing.T, name string) *ledger.WitnessSigner {
+	t.Helper()
+	signer, err := ledger.NewWitnessSigner(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer
 }

@@ -29,6 +29,11 @@ type Config struct {
 	// CheckpointInterval is how long an entry waits for a published checkpoint
 	// at most: one second if zero, at least 200 ms.
 	CheckpointInterval time.Duration
+	// Witnesses is a policy in the form of Sigsum: lines "witness NAME VKEY URL",
+	// "group NAME N|any|all MEMBER…" and "quorum NAME". Each of them is asked to
+	// cosign every checkpoint (C2SP tlog-witness), until the quorum has. A
+	// checkpoint waits for them for two seconds at most. None if empty.
+	Witnesses []byte
 	// Logger gets what the writer has to say; none if nil.
 	Logger *slog.Logger
 }
@@ -91,7 +96,7 @@ func Open(ctx context.Context, config Config) (log *Log, err error) {
 	if err := notFromTheFuture(filepath.Join(config.Dir, "checkpoint"), time.Now()); err != nil {
 		return nil, err
 	}
-	driver, err := posix.New(background, posix.Config{Path: config.Dir})
+	driver, err := posix.New(background, posix.Config{Path: config.Dir, HTTPClient: witnessClient()})
 	if err != nil {
 		return nil, err
 	}
@@ -108,6 +113,11 @@ func Open(ctx context.Context, config Config) (log *Log, err error) {
 		WithCheckpointInterval(max(config.CheckpointInterval/2, 100*time.Millisecond)).
 		WithBatching(maxBatch, tesseraAge).
 		WithGarbageCollectionInterval(15 * time.Second)
+	if len(config.Witnesses) > 0 {
+		if options, err = withWitnesses(options, config.Witnesses); err != nil {
+			return nil, err
+		}
+	}
 	appender, shutdown, tiles, err := tessera.NewAppender(background, driver, options)
 	if err != nil {
 		return nil, err

@@ -51,8 +51,9 @@ func (s announcingSigner) Sign(text []byte) ([]byte, error) {
 }
 
 // follow takes note of each published checkpoint. Tessera tells nobody when it
-// published one, so follow looks, at growing intervals, after each signature;
-// while a checkpoint is not published it is signed again and again.
+// published one, so follow looks, at growing intervals, after each signature, for
+// as long as witnesses may take; while a checkpoint is not published it is signed
+// again and again.
 func (l *Log) follow(ctx context.Context, signed <-chan struct{}) {
 	defer close(l.followed)
 	for {
@@ -61,7 +62,8 @@ func (l *Log) follow(ctx context.Context, signed <-chan struct{}) {
 		case <-ctx.Done():
 			return
 		}
-		for delay := time.Millisecond; delay < time.Second; delay *= 2 {
+		delay := time.Millisecond
+		for start := time.Now(); time.Since(start) < time.Second+witnessPatience; delay = min(2*delay, 100*time.Millisecond) {
 			select {
 			case <-time.After(delay):
 			case <-ctx.Done():

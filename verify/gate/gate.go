@@ -46,6 +46,9 @@ type Config struct {
 	Refresh time.Duration
 	// MaxStale is how long ago the last update may have succeeded: one hour.
 	MaxStale time.Duration
+	// MaxAge is how old the newest state of the ledger may be when it is seen. 0:
+	// any.
+	MaxAge time.Duration
 	// FailOpen lets through what nothing is known against while the evidence is
 	// stale or the log invalid.
 	FailOpen bool

@@ -39,6 +39,9 @@ const maxKnown = 1 << 16
 // refresh updates the mirror.
 func (k *keeper) refresh(ctx context.Context) error {
 	err := k.config.Pins.Update(ctx, k.mirror, func(string, uint64, uint64) {})
+	if err == nil {
+		err = k.mirror.CheckAge(ctx, k.config.MaxAge)
+	}
 	var sets []*verify.Set
 	if err == nil {
 		sets, err = k.config.Pins.Sets(ctx, k.mirror, k.config.Policy.Sets())

@@ -25,6 +25,7 @@ const (
 	Stale       Kind = "stale"
 	Chain       Kind = "chain"
 	Unreachable Kind = "unreachable"
+	Uncosigned  Kind = "uncosigned"
 )
 
 // An Alert is something wrong.
@@ -34,15 +35,18 @@ type Alert struct {
 	Evidence string `json:"evidence,omitempty"` // file with the proof
 }
 
-// Invalid reports whether the alert says that the log itself is wrong.
-func (a Alert) Invalid() bool { return a.Kind == Fork || a.Kind == Dropped || a.Kind == Rewritten }
+// Invalid reports whether the alert says that the log itself is wrong, or not to be
+// relied on.
+func (a Alert) Invalid() bool {
+	return a.Kind == Fork || a.Kind == Dropped || a.Kind == Rewritten || a.Kind == Uncosigned
+}
 
 // Config says what to follow.
 type Config struct {
 	Mirror *verify.Mirror
 	Log    ledger.Fetcher
 	Key    note.Verifier
-	// MaxAge is how old the newest entry may be. 0: any.
+	// MaxAge is how old the newest state may be, see verify.Mirror.Alive. 0: any.
 	MaxAge time.Duration
 	// Reporter is whose statements must all be there. nil: nobody's.
 	Reporter *Reporter
@@ -78,6 +82,8 @@ func (m *Monitor) Round(ctx context.Context) ([]Alert, error) {
 		raise(Fork, err)
 	case errors.Is(err, ledger.ErrInvalid):
 		raise(Rewritten, err)
+	case errors.Is(err, ledger.ErrNotCosigned):
+		raise(Uncosigned, err)
 	case errors.Is(err, verify.ErrStale):
 		raise(Shrunk, err)
 	case err != nil:
@@ -89,7 +95,7 @@ func (m *Monitor) Round(ctx context.Context) ([]Alert, error) {
 			raise(Unreachable, err)
 		}
 	}
-	if err := m.checkAge(ctx); errors.Is(err, errStale) {
+	if err := m.Mirror.CheckAge(ctx, m.MaxAge); errors.Is(err, verify.ErrTooOld) {
 		raise(Stale, err)
 	} else if err != nil {
 		return nil, err
@@ -122,27 +128,6 @@ func (m *Monitor) reread(ctx context.Context) error {
 		if _, err := tree.Bundle(ctx, n); err != nil {
 			return fmt.Errorf("reading entries from %d on again: %w", n*ledger.BundleWidth, err)
 		}
-	}
-	return nil
-}
-
-var errStale = errors.New("no news")
-
-func (m *Monitor) checkAge(ctx context.Context) error {
-	tree := m.Mirror.Tree()
-	if m.MaxAge == 0 || tree.Size() == 0 {
-		return nil
-	}
-	record, err := tree.Record(ctx, tree.Size()-1)
-	if err != nil {
-		return err
-	}
-	entry, err := record.Entry()
-	if err != nil {
-		return err
-	}
-	if time.Since(entry.ReceivedAt) > m.MaxAge {
-		return fmt.Errorf("%w: the newest entry that the log shows is %d, of %s", errStale, record.Index, entry.ReceivedAt.UTC().Format(time.RFC3339))
 	}
 	return nil
 }
