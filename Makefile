@@ -23,7 +23,7 @@ engine: ## Fetch the embedded ClickHouse engine
 
 .PHONY: run
 run: build engine ## Start an aggregator and three builders that really build (WITH=go|nix)
-	@go run ./e2e/demo $(if $(WITH),--with $(WITH))
+	@CGO_ENABLED=0 go run -trimpath ./e2e/demo $(if $(WITH),--with $(WITH))
 
 .PHONY: serve
 serve: build engine ## Start an empty aggregator on http://127.0.0.1:8080
@@ -55,9 +55,13 @@ vulncheck: ## Look for known vulnerabilities (needs the vulnerability database)
 	$(TOOL) govulncheck ./...
 
 .PHONY: bench
-bench: build engine ## Measure everything at 10 M stored observations (STORED=60000000 for more)
-	@go run ./e2e/bench --stored $(or $(STORED),10000000)
+bench: build engine ## Measure everything at 10 M stored observations (STORED=60000000; ONLY=closure,gate; KEEP=1 for the next time)
+	@go run ./e2e/bench $(if $(STORED),--stored $(STORED)) $(if $(ONLY),--only $(ONLY)) $(if $(KEEP),--keep)
 
 .PHONY: bench-short
-bench-short: build engine ## The same with 200,000 stored observations
-	@go run ./e2e/bench --stored 200000 --sample 200000
+bench-short: build engine ## The same, small: 200,000 stored observations (ONLY=closure,gate)
+	@go run ./e2e/bench --short $(if $(ONLY),--only $(ONLY))
+
+.PHONY: test-gpg
+test-gpg: ## Compare every real OpenPGP document with what gpg makes of it (REPRONET_DATA=DIR has the data)
+	REPRONET_GUIX_SIGS=all go test -count=1 -v -run GPG ./evidence/guixsigs

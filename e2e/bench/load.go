@@ -3,15 +3,17 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/json"
+	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,30 +32,41 @@ type builder struct {
 	chain  attestation.Chain
 }
 
+// enrolBuilders makes n builders, unless their keys are in dir, and enrols those
+// that are not.
 func enrolBuilders(ctx context.Context, a *network.Aggregator, dir string, n int) ([]*builder, error) {
+	enrolled, err := a.Command(ctx, "builders list")
+	if err != nil {
+		return nil, err
+	}
 	var builders []*builder
 	for i := range n {
-		text, err := signing.GenerateKey(signing.Ed25519)
-		if err != nil {
-			return nil, err
-		}
 		file := filepath.Join(dir, fmt.Sprintf("key-%d", i))
-		if err := os.WriteFile(file, text, 0o600); err != nil {
-			return nil, err
+		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+			text, err := signing.GenerateKey(signing.Ed25519)
+			if err != nil {
+				return nil, err
+			}
+			if err := os.WriteFile(file, text, 0o600); err != nil {
+				return nil, err
+			}
 		}
 		signer, err := signing.LoadSigner(file)
 		if err != nil {
 			return nil, err
 		}
-		public := file + ".pub"
-		if err := os.WriteFile(public, signer.Public().PEM(), 0o600); err != nil {
-			return nil, err
+		if !strings.Contains(enrolled, string(signer.Public().Builder())) {
+			public := file + ".pub"
+			if err := os.WriteFile(public, signer.Public().PEM(), 0o600); err != nil {
+				return nil, err
+			}
+			if _, err := a.Command(ctx, "builders enrol", "--operator", fmt.Sprintf("operator-%d", i), "--key", public); err != nil {
+				return nil, err
+			}
 		}
-		if _, err := a.Command(ctx, "builders enrol", "--operator", fmt.Sprintf("operator-%d", i), "--key", public); err != nil {
-			return nil, err
-		}
-		stream := sha256.Sum256([]byte{byte(i)})
-		builders = append(builders, &builder{signer: signer, number: i, chain: attestation.Chain{Stream: fmt.Sprintf("%x", stream[:16])}})
+		stream := make([]byte, 16) // of this run
+		rand.Read(stream)
+		builders = append(builders, &builder{signer: signer, number: i, chain: attestation.Chain{Stream: hex.EncodeToString(stream)}})
 	}
 	return builders, nil
 }
@@ -71,11 +84,13 @@ func outputPath(n uint64) string {
 	return fmt.Sprintf("/nix/store/%s-package-%d.%d", hash, n%50000, n%7)
 }
 
-// digestOf is what a builder gets: 3 % of the outputs differ from one builder to
-// another.
+// diverges tells whether the builders got different digests: 3 % of the outputs.
+func diverges(n uint64) bool { return n%100 < 3 }
+
+// digestOf is what a builder gets.
 func digestOf(n uint64, builder int) attestation.Digest {
 	seed := binary.BigEndian.AppendUint64([]byte("content"), n)
-	if n%100 < 3 {
+	if diverges(n) {
 		seed = append(seed, byte(builder%2))
 	}
 	return sha256.Sum256(seed)
@@ -105,28 +120,28 @@ func (b *builder) statement(ctx context.Context, first uint64, n int, now time.T
 	return b.signer.SignPayload(ctx, payload)
 }
 
-// make signs enough bundles for so many observations: of each output by each of
-// the builders.
-func (b *bench) make(ctx context.Context, observations, outputs int) ([][]byte, error) {
-	statements := observations / outputs / len(b.builders)
+// make signs bundles of each of the builders about so many new outputs, of which
+// it returns the first. All that is said of the same outputs is side by side.
+func (s *site) make(ctx context.Context, outputs, each int) (bundles [][]byte, first uint64, err error) {
 	now := time.Now().Truncate(time.Second)
-	bundles := make([][]byte, statements*len(b.builders))
-	first := b.made
-	b.made += statements * outputs
+	if first, err = s.next(outputs); err != nil {
+		return nil, 0, err
+	}
+	bundles = make([][]byte, (outputs+each-1)/each*len(s.builders))
 	var group errgroup.Group
-	for i, builder := range b.builders {
+	for i, builder := range s.builders {
 		group.Go(func() error {
-			for j := range statements {
-				bundle, err := builder.statement(ctx, uint64(first+j*outputs), outputs, now)
+			for done := 0; done < outputs; done += each {
+				bundle, err := builder.statement(ctx, first+uint64(done), min(each, outputs-done), now)
 				if err != nil {
 					return err
 				}
-				bundles[j*len(b.builders)+i] = bundle
+				bundles[done/each*len(s.builders)+i] = bundle
 			}
 			return nil
 		})
 	}
-	return bundles, group.Wait()
+	return bundles, first, group.Wait()
 }
 
 // connections is how many reporters submit at once.
@@ -137,7 +152,7 @@ const requestSize = 512 << 10
 
 // submit sends bundles as reporters do, several in a request, and returns when
 // the last is acknowledged.
-func (b *bench) submit(ctx context.Context, bundles [][]byte) (time.Duration, error) {
+func (s *site) submit(ctx context.Context, bundles [][]byte) (time.Duration, error) {
 	var requests [][]byte
 	var counts []int
 	for len(bundles) > 0 {
@@ -156,7 +171,7 @@ func (b *bench) submit(ctx context.Context, bundles [][]byte) (time.Duration, er
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(connections)
 	for i, body := range requests {
-		group.Go(func() error { return b.post(ctx, client, body, counts[i]) })
+		group.Go(func() error { return s.post(ctx, client, body, counts[i]) })
 	}
 	err := group.Wait()
 	return time.Since(begin), err
@@ -166,8 +181,8 @@ var receiptMark = []byte(`"receipt":`)
 
 // post sends one request and counts the receipts of the answer; that they verify
 // is what the latency measurement and the tests check.
-func (b *bench) post(ctx context.Context, client *http.Client, body []byte, bundles int) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, b.aggregator.URL+wire.SubmitPath, bytes.NewReader(body))
+func (s *site) post(ctx context.Context, client *http.Client, body []byte, bundles int) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+wire.SubmitPath, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -191,62 +206,29 @@ func (b *bench) post(ctx context.Context, client *http.Client, body []byte, bund
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-type summary struct {
-	Observations uint64 `json:"observations"`
-	LedgerSize   uint64 `json:"ledger_size"`
-	Indexed      uint64 `json:"indexed"`
-}
-
-func (b *bench) summary(ctx context.Context) (s summary, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, b.aggregator.URL+"/api/v1/summary", http.NoBody)
-	if err != nil {
-		return s, err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return s, err
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	return s, errors.Join(err, json.Unmarshal(text, &s))
-}
-
-// settled waits until the index has caught up.
-func (b *bench) settled(ctx context.Context) error {
-	for {
-		s, err := b.summary(ctx)
-		if err != nil {
-			return err
-		}
-		if s.Indexed == s.LedgerSize {
-			return nil
-		}
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
 // fill stores what is to be there before anything is measured.
 func (b *bench) fill(ctx context.Context) error {
 	begin := time.Now()
-	for stored := 0; stored < b.stored; {
-		n := min(b.sample, b.stored-stored)
-		bundles, err := b.make(ctx, n, 100)
+	for {
+		s, err := b.filled.summary(ctx)
 		if err != nil {
 			return err
 		}
-		if _, err := b.submit(ctx, bundles); err != nil {
-			return err
+		progress("stored %d of %d observations, %.0f s", s.Observations, b.stored, time.Since(begin).Seconds())
+		b.held = s.Observations
+		if b.held >= uint64(b.stored) {
+			return b.filled.settled(ctx)
 		}
-		stored += n
-		s, err := b.summary(ctx)
+		missing := b.stored - int(s.Observations)
+		bundles, _, err := b.filled.make(ctx, max(1, min(b.sample, missing)/builders), 100)
 		if err != nil {
 			return err
 		}
-		progress("stored %d of %d observations, %d indexed, %.0f s", stored, b.stored, s.Observations, time.Since(begin).Seconds())
+		if _, err := b.filled.submit(ctx, bundles); err != nil {
+			return err
+		}
+		if err := b.filled.settled(ctx); err != nil {
+			return err
+		}
 	}
-	return b.settled(ctx)
 }

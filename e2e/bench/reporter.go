@@ -16,14 +16,14 @@ import (
 )
 
 // reporter measures what a volunteer's machine feels.
-func (b *bench) reporter(ctx context.Context, programs network.Programs) error {
-	info, err := os.Stat(programs.Reporter())
+func (b *bench) reporter(ctx context.Context) error {
+	info, err := os.Stat(b.programs.Reporter())
 	if err != nil {
 		return err
 	}
-	b.report.add("reporter's binary, with libp2p", fmt.Sprintf("%.1f MB", float64(info.Size())/1e6), "45 MB", "")
-	slim := filepath.Join(b.dir, "slim")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "nolibp2p", "-ldflags=-s -w", "-o", slim, "./cmd/repronet-reporter")
+	b.report.add("reporter's binary, with libp2p", megabytes(info.Size()), atMost(45), "")
+	slim := filepath.Join(b.tmp, "slim")
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "nolibp2p", "-ldflags=-s -w", "-o", slim, "repronet/cmd/repronet-reporter")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("building the reporter without libp2p: %w\n%s", err, out)
@@ -31,8 +31,8 @@ func (b *bench) reporter(ctx context.Context, programs network.Programs) error {
 	if info, err = os.Stat(slim); err != nil {
 		return err
 	}
-	b.report.add("reporter's binary, without libp2p", fmt.Sprintf("%.1f MB", float64(info.Size())/1e6), "25 MB", "")
-	r, err := network.NewReporter(ctx, b.aggregator, filepath.Join(b.dir, "reporter"), "bench", b.aggregator.URL, "--report", "all")
+	b.report.add("reporter's binary, without libp2p", megabytes(info.Size()), atMost(25), "")
+	r, err := network.NewReporter(ctx, b.filled.Aggregator, filepath.Join(b.tmp, "reporter"), "bench", b.filled.URL, "--report", "all")
 	if err != nil {
 		return err
 	}
@@ -50,12 +50,12 @@ func (b *bench) idle(ctx context.Context, r *network.Reporter) error {
 	if err := command.Start(); err != nil {
 		return err
 	}
-	time.Sleep(15 * time.Second)
+	time.Sleep(b.sizes.idle)
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", command.Process.Pid))
 	if err != nil {
 		return err
 	}
-	b.report.add("reporter's RSS, idle", fmt.Sprintf("%.1f MB", float64(field(status, "VmRSS:"))/1024), "25 MB", "")
+	b.report.add("reporter's RSS, idle", megabytes(field(status, "VmRSS:")), atMost(25), "")
 	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
@@ -65,8 +65,7 @@ func (b *bench) idle(ctx context.Context, r *network.Reporter) error {
 
 // hashing compares attest with what Nix has for the same work.
 func (b *bench) hashing(ctx context.Context, r *network.Reporter) error {
-	const size = 1 << 30
-	tree := filepath.Join(b.dir, "tree")
+	tree := filepath.Join(b.tmp, "tree")
 	if err := os.MkdirAll(tree, 0o750); err != nil {
 		return err
 	}
@@ -75,7 +74,7 @@ func (b *bench) hashing(ctx context.Context, r *network.Reporter) error {
 		if err != nil {
 			return err
 		}
-		if _, err := io.CopyN(f, rand.Reader, size/16); err != nil {
+		if _, err := io.CopyN(f, rand.Reader, b.tree/16); err != nil {
 			return err
 		}
 		if err := f.Close(); err != nil {
@@ -90,15 +89,16 @@ func (b *bench) hashing(ctx context.Context, r *network.Reporter) error {
 	if err != nil {
 		return err
 	}
-	limit := "nix-store is not installed"
+	speed := func(took time.Duration) quantity { return quantity{float64(b.tree) / 1e6 / took.Seconds(), "MB/s"} }
+	goal, limit := noGoal(), "nix-store is not installed"
 	if _, err := exec.LookPath("nix-store"); err == nil {
 		theirs, err := best(dump)
 		if err != nil {
 			return err
 		}
-		limit = fmt.Sprintf("nix-store --dump | sha256sum: %.0f MB/s", rate(size, theirs)/1e6)
+		goal, limit = atLeast(speed(theirs).value), "nix-store --dump | sha256sum: "+speed(theirs).String()
 	}
-	b.report.add("attest, hashing a tree of 1 GiB", fmt.Sprintf("%.0f MB/s", rate(size, ours)/1e6), "no slower", limit)
+	b.report.add(fmt.Sprintf("attest, hashing a tree of %d MiB", b.tree>>20), speed(ours), goal, limit)
 	return nil
 }
 
@@ -118,10 +118,10 @@ func best(command func() *exec.Cmd) (time.Duration, error) {
 // hook measures Nix's post-build-hook on derivations that were really built.
 func (b *bench) hook(ctx context.Context, r *network.Reporter) error {
 	if !network.HasNix() {
-		b.report.add("hook", "not measured", "10 ms", "needs root and Nix")
+		b.report.missing("hook", "needs root and Nix")
 		return nil
 	}
-	tools := filepath.Join(b.dir, "tools")
+	tools := filepath.Join(b.tmp, "tools")
 	if err := network.PrepareTools(tools); err != nil {
 		return err
 	}
@@ -129,7 +129,7 @@ func (b *bench) hook(ctx context.Context, r *network.Reporter) error {
 	if err != nil {
 		return err
 	}
-	store := &network.NixStore{Root: filepath.Join(b.dir, "store"), Set: set, Tools: tools}
+	store := &network.NixStore{Root: filepath.Join(b.tmp, "store"), Set: set, Tools: tools}
 	if err := store.Build(ctx, "", io.Discard); err != nil {
 		return err
 	}
@@ -156,8 +156,8 @@ func (b *bench) hook(ctx context.Context, r *network.Reporter) error {
 			empty = append(empty, time.Since(begin))
 		}
 	}
-	b.report.add("hook, a derivation, median", milliseconds(median(took)), "10 ms",
+	b.report.add("hook, a derivation, median", milliseconds(median(took)), atMost(10),
 		fmt.Sprintf("starting /bin/true: %s", milliseconds(median(empty))))
-	b.report.add("hook, a derivation, p99", milliseconds(p99(took)), "", "")
+	b.report.add("hook, a derivation, p99", milliseconds(p99(took)), noGoal(), "")
 	return nil
 }

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"repronet/internal/wire"
+)
+
+// guixSigs is a snapshot of the public repository bitcoin-core/guix.sigs.
+const guixSigs = "bitcoin-core-guix.sigs.tar.gz"
+
+// datasets is the directory of the real data, where nothing else is said.
+func datasets() string {
+	if dir := os.Getenv("REPRONET_DATA"); dir != "" {
+		return dir
+	}
+	return filepath.Join("..", "shared", "data")
+}
+
+// relay measures how long it takes to hand on a project's whole history of signed
+// builds.
+func (b *bench) relay(ctx context.Context) error {
+	archive := filepath.Join(b.datasets, guixSigs)
+	if _, err := os.Stat(archive); err != nil {
+		b.report.missing("relaying the Bitcoin Core data set", fmt.Sprintf("%v: name the directory that has it with --datasets", err))
+		return nil
+	}
+	tree := filepath.Join(b.tmp, "guix.sigs")
+	if err := os.MkdirAll(tree, 0o750); err != nil {
+		return err
+	}
+	if _, err := run(exec.CommandContext(ctx, "tar", "-xzf", archive, "--strip-components=1", "-C", tree), 0); err != nil {
+		return err
+	}
+	s, err := b.open(ctx, filepath.Join(b.tmp, "relay"), 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(b.relayTo(ctx, s, tree), s.Stop())
+}
+
+func (b *bench) relayTo(ctx context.Context, s *site, tree string) error {
+	const project = "bitcoin-core"
+	if _, err := s.Command(ctx, "builders import-openpgp", "--project", project, tree); err != nil {
+		return err
+	}
+	key, err := s.get(ctx, wire.LogKeyPath)
+	if err != nil {
+		return err
+	}
+	progress("relaying")
+	begin := time.Now()
+	r, err := run(exec.CommandContext(ctx, s.Programs.Reporter(), "relay", "guix-sigs", "--project", project, tree, "--json",
+		"--dir", filepath.Join(s.dir, "reporter"), "--aggregator", s.URL, "--log-key", strings.TrimSpace(string(key))), 0)
+	if err != nil {
+		return err
+	}
+	if err := s.settled(ctx); err != nil {
+		return err
+	}
+	judged := time.Since(begin)
+	var relayed struct{ Documents, Accepted, Kept int }
+	if err := json.Unmarshal(r.stdout, &relayed); err != nil {
+		return err
+	}
+	if relayed.Documents == 0 || relayed.Accepted+relayed.Kept != relayed.Documents {
+		return fmt.Errorf("relay says %s", r.stdout)
+	}
+	b.report.add(fmt.Sprintf("relaying the Bitcoin Core data set, %d documents", relayed.Documents), seconds(r.took), atMost(60),
+		fmt.Sprintf("judged after %s", seconds(judged)))
+	return nil
+}
