@@ -1,6 +1,7 @@
 package signing
 
 import (
+	"context"
 	"crypto"
 	"crypto/sha256"
 	"errors"
@@ -26,7 +27,7 @@ var (
 	ErrTooLarge = keys.ErrTooLarge
 	// ErrUnknownBuilder: the look-up knows no such builder.
 	ErrUnknownBuilder = errors.New("builder is not enrolled")
-	// ErrKeyNotValid: the key is expired, not yet valid or revoked.
+	// ErrKeyNotValid: the key or identity is expired, not yet valid or revoked.
 	ErrKeyNotValid = keys.ErrKeyNotValid
 	// ErrSignature: the signature is not that key's signature of the payload.
 	ErrSignature = errors.New("signature does not verify")
@@ -64,14 +65,37 @@ func (v *Verified) Payload() []byte { return v.payload }
 // many ways.
 func (v *Verified) PayloadDigest() attestation.Digest { return v.digest }
 
-// Open checks a bundle completely: its form, the signature by the key that
-// lookup knows for the builder, that key's validity at the time at (of
-// receipt), and the statement. The errors wrap one of this package's sentinels.
+// Open checks a bundle of a builder that has a key completely: its form, the
+// signature by the key that lookup knows for the builder, that key's validity at
+// the time at (of receipt), and the statement. The errors wrap one of this
+// package's sentinels.
 func Open(bundleJSON []byte, lookup Lookup, at time.Time) (*Verified, error) {
 	u, err := parseBundle(bundleJSON)
 	if err != nil {
 		return nil, err
 	}
+	if u.Certificate != nil {
+		return nil, fmt.Errorf("%w: it is signed by a certificate, and keys only are known here", ErrUnknownBuilder)
+	}
+	return u.openByKey(lookup, at)
+}
+
+// OpenAny is [Open] for bundles of keyless builders too: their certificate,
+// signature, and the proofs of when it was made are checked against the trusted
+// root that keyless knows for the builder. An error that wraps none of this
+// package's sentinels says that a trusted root could not be had.
+func OpenAny(ctx context.Context, bundleJSON []byte, lookup Lookup, keyless KeylessLookup, at time.Time) (*Verified, error) {
+	u, err := parseBundle(bundleJSON)
+	if err != nil {
+		return nil, err
+	}
+	if u.Certificate == nil {
+		return u.openByKey(lookup, at)
+	}
+	return u.openKeyless(ctx, keyless, at)
+}
+
+func (u *unverified) openByKey(lookup Lookup, at time.Time) (*Verified, error) {
 	id := u.Builder
 	key, err := lookup(id)
 	if err != nil {
@@ -86,12 +110,16 @@ func Open(bundleJSON []byte, lookup Lookup, at time.Time) (*Verified, error) {
 	if err := u.checkSignature(key.PublicKey); err != nil {
 		return nil, fmt.Errorf("%w: the payload is not what builder %s signed, or another key signed it", ErrSignature, id)
 	}
+	return u.verified(id)
+}
+
+func (u *unverified) verified(builder BuilderID) (*Verified, error) {
 	statement, err := attestation.Parse(u.Payload)
 	if err != nil {
 		return nil, fmt.Errorf("%w statement: %w", ErrMalformed, err)
 	}
 	return &Verified{
-		statement: statement, builder: id, bundle: bundleJSON,
+		statement: statement, builder: builder, bundle: u.text,
 		payload: u.Payload, digest: sha256.Sum256(u.Payload),
 	}, nil
 }
@@ -100,6 +128,7 @@ func Open(bundleJSON []byte, lookup Lookup, at time.Time) (*Verified, error) {
 type unverified struct {
 	*keys.Bundle
 	bundle *bundle.Bundle
+	text   []byte
 }
 
 func parseBundle(bundleJSON []byte) (*unverified, error) {
@@ -111,7 +140,7 @@ func parseBundle(bundleJSON []byte) (*unverified, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w bundle: %v", ErrMalformed, err) //nolint:errorlint // its kinds are nobody's business
 	}
-	return &unverified{parsed, b}, nil
+	return &unverified{parsed, b, bundleJSON}, nil
 }
 
 // checkSignature checks the signature alone. verify.Verifier would also parse the
@@ -139,7 +168,7 @@ func (u *unverified) checkSignature(key *PublicKey) error {
 
 // PeekStatement returns the builder that a bundle names and the statement in it,
 // with the signature not checked: what an index of claims needs to find them
-// again, never a reason to believe one.
+// again, never a reason to believe one. The builder is empty of a keyless bundle.
 func PeekStatement(bundleJSON []byte) (BuilderID, *attestation.Statement, error) {
 	u, err := parseBundle(bundleJSON)
 	if err != nil {

@@ -29,14 +29,17 @@ var (
 // A Bundle is one whose form is right and whose signature nobody checked.
 type Bundle struct {
 	Message *protobundle.Bundle
-	// Builder is whose key it names.
+	// Builder is whose key it names; empty of a keyless bundle.
 	Builder BuilderID
-	Payload []byte
+	// Certificate is what a keyless bundle names instead (X.509, DER).
+	Certificate []byte
+	Payload     []byte
 }
 
 // Peek returns the builder that a bundle names and the SHA-256 of its payload
 // without checking anything but the form: what a reporter needs to recognise its
-// own bundle, never a reason to believe it.
+// own bundle, never a reason to believe it. The builder is empty of a keyless
+// bundle: only who knows the enrolments can tell.
 func Peek(bundleJSON []byte) (BuilderID, attestation.Digest, error) {
 	b, err := ParseBundle(bundleJSON)
 	if err != nil {
@@ -45,8 +48,9 @@ func Peek(bundleJSON []byte) (BuilderID, attestation.Digest, error) {
 	return b.Builder, sha256.Sum256(b.Payload), nil
 }
 
-// ParseBundle reads a bundle with one signature by a key. The errors wrap
-// [ErrMalformed] or [ErrTooLarge].
+// ParseBundle reads a bundle with one signature by a key, which it names, or by
+// the key in a certificate, which it contains. The errors wrap [ErrMalformed] or
+// [ErrTooLarge].
 func ParseBundle(bundleJSON []byte) (*Bundle, error) {
 	if len(bundleJSON) > MaxBundleSize {
 		return nil, fmt.Errorf("%w: a bundle of %d bytes, at most %d are accepted: split the statement", ErrTooLarge, len(bundleJSON), MaxBundleSize)
@@ -70,10 +74,13 @@ func ParseBundle(bundleJSON []byte) (*Bundle, error) {
 	case len(envelope.Payload) > attestation.MaxPayloadSize:
 		return nil, fmt.Errorf("%w: a payload of %d bytes, at most %d are accepted: split the statement", ErrTooLarge, len(envelope.Payload), attestation.MaxPayloadSize)
 	}
+	if certificate := message.GetVerificationMaterial().GetCertificate(); certificate != nil {
+		return &Bundle{Message: &message, Certificate: certificate.GetRawBytes(), Payload: envelope.Payload}, nil
+	}
 	var sum [sha256.Size]byte
 	hint, err := base64.StdEncoding.Strict().DecodeString(message.GetVerificationMaterial().GetPublicKey().GetHint())
 	if err != nil || len(hint) != len(sum) {
-		return nil, malformed("it names no key: publicKey.hint is the base 64 of the SHA-256 of the builder's public key")
+		return nil, malformed("it names no key: publicKey.hint is the base 64 of the SHA-256 of the builder's public key (keyless: certificate)")
 	}
 	copy(sum[:], hint)
 	return &Bundle{Message: &message, Builder: builderID(sum), Payload: envelope.Payload}, nil
