@@ -7,7 +7,7 @@
 //
 // The map of a size N is a pure function of the ledger's entries 0 … N-1. Each
 // entry is about some keys, see [Keys]: the [attestation.OutputID] of outputs, or
-// [RosterKey], under which all enrolments and revocations are. A leaf of the map
+// [RosterKey], under which all enrolments, revocations and erasures are. A leaf of the map
 // is a key and its indices:
 //
 //	key (20 bytes) | first index | difference to the next | …

@@ -48,7 +48,7 @@ func Keys(e *ledger.Entry) ([]attestation.OutputID, error) {
 			return nil, err
 		}
 		return []attestation.OutputID{attestation.NewOutputID(narinfo.Ecosystem, info.StorePath)}, nil
-	case ledger.Enrolment, ledger.Revocation:
+	case ledger.Enrolment, ledger.Revocation, ledger.Erased:
 		return []attestation.OutputID{RosterKey()}, nil
 	case ledger.PackageSet, ledger.MapRoot:
 		return nil, nil

@@ -113,7 +113,8 @@ func (m *Mirror) EvidenceOn(ctx context.Context, pins *Pins, outputs []Output, p
 
 // A finder tells which entries of a tree to look at.
 type finder interface {
-	// roster returns the indices of all enrolments and revocations, ascending.
+	// roster returns the indices of all enrolments, revocations and erasures,
+	// ascending.
 	roster() ([]uint64, error)
 	// lookup returns, for each ID, the indices of all entries that may speak of it.
 	lookup(ids []attestation.OutputID) ([][]uint64, error)
@@ -175,13 +176,13 @@ func (c *collector) collect(ctx context.Context, x finder, ids []attestation.Out
 			o.evidence.LatestEntry = last.ReceivedAt
 		}
 	}
-	// Revocations reach back, so all are known before the first claim.
+	// Revocations and erasures reach back, so all are known before the first claim.
 	changes, err := x.roster()
 	if err != nil {
 		return err
 	}
 	for _, n := range changes {
-		if err := c.revoke(ctx, n); err != nil {
+		if err := c.takeAway(ctx, n); err != nil {
 			return err
 		}
 	}
@@ -297,16 +298,24 @@ func (c *collector) entry(ctx context.Context, n uint64) (*ledger.Entry, error) 
 	return record.Entry()
 }
 
-func (c *collector) revoke(ctx context.Context, n uint64) error {
+// takeAway follows a revocation or an erasure. One that cannot be read moves
+// nothing, for any reader.
+func (c *collector) takeAway(ctx context.Context, n uint64) error {
 	entry, err := c.entry(ctx, n)
-	if err != nil || entry.Kind != ledger.Revocation {
+	if err != nil {
 		return err
 	}
-	revocation, err := enrolment.ParseRevocation(entry.Body)
-	if err != nil {
-		return nil //nolint:nilerr // moves nothing, for any reader
+	switch entry.Kind {
+	case ledger.Revocation:
+		if r, err := enrolment.ParseRevocation(entry.Body); err == nil {
+			c.roster.revoke(r.Builder, r.From)
+		}
+	case ledger.Erased:
+		if e, err := enrolment.ParseErasure(entry.Body); err == nil {
+			delete(c.roster.packets, e.Attachment)
+		}
+	default:
 	}
-	c.roster.revoke(revocation.Builder, revocation.From)
 	return nil
 }
 

@@ -27,10 +27,9 @@ import (
 //
 //	next 8 bytes of the OutputID | ledger index (8 bytes, big-endian)
 //
-// in ledger order, files "roster" and "sets" with the indices of enrolments and
-// revocations, and of package sets, and a file "indexed" that says up to which
-// entry this holds. A
-// look-up reads one file: of 50 million observations, 3 MB.
+// in ledger order, files "roster", "sets" and "erased" with the indices of
+// enrolments and revocations, of package sets, and of erasures, and a file
+// "indexed" that says up to which entry this holds. A look-up reads one file: of 50 million observations, 3 MB.
 //
 // What a look-up gives are candidates: entries that have to be opened anyway, so
 // records that are there twice after a crash, or of prefixes that collide, do no
@@ -43,11 +42,12 @@ type index struct {
 }
 
 const (
-	indexVersion = 2
+	indexVersion = 3
 	recordSize   = 16
 	rosterFile   = 256 // after those of the outputs
 	setsFile     = 257
-	fileCount    = 258
+	erasedFile   = 258
+	fileCount    = 259
 	// indexStep is how many entries are indexed between two times that
 	// "indexed" is written.
 	indexStep = 1 << 16
@@ -77,6 +77,8 @@ func (x *index) path(file int) string {
 		return filepath.Join(x.dir, "roster")
 	case setsFile:
 		return filepath.Join(x.dir, "sets")
+	case erasedFile:
+		return filepath.Join(x.dir, "erased")
 	}
 	return filepath.Join(x.dir, fmt.Sprintf("%02x", file))
 }
@@ -175,6 +177,8 @@ func (r *records) collect(ctx context.Context, tree *ledger.Tree, from, to uint6
 			r.add(rosterFile, [8]byte{}, record.Index)
 		case ledger.PackageSet:
 			r.add(setsFile, [8]byte{}, record.Index)
+		case ledger.Erased:
+			r.add(erasedFile, [8]byte{}, record.Index)
 		}
 		if slices.Contains(kinds.Kinds(), entry.Kind) {
 			keys, err := outputmap.Keys(entry)
@@ -260,8 +264,17 @@ func (x *index) all(file int) ([]uint64, error) {
 	return wanted[[8]byte{}], err
 }
 
-// roster returns the indices of all enrolments and revocations.
-func (x *index) roster() ([]uint64, error) { return x.all(rosterFile) }
+// roster returns the indices of all enrolments, revocations and erasures.
+func (x *index) roster() ([]uint64, error) {
+	changes, err := x.all(rosterFile)
+	if err != nil {
+		return nil, err
+	}
+	erasures, err := x.all(erasedFile)
+	changes = append(changes, erasures...)
+	slices.Sort(changes)
+	return changes, err
+}
 
 // find fills in the indices for the prefixes that are wanted of a file.
 func (x *index) find(file int, wanted map[[8]byte][]uint64) error {

@@ -36,7 +36,8 @@ type Mirror struct {
 	lock  *os.File
 	local *ledger.Reader
 	// witnesses must have cosigned what is taken in; nil: nobody must.
-	witnesses *ledger.Witnesses
+	witnesses   *ledger.Witnesses
+	attachments *ledger.Attachments
 
 	mu         sync.RWMutex       // guards what is below and the files that it names
 	checkpoint *ledger.Checkpoint // nil: empty
@@ -82,6 +83,9 @@ func OpenMirror(ctx context.Context, dir string, key note.Verifier) (m *Mirror, 
 		}
 	}()
 	m = &Mirror{dir: dir, key: key, lock: lock, local: ledger.NewReader(ledger.Dir(filepath.Join(dir, "log")), key)}
+	if m.attachments, err = ledger.OpenAttachments(filepath.Join(dir, "log")); err != nil {
+		return nil, err
+	}
 	m.checkpoint, err = m.local.Checkpoint(ctx)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, m.damaged(err)
@@ -339,7 +343,11 @@ func (m *Mirror) Index(ctx context.Context, progress Progress) error {
 }
 
 func (m *Mirror) extendIndex(ctx context.Context, progress Progress) error {
-	if err := m.index.extend(ctx, m.tree(), progress); err != nil {
+	err := m.index.extend(ctx, m.tree(), progress)
+	if err == nil {
+		err = m.erase(ctx)
+	}
+	if err != nil {
 		return fmt.Errorf("indexing mirror: %w", m.damaged(err))
 	}
 	return nil

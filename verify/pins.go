@@ -263,7 +263,7 @@ func (b *Builder) certificates() ([]enrolment.OpenPGP, error) {
 }
 
 // roster is the pins as package divergence and package signing ask for them. It
-// follows the revocations in the ledger.
+// follows the revocations and erasures in the ledger.
 type roster struct {
 	builders  []Builder
 	numbers   map[signing.BuilderID]uint32
@@ -272,8 +272,8 @@ type roster struct {
 	keys      []signing.Key
 	revoked   []uint64 // by builder: ledger index from which on nothing counts
 
-	certificates [][]enrolment.OpenPGP // by builder
-	packets      map[attestation.Digest][]byte
+	certificates [][]enrolment.OpenPGP         // by builder
+	packets      map[attestation.Digest][]byte // of those not erased
 }
 
 func newRoster(p *Pins) (*roster, error) {
@@ -361,9 +361,13 @@ func (r *roster) Builder(id signing.BuilderID) (enrolment.Builder, bool) {
 	return enrolment.Builder{ID: id, Key: r.keys[number], Certificates: r.certificates[number]}, true
 }
 
-// attachment returns a pinned certificate.
+// attachment returns a pinned certificate. One that the ledger erased counts for
+// nobody, so not for the user either, who has its bytes.
 func (r *roster) attachment(_ context.Context, sum attestation.Digest) ([]byte, error) {
-	return r.packets[sum], nil
+	if packets, ok := r.packets[sum]; ok {
+		return packets, nil
+	}
+	return nil, ledger.ErrErased
 }
 
 // lookup is a [signing.Lookup].

@@ -1,12 +1,9 @@
 package verify
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"path/filepath"
+	"io"
 
 	"repronet/ledger"
 	"repronet/pkgset"
@@ -44,13 +41,18 @@ func (p *Pins) Sets(ctx context.Context, m *Mirror, names []string) ([]*Set, err
 	if err != nil {
 		return nil, fmt.Errorf("reading package sets: %w", err)
 	}
+	attachments := m.Attachments(p.logs()...)
 	sets := make([]*Set, 0, len(names))
 	for _, name := range names {
 		entry, ok := latest[name]
 		if !ok {
 			return nil, fmt.Errorf("package set %q is not published in the ledger", name)
 		}
-		members, err := p.members(ctx, m, entry.Entry)
+		attachment, err := attachments(ctx, entry.SHA256)
+		if err != nil {
+			return nil, fmt.Errorf("reading package set %s: %w", name, err)
+		}
+		members, err := pkgset.Decode(entry.Ecosystem, attachment)
 		if err != nil {
 			return nil, fmt.Errorf("reading package set %s: %w", name, err)
 		}
@@ -93,34 +95,17 @@ func (m *Mirror) setEntries(ctx context.Context) (map[string]setEntry, error) {
 	return latest, nil
 }
 
-// members returns the members of a set from the mirror, where they are put if
-// they are not there.
-func (p *Pins) members(ctx context.Context, m *Mirror, set *pkgset.Entry) ([]pkgset.Member, error) {
-	attachments, err := ledger.OpenAttachments(filepath.Join(m.dir, "log"))
-	if err != nil {
-		return nil, err
-	}
-	id := ledger.AttachmentID(set.SHA256)
-	data, err := attachments.Get(ctx, id)
-	if err == nil {
-		return pkgset.Decode(set.Ecosystem, data)
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return nil, m.damaged(err)
-	}
-	var unreachable []error
-	for _, address := range p.Aggregators {
-		aggregator, err := Dial(address)
-		if err == nil {
-			data, err = ledger.FetchAttachment(ctx, aggregator.Log(), id)
+// logs are the pinned aggregators' copies of the ledger, in order of preference.
+func (p *Pins) logs() []ledger.Fetcher {
+	fetchers := make([]ledger.Fetcher, len(p.Aggregators))
+	for i, address := range p.Aggregators {
+		fetchers[i] = func(ctx context.Context, path string) (io.ReadCloser, error) {
+			aggregator, err := Dial(address)
+			if err != nil {
+				return nil, err
+			}
+			return aggregator.Log()(ctx, path)
 		}
-		if err == nil {
-			_, err = attachments.Put(bytes.NewReader(data))
-		}
-		if err == nil {
-			return pkgset.Decode(set.Ecosystem, data)
-		}
-		unreachable = append(unreachable, fmt.Errorf("%s: %w", address, err))
 	}
-	return nil, errors.Join(unreachable...)
+	return fetchers
 }

@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 
 	"repronet/attestation"
+	"repronet/enrolment"
 	"repronet/ledger"
 )
 
@@ -16,26 +16,69 @@ import (
 // the mirror, ascending.
 func (m *Mirror) RosterEntries() ([]uint64, error) { return m.index.all(rosterFile) }
 
+// Erasures returns the ledger indices of all erasures in the mirror, ascending.
+func (m *Mirror) Erasures() ([]uint64, error) { return m.index.all(erasedFile) }
+
 // Attachments returns a reader of the attachments that entries of the mirrored
-// ledger name. One that is not in the mirror yet is fetched, checked and kept;
-// fetch may be nil.
-func (m *Mirror) Attachments(fetch ledger.Fetcher) (func(context.Context, attestation.Digest) ([]byte, error), error) {
-	kept, err := ledger.OpenAttachments(filepath.Join(m.dir, "log"))
-	if err != nil {
-		return nil, err
-	}
+// ledger name. One that is not in the mirror yet is fetched from the first that
+// has it, checked and kept. Of one that was erased the error wraps
+// ledger.ErrErased; one that nobody has although it was not convicts the ledger:
+// that error wraps ledger.ErrInvalid.
+func (m *Mirror) Attachments(from ...ledger.Fetcher) func(context.Context, attestation.Digest) ([]byte, error) {
 	return func(ctx context.Context, sum attestation.Digest) ([]byte, error) {
-		data, err := kept.Get(ctx, ledger.AttachmentID(sum))
+		id := ledger.AttachmentID(sum)
+		data, err := m.attachments.Get(ctx, id)
 		if !errors.Is(err, fs.ErrNotExist) {
-			return data, err
+			return data, m.damaged(err)
 		}
-		if fetch == nil {
+		if len(from) == 0 {
 			return nil, fmt.Errorf("attachment %s is not in the mirror: name an aggregator to fetch it from", sum.Hex())
 		}
-		if data, err = ledger.FetchAttachment(ctx, fetch, ledger.AttachmentID(sum)); err != nil {
-			return nil, err
+		var failures []error
+		missing := 0
+		for _, fetch := range from {
+			data, err := ledger.FetchAttachment(ctx, fetch, id)
+			if err == nil {
+				_, err = m.attachments.Put(bytes.NewReader(data))
+				return data, err
+			}
+			if errors.Is(err, fs.ErrNotExist) {
+				missing++
+			}
+			failures = append(failures, err)
 		}
-		_, err = kept.Put(bytes.NewReader(data))
-		return data, err
-	}, nil
+		err = errors.Join(failures...)
+		if missing == len(from) {
+			err = fmt.Errorf("%w: attachment %s, which an entry names, is not there, and no entry erased it: %v", ledger.ErrInvalid, sum.Hex(), err) //nolint:errorlint // the ledger is to blame
+		}
+		return nil, err
+	}
+}
+
+// erase removes from the mirror what the ledger erased. The caller holds mu.
+func (m *Mirror) erase(ctx context.Context) error {
+	erasures, err := m.index.all(erasedFile)
+	if err != nil {
+		return err
+	}
+	for _, n := range erasures {
+		record, err := m.tree().Record(ctx, n)
+		if err != nil {
+			return err
+		}
+		entry, err := record.Entry()
+		if err != nil {
+			return err
+		}
+		e, err := enrolment.ParseErasure(entry.Body)
+		if err != nil {
+			continue // moves nothing, for any reader
+		}
+		if id := ledger.AttachmentID(e.Attachment); !m.attachments.Erased(id) {
+			if err := m.attachments.Erase(id); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

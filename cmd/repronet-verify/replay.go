@@ -27,6 +27,11 @@ func replayCommand() cli.Command {
   first extends the copy of the ledger from there, and compares all of that with
   what the aggregator publishes: what does not follow from its ledger is named.
 
+  What the ledger's operator had to erase about people counts as never having been
+  there, so that whoever replays comes to the same end; how many attachments that
+  are is said. An attachment that is missing and was not erased makes the ledger
+  invalid.
+
   No pins of builders are used: the question is not whom you believe, but whether
   the aggregator computes as it says.
 
@@ -34,7 +39,8 @@ EXIT STATUS
   0   identical; without --aggregator: computed, and the map root is right
   1   something published differs; the first difference is printed
   2   it could not be done (no network, no pins, an aggregator that does not stand still)
-  3   the ledger is invalid: forged, forked, cut off, or with a wrong map root; or
+  3   the ledger is invalid: forged, forked, cut off, with a wrong map root, or
+      without an attachment that it names and did not erase; or
       fewer of the pinned witnesses cosigned it than are asked for
   64  called wrongly
 
@@ -71,7 +77,8 @@ type replayResult struct {
 	Unbuilt      uint64             `json:"unbuilt"`
 	Attestations uint64             `json:"attestations"`
 	Observations uint64             `json:"observations"`
-	Maps         int                `json:"maps"` // map roots that were checked
+	Maps         int                `json:"maps"`   // map roots that were checked
+	Erased       int                `json:"erased"` // attachments that the ledger took away
 	Compared     bool               `json:"compared"`
 	Difference   *replay.Difference `json:"difference,omitempty"`
 	Seconds      float64            `json:"seconds"`
@@ -160,8 +167,11 @@ func (c *replayer) replay(ctx context.Context, mirror *verify.Mirror, fetch ledg
 	if config.Dir == "" {
 		config.Dir = os.TempDir()
 	}
-	if config.Attachment, err = mirror.Attachments(fetch); err != nil {
+	if l.Erased, err = mirror.Erasures(); err != nil {
 		return nil, err
+	}
+	if config.Attachment = mirror.Attachments(); fetch != nil {
+		config.Attachment = mirror.Attachments(fetch)
 	}
 	r, err := replay.Read(ctx, config, l)
 	if err != nil {
@@ -169,7 +179,7 @@ func (c *replayer) replay(ctx context.Context, mirror *verify.Mirror, fetch ledg
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
 	result = &replayResult{
-		Entries: r.Size, Attestations: r.Totals.Attestations, Observations: r.Totals.Observations, Compared: published != nil,
+		Entries: r.Size, Attestations: r.Totals.Attestations, Observations: r.Totals.Observations, Erased: r.Erased, Compared: published != nil,
 	}
 	if result.Maps, err = r.CheckMaps(c.allMaps); err != nil {
 		return nil, err
@@ -214,6 +224,9 @@ func (c *replayer) print(env *cli.Env, r *replayResult) error {
 	}
 	if r.Compared {
 		fmt.Fprintf(env.Stdout, "identical: all that is published follows from the ledger's first %d entries\n", r.Entries)
+	}
+	if r.Erased > 0 {
+		fmt.Fprintf(env.Stdout, "%d attachments were erased, and count as never having been there\n", r.Erased)
 	}
 	_, err := fmt.Fprintf(env.Stdout, "%d entries, %d claims on %d outputs: %d reproduced, %d diverged, %d single, %d unbuilt; %d map roots checked; %.1f s\n",
 		r.Entries, r.Observations, r.Outputs, r.Reproduced, r.Diverged, r.Single, r.Unbuilt, r.Maps, r.Seconds)

@@ -194,7 +194,7 @@ func (r *Replay) namesIn(ctx context.Context, e *ledger.Entry) (names []string, 
 	if err != nil {
 		return nil, "", err
 	}
-	attachment, err := r.config.Attachment(ctx, set.SHA256)
+	attachment, err := r.members(ctx, set.SHA256)
 	if err != nil {
 		return nil, "", err
 	}

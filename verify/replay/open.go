@@ -63,6 +63,8 @@ func (r *Replay) open(ctx context.Context, from, to uint64) (*part, error) {
 	return p, nil
 }
 
+var errUnlisted = errors.New("the index of the mirror does not have it: remove the mirror's directory \"index\"")
+
 // entry takes one entry in, and returns the keys under which the map has it.
 func (r *Replay) entry(ctx context.Context, p *part, index uint64, e *ledger.Entry) ([]attestation.OutputID, error) {
 	switch e.Kind {
@@ -71,8 +73,12 @@ func (r *Replay) entry(ctx context.Context, p *part, index uint64, e *ledger.Ent
 			return ids, nil // as outputmap.Keys would say, without reading it twice
 		}
 	case ledger.Enrolment, ledger.Revocation:
-		if !r.listed(index) {
-			return nil, errors.New("the index of the mirror has no such enrolment: remove the mirror's directory \"index\"")
+		if !listed(r.ledger.Roster, index) {
+			return nil, errUnlisted
+		}
+	case ledger.Erased:
+		if !listed(r.ledger.Erased, index) {
+			return nil, errUnlisted
 		}
 	case ledger.PackageSet:
 		if err := r.publish(ctx, p, index, e); err != nil {
@@ -144,7 +150,7 @@ func (r *Replay) publish(ctx context.Context, p *part, index uint64, e *ledger.E
 	if err != nil {
 		return nil //nolint:nilerr // moves nothing, for any reader
 	}
-	attachment, err := r.config.Attachment(ctx, entry.SHA256)
+	attachment, err := r.members(ctx, entry.SHA256)
 	if err != nil {
 		return fmt.Errorf("reading package set %s: %w", entry.Name, err)
 	}

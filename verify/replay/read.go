@@ -38,22 +38,25 @@ type Entries interface {
 }
 
 // A Ledger is what is replayed, and in which of its entries there are enrolments
-// and revocations.
+// and revocations, and erasures.
 type Ledger struct {
 	Tree   Entries
 	Roster []uint64 // ascending; what lies beyond Size does not matter
+	Erased []uint64 // the erasures, likewise
 	Size   uint64   // how many entries to replay
 }
 
 // A Replay is a ledger that was read. [Replay.Judge] comes next.
 type Replay struct {
 	Size   uint64
+	Erased int // attachments that the ledger took away
 	Totals Totals
 
 	config    Config
 	ledger    Ledger
 	roster    *enrolment.Roster
 	keys      *kinds.Keys // of roster
+	erased    map[attestation.Digest]struct{}
 	timeline  *timeline
 	spill     *spill
 	sorter    *outputmap.Sorter
@@ -80,7 +83,11 @@ func Read(ctx context.Context, config Config, l Ledger) (r *Replay, err error) {
 		Size: l.Size, config: config, ledger: l, roster: enrolment.NewRoster(), timeline: newTimeline(),
 		sorter: outputmap.NewSorter(config.Dir), builders: map[uint32]struct{}{}, counts: newCounts(),
 	}
-	r.keys = kinds.NewKeys(r.roster, kinds.Attachments(config.Attachment))
+	r.keys = kinds.NewKeys(r.roster, r.certificate)
+	if r.erased, err = l.erased(ctx); err != nil {
+		return nil, fmt.Errorf("replaying: %w", err)
+	}
+	r.Erased = len(r.erased)
 	if r.spill, err = newSpill(config.Dir); err != nil {
 		return nil, fmt.Errorf("replaying: %w", err)
 	}
@@ -196,8 +203,16 @@ func (r *Replay) enrol(ctx context.Context, index uint64) error {
 	if err != nil {
 		return nil //nolint:nilerr // moves nothing, for any reader
 	}
-	if b, ok := r.roster.ByNumber(number); ok {
-		r.timeline.note(index, b, rejudge)
+	b, ok := r.roster.ByNumber(number)
+	if !ok {
+		return nil
+	}
+	r.timeline.note(index, b, rejudge)
+	for _, c := range b.Certificates {
+		// All have to be there, also those that no document asks for.
+		if _, err := r.certificate(ctx, c.Certificate); err != nil && !errors.Is(err, ledger.ErrErased) {
+			return fmt.Errorf("entry %d: %w", index, err)
+		}
 	}
 	return nil
 }
@@ -253,9 +268,9 @@ func (r *Replay) count() {
 	r.Totals.Builders, r.Totals.Operators = uint64(len(r.builders)), uint64(len(operators))
 }
 
-// listed reports whether an entry is known to be one of the roster.
-func (r *Replay) listed(index uint64) bool {
-	_, found := slices.BinarySearch(r.ledger.Roster, index)
+// listed reports whether an entry is among those of its kind that are known.
+func listed(entries []uint64, index uint64) bool {
+	_, found := slices.BinarySearch(entries, index)
 	return found
 }
 
