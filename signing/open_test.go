@@ -207,7 +207,7 @@ func TestOpenRefuses(t *testing.T) {
 		"certificate": {
 			edit(func(b, _ map[string]any) {
 				b["verificationMaterial"] = map[string]any{"certificate": map[string]any{"rawBytes": "MIIB"}}
-			}), signing.ErrMalformed, "it names no key",
+			}), signing.ErrUnknownBuilder, "keys only are known here",
 		},
 		"no key":         {edit(func(b, _ map[string]any) { delete(b, "verificationMaterial") }), signing.ErrMalformed, "it names no key"},
 		"malformed hint": {setHint("???"), signing.ErrMalformed, "it names no key"},
