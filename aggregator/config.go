@@ -44,6 +44,9 @@ type Config struct {
 	// outputs, if it has grown.
 	MapInterval time.Duration `yaml:"map_interval"`
 	Libp2p      Libp2p        `yaml:"libp2p"`
+	// Admit says whose builders are enrolled into tier open without a person's
+	// decision.
+	Admit Admit `yaml:"admit"`
 	// Witnesses is the path of a file that says who is asked to cosign the
 	// ledger's checkpoints, see append.Config; empty: nobody.
 	Witnesses string `yaml:"witnesses"`
@@ -129,6 +132,9 @@ var originPattern = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9.-]*(:[0-9]+)?(/[a
 func (c *Config) Validate() error {
 	if c.Data == "" {
 		return errors.New("data: name the data directory")
+	}
+	if err := c.Admit.validate(); err != nil {
+		return err
 	}
 	for _, cache := range c.Caches {
 		if u, err := url.Parse(cache.URL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {

@@ -28,8 +28,12 @@ func (a *Aggregator) openJoining(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	policy, err := a.config.Admit.policy()
+	if err != nil {
+		return err
+	}
 	a.joining = joining.New(joining.Config{
-		Origin: a.config.Origin, Pseudonyms: secret, Logger: a.deps.Logger,
+		Origin: a.config.Origin, Policy: policy, Pseudonyms: secret, Logger: a.deps.Logger,
 	}, a.state, a.roster, enroller{a})
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"repronet/attestation"
 	"repronet/enrolment/request"
 	"repronet/signing"
 	"repronet/signing/keys"
@@ -97,4 +98,18 @@ func checkEndorsement(d *request.Document, asked *request.Request, payload []byt
 		return fmt.Errorf("endorsement: %w: builder %s endorsed another request", signing.ErrSignature, asked.Replaces)
 	}
 	return nil
+}
+
+// Identity checks the bundle of a Sigstore identity that came with the request:
+// that the root's authorities certify it, and that it signed this very request.
+// The errors wrap one of package signing's sentinels.
+func (r *Request) Identity(root *signing.TrustedRoot) (signing.Identity, error) {
+	payload, who, _, err := root.OpenKeyless(r.identity, attestation.PayloadType)
+	if err != nil {
+		return signing.Identity{}, fmt.Errorf("identity: %w", err)
+	}
+	if !bytes.Equal(payload, r.payload) {
+		return signing.Identity{}, fmt.Errorf("identity: %w: %s signed another request", signing.ErrSignature, who)
+	}
+	return who, nil
 }

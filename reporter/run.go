@@ -95,6 +95,9 @@ func (r *Runner) Pass(ctx context.Context) (*Report, error) {
 }
 
 func (r *Runner) pass(ctx context.Context, report *Report) error {
+	if err := r.followKey(); err != nil {
+		return err
+	}
 	if err := r.pinLogKey(ctx); err != nil {
 		return err
 	}
@@ -102,19 +105,36 @@ func (r *Runner) pass(ctx context.Context, report *Report) error {
 	return errors.Join(r.deliver(ctx, report), sealErr)
 }
 
-// pinLogKey trusts the aggregator's log key on first contact.
-func (r *Runner) pinLogKey(ctx context.Context) error {
-	if r.logKey != nil {
-		return nil
-	}
-	text, err := fetchLogKey(ctx, r.http, r.base)
+// followKey signs with the new key of an installation whose key was rotated.
+func (r *Runner) followKey() error {
+	config, err := r.home.Config()
 	if err != nil {
 		return err
 	}
-	if r.logKey, err = r.home.PinLogKey(text); err != nil {
+	if config.Builder != r.config.Builder {
+		signer, err := r.home.Signer(config)
+		if err != nil {
+			return err
+		}
+		older := r.signer
+		r.signer, r.config = signer, config
+		r.logger.Info("the key was rotated", "builder", config.Builder)
+		if err := older.Close(); err != nil {
+			return err
+		}
+	}
+	return r.writer.SignAs(config.Builder)
+}
+
+// pinLogKey trusts the aggregator's log key on first contact.
+func (r *Runner) pinLogKey(ctx context.Context) (err error) {
+	if r.logKey != nil {
+		return nil
+	}
+	if r.logKey, err = r.home.pinnedLogKey(ctx, r.http, r.base); err != nil {
 		return err
 	}
-	r.logger.Info("pinned the key of the aggregator's log", "key", text)
+	r.logger.Info("pinned the key of the aggregator's log", "log", r.logKey.Name())
 	return nil
 }
 
@@ -154,7 +174,7 @@ func (r *Runner) deliver(ctx context.Context, report *Report) error {
 	if err != nil {
 		return err
 	}
-	client := &submit.Client{HTTP: r.http, Base: r.base, Builder: r.config.Builder, LogKey: r.logKey}
+	client := &submit.Client{HTTP: r.http, Base: r.base, LogKey: r.logKey}
 	var errs []error
 	for len(names) > 0 {
 		var items []*spool.Item

@@ -74,8 +74,10 @@ func (h Home) Prepare(ctx context.Context, s Setup) (*Prepared, error) {
 	if err := durable.MkdirAll(string(h), 0o700); err != nil {
 		return nil, fmt.Errorf("creating %s: %w", h, err)
 	}
-	if err := h.makeKey(config.Key); err != nil {
-		return nil, err
+	if config.Key == keyFile {
+		if err := h.makeKey(keyFile); err != nil {
+			return nil, err
+		}
 	}
 	signer, err := keys.LoadSigner(h.keyReference(config.Key))
 	if err != nil {
@@ -147,20 +149,16 @@ func absoluteReference(reference string) (string, error) {
 	}
 }
 
-// makeKey writes a new key to the directory's own key file, if that is the one
-// to use and it is not there.
-func (h Home) makeKey(reference string) error {
-	if reference != keyFile {
-		return nil
-	}
-	if _, err := os.Stat(h.path(keyFile)); !errors.Is(err, fs.ErrNotExist) {
+// makeKey writes a new key to a file of the directory, if it is not there.
+func (h Home) makeKey(file string) error {
+	if _, err := os.Stat(h.path(file)); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	pem, err := keys.GenerateKey(keys.Ed25519)
 	if err != nil {
 		return err
 	}
-	return durable.WriteFile(h.path(keyFile), pem, 0o600)
+	return durable.WriteFile(h.path(file), pem, 0o600)
 }
 
 // pinFirst pins the log's key that was given, or else the one that the

@@ -108,6 +108,11 @@ func (j *Joining) trouble(ctx context.Context, err error) *wire.Problem {
 	if problem, ok := errors.AsType[*wire.Problem](err); ok {
 		return problem
 	}
+	for _, theirs := range []error{signing.ErrSignature, signing.ErrKeyNotValid, signing.ErrMalformed, signing.ErrTooLarge} {
+		if errors.Is(err, theirs) {
+			return refuse(err)
+		}
+	}
 	j.config.Logger.ErrorContext(ctx, "taking a request to be enrolled", "error", err)
 	return wire.NewProblem(http.StatusServiceUnavailable, "try-later", "The request could not be kept: send it again later.")
 }

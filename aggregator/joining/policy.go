@@ -2,16 +2,87 @@ package joining
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base32"
+	"strings"
 
 	"repronet/enrolment"
+	"repronet/signing"
 )
 
 // Policy says whose Sigstore identities are admitted. The zero value admits
 // nobody.
-type Policy struct{}
+type Policy struct {
+	Root  *signing.TrustedRoot // says which certificates are real; nil: none is
+	Rules []signing.IdentityRule
+}
 
-func (j *Joining) identified(context.Context, *enrolment.Request) (bool, error) { return false, nil }
+// admits reports whether a rule is about the identity.
+func (p *Policy) admits(who signing.Identity) bool {
+	for _, rule := range p.Rules {
+		if rule.Matches(who) {
+			return true
+		}
+	}
+	return false
+}
+
+// identified enrols a key whose request an admitted identity signed, and reports
+// whether it did.
+func (j *Joining) identified(ctx context.Context, r *enrolment.Request) (bool, error) {
+	if j.config.Policy.Root == nil || !r.HasIdentity() {
+		return false, nil
+	}
+	who, err := r.Identity(j.config.Policy.Root)
+	if err != nil {
+		return false, err
+	}
+	if !j.config.Policy.admits(who) {
+		return false, nil
+	}
+	operator := j.pseudonym(who)
+	if !j.welcome(operator) {
+		return false, nil // a person decides about somebody whose keys were all revoked
+	}
+	if err := j.room(operator); err != nil {
+		return false, err
+	}
+	tier, _ := j.tier(operator)
+	return true, j.enrol(ctx, r, &enrolment.Enrolment{Operator: operator, Tier: tier})
+}
+
+// pseudonym names the operator behind an identity: the same for all its keys, and
+// nobody without the secret can tell whose it is.
+func (j *Joining) pseudonym(who signing.Identity) string {
+	mac := hmac.New(sha256.New, j.config.Pseudonyms)
+	mac.Write([]byte(who.Issuer + "\x00" + who.Subject))
+	return "id-" + strings.ToLower(base32.StdEncoding.EncodeToString(mac.Sum(nil)[:15]))
+}
+
+// welcome reports whether an operator is new or has a key that is not revoked.
+func (j *Joining) welcome(operator string) bool {
+	known := false
+	for b := range j.roster.All() {
+		if b.Operator == operator {
+			if !b.Revoked {
+				return true
+			}
+			known = true
+		}
+	}
+	return !known
+}
 
 // identity tells who a request's Sigstore identity is, for the person who
 // decides; empty where it has none that can be checked.
-func (j *Joining) identity(*enrolment.Request) string { return "" }
+func (j *Joining) identity(r *enrolment.Request) string {
+	if j.config.Policy.Root == nil || !r.HasIdentity() {
+		return ""
+	}
+	who, err := r.Identity(j.config.Policy.Root)
+	if err != nil {
+		return ""
+	}
+	return who.String()
+}

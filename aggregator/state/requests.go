@@ -89,7 +89,7 @@ func (s *State) Request(ctx context.Context, builder keys.BuilderID, now time.Ti
 
 // Requests returns the requests that wait at a time, oldest first.
 func (s *State) Requests(ctx context.Context, now time.Time) (waiting []Request, err error) {
-	rows, err := s.db.QueryContext(ctx, selectRequests+` WHERE refusal = '' AND received >= ? ORDER BY received, builder`, now.Add(-KeepRequests).Unix())
+	rows, err := s.db.QueryContext(ctx, selectRequests+` WHERE refusal = '' AND received >= ? ORDER BY received, rowid`, now.Add(-KeepRequests).Unix())
 	if err != nil {
 		return nil, fmt.Errorf("reading requests: %w", err)
 	}

@@ -112,10 +112,6 @@ func askConsent(env *cli.Env, given bool) error {
 }
 
 func printPrepared(w io.Writer, home reporter.Home, p *reporter.Prepared, program string) error {
-	operator := p.Config.Operator
-	if operator == "" {
-		operator = "NAME"
-	}
 	scope := "outputs of " + strings.Join(p.Config.Sets, ", ")
 	if p.Config.Report == reporter.ReportAll {
 		scope = "everything"
@@ -131,8 +127,8 @@ Reports     %s
 Public key  %s
 %s
 Next:
-1. Send the public key to the aggregator's administrator, who runs
-     repronet-aggregator builders enrol --operator %s --key %s
+1. Ask the aggregator to accept your statements:
+     %s enrol --dir %s
 2. For Nix, add to nix.conf and restart the daemon:
      post-build-hook = %s
 3. Submit what is recorded, as a service:
@@ -151,6 +147,6 @@ Next:
 4. See how it is going:
      %s status --dir %s
 `, p.Config.Builder, p.Config.Aggregator, logKey, scope, p.PublicKeyFile, p.PublicKey.PEM(),
-		operator, "builder.pub", p.Hook, program, home, p.Config.Aggregator, program, home, program, home)
+		program, home, p.Hook, program, home, p.Config.Aggregator, program, home, program, home)
 	return err
 }

@@ -15,7 +15,8 @@ func program() *cli.Program {
   Records the hashes of what is built on this machine, signs them, and submits
   them to an aggregator, which compares them with what others got.
 
-  'init' prepares a directory with a key. 'hook nix', 'attest' and 'exec' record
+  'init' prepares a directory with a key, and 'enrol' asks the aggregator to
+  accept what it signs. 'hook nix', 'attest' and 'exec' record
   builds there; they never use the network. 'run' submits what was recorded and
   keeps each record until a receipt proves that the aggregator's log has it.
 
@@ -25,12 +26,12 @@ FILES
   $XDG_STATE_HOME/repronet-reporter (~/.local/state/…) for everybody else:
     config.json   what init was told
     key.pem       the builder's private key
-    builder.pub   its public key, for the aggregator's administrator
+    builder.pub   its public key
     log.key       the aggregator's log key, pinned on first contact
     nix-hook      for post-build-hook in nix.conf
     spool/        records and statements on their way`,
 		Commands: []cli.Command{
-			initCommand(), hookCommand(), attestCommand(), execCommand(), runCommand(), statusCommand(), relayGuixSigs(), relayNarinfo(),
+			initCommand(), enrolCommand(), hookCommand(), attestCommand(), execCommand(), runCommand(), statusCommand(), withdrawCommand(), rotateCommand(), relayGuixSigs(), relayNarinfo(),
 		},
 	}
 }

@@ -11,21 +11,23 @@ import (
 
 // A Record is one build as it was collected, before it is part of a statement.
 type Record struct {
-	Type        attestation.PredicateType `json:"type"` // Rebuild or BuildFailed
+	Type        attestation.PredicateType `json:"type"`
 	Ecosystem   string                    `json:"ecosystem"`
 	DigestKind  attestation.DigestKind    `json:"digestKind"`
 	Environment map[string]string         `json:"environment,omitempty"`
-	Build       string                    `json:"build"`
+	Build       string                    `json:"build,omitempty"`
 	// Outputs are what the build made; for BuildFailed what it should have
 	// made, without digests.
 	Outputs []Output `json:"outputs"`
 	// Recipe is the digest of the recipe, only for BuildFailed.
 	Recipe       attestation.Digest   `json:"recipe,omitzero"`
 	Started      time.Time            `json:"started,omitzero"`
-	Finished     time.Time            `json:"finished"`
+	Finished     time.Time            `json:"finished,omitzero"`
 	Occasion     attestation.Occasion `json:"occasion,omitempty"`
 	InputsDigest attestation.Digest   `json:"inputsDigest,omitzero"`
 	Failure      string               `json:"failure,omitempty"`
+	// Reason is why claims are taken back, only of Withdraw, which has no build.
+	Reason string `json:"reason,omitempty"`
 }
 
 // An Output is one output of a build.
@@ -101,9 +103,13 @@ func newStatement(records []*Record, chain attestation.Chain) *attestation.State
 	first := records[0]
 	s := &attestation.Statement{
 		Type: first.Type, Ecosystem: first.Ecosystem, DigestKind: first.DigestKind,
-		Environment: first.Environment, Chain: chain,
+		Environment: first.Environment, Chain: chain, Reason: first.Reason,
 	}
 	for _, r := range records {
+		if r.Type == attestation.Withdraw {
+			s.Subjects = append(s.Subjects, r.subjects()...)
+			continue
+		}
 		build := attestation.Build{
 			Name: r.Build, Started: r.Started, Finished: r.Finished,
 			Occasion: r.Occasion, InputsDigest: r.InputsDigest, Failure: r.Failure,

@@ -118,6 +118,9 @@ func (w *Writer) readQueued(name string) (*queued, error) {
 // restrict leaves of the record what may be sent. A record with an output that
 // has to wait waits as a whole.
 func (q *queued) restrict(choose Choose) Choice {
+	if q.Type == attestation.Withdraw {
+		return Send // of what is public already
+	}
 	var send []Output
 	for _, output := range q.Outputs {
 		switch choose(q.Ecosystem, output.Key) {
@@ -199,7 +202,7 @@ func batches(records []queued) [][]queued {
 
 func (q *queued) group() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\x00%s\x00%s", q.Type, q.Ecosystem, q.DigestKind)
+	fmt.Fprintf(&b, "%s\x00%s\x00%s\x00%s", q.Type, q.Ecosystem, q.DigestKind, q.Reason)
 	for _, trait := range slices.Sorted(maps.Keys(q.Environment)) {
 		fmt.Fprintf(&b, "\x00%s=%s", trait, q.Environment[trait])
 	}

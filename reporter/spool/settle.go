@@ -39,7 +39,9 @@ func (w *Writer) Settle(outcomes []Outcome) error {
 		next.Private += item.Private
 		next.Remove = append(next.Remove, filepath.Join(outboxDir, item.name()))
 		if o.Refusal != "" {
-			next.Skipped = append(next.Skipped, item.Payload)
+			if item.Stream == next.Stream {
+				next.Skipped = append(next.Skipped, item.Payload)
+			}
 			item.Reason = o.Refusal
 			if err := w.writeItem(refusedDir, &item); err != nil {
 				return fmt.Errorf("keeping a refused statement: %w", err)

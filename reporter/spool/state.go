@@ -12,6 +12,7 @@ import (
 
 	"repronet/attestation"
 	"repronet/internal/durable"
+	"repronet/signing/keys"
 )
 
 const (
@@ -21,8 +22,10 @@ const (
 
 // state is what outlives the statements: see [Writer].
 type state struct {
-	// Stream names this installation's chain. It is chosen with the file.
-	Stream string `json:"stream"`
+	// Stream names this installation's chain. It is chosen with the file, and
+	// anew with each builder.
+	Stream  string         `json:"stream"`
+	Builder keys.BuilderID `json:"builder,omitempty"` // who signs
 	// Next and Previous are the chain's head among the statements that are
 	// settled; statements in the outbox may be beyond it.
 	Next     uint64             `json:"next"`

@@ -14,6 +14,7 @@ import (
 
 	"repronet/attestation"
 	"repronet/internal/durable"
+	"repronet/signing/keys"
 )
 
 // ErrLocked is wrapped by [Spool.Lock] when another process is the writer.
@@ -116,12 +117,32 @@ func (w *Writer) recover() error {
 // abandonChain sets a damaged statement aside. Its successor could not name it,
 // so a new chain begins.
 func (w *Writer) abandonChain(name string, reason error) error {
-	next := *w.state
-	next.Stream, next.Next, next.Previous, next.Skipped = newState().Stream, 0, attestation.Digest{}, nil
-	if err := w.commit(&next); err != nil {
+	if err := w.newChain(w.state.Builder); err != nil {
 		return err
 	}
 	return w.quarantine(outboxDir, name, reason)
+}
+
+func (w *Writer) newChain(builder keys.BuilderID) error {
+	next := *w.state
+	next.Stream, next.Next, next.Previous, next.Skipped = newState().Stream, 0, attestation.Digest{}, nil
+	next.Builder = builder
+	return w.commit(&next)
+}
+
+// SignAs says who signs from now on. A chain is one builder's, so another builder
+// begins a new one. Statements of the old one stay in the outbox as they are.
+func (w *Writer) SignAs(builder keys.BuilderID) error {
+	switch w.state.Builder {
+	case builder:
+		return nil
+	case "":
+		next := *w.state
+		next.Builder = builder
+		return w.commit(&next)
+	default:
+		return w.newChain(builder)
+	}
 }
 
 // sweep deletes temporary files of processes that died. An hour is more than a

@@ -25,10 +25,9 @@ import (
 
 // A Client submits one builder's statements to one aggregator.
 type Client struct {
-	HTTP    *http.Client
-	Base    string // the aggregator's base URL, without a slash at its end
-	Builder keys.BuilderID
-	LogKey  note.Verifier // pinned: receipts by another key are worth nothing
+	HTTP   *http.Client
+	Base   string        // the aggregator's base URL, without a slash at its end
+	LogKey note.Verifier // pinned: receipts by another key are worth nothing
 }
 
 // A Bundle is a signed statement to submit.
@@ -261,7 +260,11 @@ func (c *Client) verify(receipt *ledger.Receipt, b Bundle) error {
 	if err != nil {
 		return fmt.Errorf("reading the entry of the receipt: %w", err)
 	}
-	if builder != c.Builder || payload != b.Payload {
+	ours, _, err := keys.Peek(b.JSON)
+	if err != nil {
+		return fmt.Errorf("reading the statement of the receipt: %w", err)
+	}
+	if builder != ours || payload != b.Payload {
 		return fmt.Errorf("the receipt is for another statement: entry %d is by builder %s", receipt.Index, builder)
 	}
 	return nil

@@ -70,7 +70,7 @@ func setUp(t *testing.T) (*submittest.Aggregator, *signing.Signer, *submit.Clien
 	if err != nil {
 		t.Fatal(err)
 	}
-	return a, signer, &submit.Client{HTTP: http.DefaultClient, Base: a.URL, Builder: signer.Public().Builder(), LogKey: key}
+	return a, signer, &submit.Client{HTTP: http.DefaultClient, Base: a.URL, LogKey: key}
 }
 
 func TestSubmit(t *testing.T) {
@@ -104,9 +104,7 @@ func TestLyingReceipts(t *testing.T) {
 	other := newSigner(t)
 	a.Enrol(other.Public())
 	foreign := bundle(t, other, 100)
-	theirs := *client
-	theirs.Builder = other.Public().Builder()
-	if answers, err := theirs.Submit(t.Context(), []submit.Bundle{foreign}); err != nil || answers[0].Receipt == nil {
+	if answers, err := client.Submit(t.Context(), []submit.Bundle{foreign}); err != nil || answers[0].Receipt == nil {
 		t.Fatalf("%+v, %v", answers, err)
 	}
 	earlier := bundle(t, signer, 101)
@@ -130,7 +128,7 @@ func TestLyingReceipts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	answers, err := theirs.Submit(t.Context(), []submit.Bundle{{JSON: theirCopy, Payload: copied.Payload}})
+	answers, err := client.Submit(t.Context(), []submit.Bundle{{JSON: theirCopy, Payload: copied.Payload}})
 	if err != nil || answers[0].Receipt == nil {
 		t.Fatalf("%+v, %v", answers, err)
 	}

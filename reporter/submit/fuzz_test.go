@@ -31,7 +31,7 @@ func FuzzAnswer(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		client := &submit.Client{
-			Base: "http://aggregator.example", Builder: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", LogKey: key,
+			Base: "http://aggregator.example", LogKey: key,
 			HTTP: &http.Client{Transport: answer(body)},
 		}
 		answers, _ := client.Submit(t.Context(), []submit.Bundle{{JSON: []byte("{}"), Payload: attestation.Digest{1}}})
