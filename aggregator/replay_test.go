@@ -12,15 +12,19 @@ import (
 // replay replays a mirror.
 func (w *world) replay(m *verify.Mirror) *replay.Replay {
 	w.t.Helper()
-	fetch := must(verify.Dial(w.url)).Log()
-	r, err := replay.Read(w.t.Context(), replay.Config{
-		Dir: w.t.TempDir(), Attachment: m.Attachments(fetch),
-	}, replay.Ledger{Tree: m.Tree(), Roster: must(m.RosterEntries()), Size: m.Tree().Size()})
+	r, err := w.readReplay(m)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { r.Close() })
 	return r
+}
+
+func (w *world) readReplay(m *verify.Mirror) (*replay.Replay, error) {
+	w.t.Helper()
+	return replay.Read(w.t.Context(), replay.Config{
+		Dir: w.t.TempDir(), Attachment: m.Attachments(must(verify.Dial(w.url)).Log()),
+	}, replay.Ledger{Tree: m.Tree(), Roster: must(m.RosterEntries()), Erased: must(m.Erasures()), Size: m.Tree().Size()})
 }
 
 // compare replays the mirror and compares with what the server publishes.

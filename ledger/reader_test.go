@@ -321,3 +321,40 @@ func TestAttachments(t *testing.T) {
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// TestErasedAttachment: what was erased is gone, and its bytes do not come back.
+func TestErasedAttachment(t *testing.T) {
+	dir := t.TempDir()
+	store, err := OpenAttachments(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content := []byte("Alice <alice@example.org>")
+	id, err := store.Put(bytes.NewReader(content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time after a crash
+		if err := store.Erase(id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := store.Get(t.Context(), id); !errors.Is(err, ErrErased) || !store.Erased(id) {
+		t.Errorf("Get: %v", err)
+	}
+	if _, err := store.Put(bytes.NewReader(content)); !errors.Is(err, ErrErased) {
+		t.Errorf("Put: %v", err)
+	}
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			err = fmt.Errorf("%s is still there", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if _, err := store.Put(strings.NewReader("another")); err != nil {
+		t.Error(err)
+	}
+}

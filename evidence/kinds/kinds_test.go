@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"io/fs"
 	"testing"
 	"time"
@@ -29,6 +30,7 @@ type world struct {
 	t           *testing.T
 	roster      *enrolment.Roster
 	attachments map[attestation.Digest][]byte
+	erased      attestation.Digest
 	keys        *kinds.Keys
 	next        uint64
 }
@@ -37,6 +39,9 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, roster: enrolment.NewRoster(), attachments: map[attestation.Digest][]byte{}}
 	w.keys = kinds.NewKeys(w.roster, func(_ context.Context, sum attestation.Digest) ([]byte, error) {
+		if sum == w.erased {
+			return nil, ledger.ErrErased
+		}
 		data, ok := w.attachments[sum]
 		if !ok {
 			return nil, fs.ErrNotExist
@@ -180,5 +185,35 @@ func TestID(t *testing.T) {
 	both := w.open("one", alice, bob).ID
 	if both == first || both != w.open("one", bob, alice).ID {
 		t.Error("the document of both depends on the order of signatures, or is that of one")
+	}
+}
+
+// TestErasedCertificate: a certificate that the ledger erased gives nobody a voice,
+// also where somebody else's enrolment brings the same key in other packets.
+func TestErasedCertificate(t *testing.T) {
+	w, alice, bob := newWorld(t), newKey(t, "alice"), newKey(t, "bob")
+	w.enrol("bob", "one", bob, bob)
+	first := w.enrol("alice", "one", alice, alice)
+	if e := w.open("one", alice); len(e.Counted()) != 1 {
+		t.Fatalf("before: %+v", e)
+	}
+	w.erased = first.Certificate
+	w.keys.Erase(first.Certificate)
+	if e := w.open("one", alice, bob); len(e.Counted()) != 1 || e.Counted()[0].Builder != certificate(t, bob).Builder() {
+		t.Errorf("afterwards: %+v", e)
+	}
+	if _, err := w.keys.Certificate(t.Context(), first); !errors.Is(err, ledger.ErrErased) {
+		t.Errorf("it would be enrolled again: %v", err)
+	}
+	if err := alice.AddUserId("alice again", "", "", &packet.Config{Time: func() time.Time { return born }}); err != nil {
+		t.Fatal(err)
+	}
+	w.enrol("mallory", "one", newKey(t, "mallory"), alice)
+	if e := w.open("one", alice); len(e.Counted()) != 0 || e.State() != evidence.UnknownKey {
+		t.Errorf("by another's enrolment: %+v", e)
+	}
+	w.enrol("alice", "one", alice, alice)
+	if e := w.open("one", alice); len(e.Counted()) != 1 {
+		t.Errorf("by another edition: %+v", e)
 	}
 }

@@ -1,0 +1,208 @@
+package aggregator
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
+	pgp "github.com/ProtonMail/go-crypto/openpgp/v2"
+
+	"repronet/aggregator/admin"
+	"repronet/attestation"
+	"repronet/enrolment"
+	"repronet/evidence/openpgp"
+	"repronet/ledger"
+	"repronet/pkgset"
+	"repronet/verify"
+)
+
+// certify enrols a new OpenPGP key for the project "demo".
+func (w *world) certify(operator string) (*pgp.Entity, attestation.Digest) {
+	w.t.Helper()
+	born := time.Now().AddDate(-1, 0, 0)
+	key := must(pgp.NewEntity(operator, "", operator+"@example.org", &packet.Config{Time: func() time.Time { return born }, Algorithm: packet.PubKeyAlgoEdDSA}))
+	var packets bytes.Buffer
+	if err := key.Serialize(&packets); err != nil {
+		w.t.Fatal(err)
+	}
+	c := must(openpgp.ParseCertificates(packets.Bytes()))[0]
+	sum := must(w.Attach(w.t.Context(), bytes.NewReader(c.Bytes())))
+	if _, err := w.Enrol(w.t.Context(), &enrolment.Enrolment{
+		Builder: c.Builder(), Operator: operator, Tier: enrolment.Counted,
+		OpenPGP: &enrolment.OpenPGP{Fingerprint: c.Fingerprint(), Project: "demo", Certificate: sum},
+	}); err != nil {
+		w.t.Fatal(err)
+	}
+	return key, sum
+}
+
+// relay submits a checksum document that a key signed, and returns whether it
+// counts.
+func (w *world) relay(key *pgp.Entity, digit, file string) bool {
+	w.t.Helper()
+	text := []byte(strings.Repeat(digit, 64) + "  " + file + "\n")
+	var signature bytes.Buffer
+	if err := pgp.DetachSign(&signature, []*pgp.Entity{key}, bytes.NewReader(text), nil); err != nil {
+		w.t.Fatal(err)
+	}
+	body := must((&openpgp.Document{Project: "demo", Text: text, Signature: signature.Bytes()}).Encode())
+	kept, problem := w.ingest.SubmitEvidence(w.t.Context(), ledger.OpenPGPSums, body)
+	if problem != nil {
+		w.t.Fatal(problem)
+	}
+	return kept.Reason == ""
+}
+
+func (w *world) status(path string) int {
+	w.t.Helper()
+	request := must(http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.url+path, nil))
+	response := must(http.DefaultClient.Do(request))
+	response.Body.Close()
+	return response.StatusCode
+}
+
+// TestErase erases a certificate of a running server: its bytes are gone and do
+// not come back, nothing that it signed counts, and a stranger who replays comes
+// to what is published, whether he has a copy of the bytes or not.
+func TestErase(t *testing.T) {
+	data := t.TempDir()
+	w := newWorld(t, func(c *Config) { c.Data = data })
+	alice, _ := w.certify("alice")
+	bob, sum := w.certify("bob")
+	if !w.relay(alice, "a", "one") || !w.relay(bob, "a", "one") || !w.relay(bob, "b", "two") {
+		t.Fatal("the documents do not count")
+	}
+	w.publish("stable", 3)
+	w.settle()
+	m := w.mirror()
+	if err := w.compare(m); err != nil { // which fetches the certificates
+		t.Fatal(err)
+	}
+	file := "/attachments/sha256/" + sum.Hex()
+	kept := filepath.Join(w.ledgerDir(), file)
+	packets := must(os.ReadFile(kept))
+
+	// What cannot be erased.
+	set := must(pkgset.ParseEntry(must(w.ledger.Entry(t.Context(), w.log.Size()-1)).Body)).SHA256
+	for name, other := range map[string]attestation.Digest{"a package set": set, "nothing": {1}} {
+		if _, err := w.Erase(t.Context(), other, "asked for"); err == nil || !strings.Contains(err.Error(), "no enrolment names") {
+			t.Errorf("erasing %s: %v", name, err)
+		}
+	}
+	size := w.log.Size()
+	service := must(admin.Dial(t.Context(), SocketPath(data)))
+	index, err := service.Erase(t.Context(), sum, "asked for")
+	if err != nil || index != size {
+		t.Fatalf("erasing: index %d, %v", index, err)
+	}
+	if _, err := service.Erase(t.Context(), sum, "asked for"); err == nil || !strings.Contains(err.Error(), "was erased before") {
+		t.Errorf("erasing again: %v", err)
+	}
+	if w.log.Size() != size+1 {
+		t.Errorf("%d entries for one erasure", w.log.Size()-size)
+	}
+
+	if _, err := os.Stat(kept); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the file is still there: %v", err)
+	}
+	if got := w.status("/log" + file); got != http.StatusGone {
+		t.Errorf("GET of the attachment: %d", got)
+	}
+	if got := w.status("/log/attachments/sha256/" + attestation.Digest{1}.Hex()); got != http.StatusNotFound {
+		t.Errorf("GET of one that never was: %d", got)
+	}
+	if _, err := service.Attach(t.Context(), bytes.NewReader(packets)); err == nil || !strings.Contains(err.Error(), "erased") {
+		t.Errorf("storing the bytes again: %v", err)
+	}
+	if w.relay(bob, "c", "three") {
+		t.Error("a document by the erased certificate counts")
+	}
+	builders := must(service.Builders(t.Context()))
+	if c := builders[1].OpenPGP[0]; !c.Erased || builders[0].OpenPGP[0].Erased {
+		t.Errorf("the list of builders: %+v", builders)
+	}
+
+	w.settle()
+	if got := must(w.store.Current().Watermark(t.Context())); got.Observations != 1 || got.Operators != 1 {
+		t.Errorf("the index: %+v", got)
+	}
+	fresh := w.mirror()
+	w.update(m)
+	for name, m := range map[string]*verify.Mirror{"with a copy": m, "without": fresh} {
+		if err := w.compare(m); err != nil {
+			t.Errorf("replay %s: %v", name, err)
+		}
+		if r := w.replay(m); r.Erased != 1 {
+			t.Errorf("replay %s: %d erased", name, r.Erased)
+		}
+		if _, err := m.Attachments()(t.Context(), sum); !errors.Is(err, ledger.ErrErased) {
+			t.Errorf("the copy %s: %v", name, err)
+		}
+	}
+	if err := w.index.Reindex(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.compare(m); err != nil {
+		t.Errorf("after reindexing: %v", err)
+	}
+}
+
+// TestEraseAfterCrash: the process ends between the entry and the deletion; the
+// next one deletes before it takes anything.
+func TestEraseAfterCrash(t *testing.T) {
+	data := t.TempDir()
+	var sum attestation.Digest
+	var kept string
+	t.Run("first", func(t *testing.T) {
+		w := newWorld(t, func(c *Config) { c.Data = data })
+		bob, certificate := w.certify("bob")
+		sum, kept = certificate, filepath.Join(w.ledgerDir(), "attachments/sha256", certificate.Hex())
+		if !w.relay(bob, "a", "one") {
+			t.Fatal("the document does not count")
+		}
+		w.settle()
+		w.append(ledger.Erased, must((&enrolment.Erasure{Attachment: sum, Reason: "asked for"}).Encode()))
+	})
+	if _, err := os.Stat(kept); err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, func(c *Config) { c.Data = data })
+	if _, err := os.Stat(kept); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the file is still there: %v", err)
+	}
+	w.settle()
+	if got := must(w.store.Current().Watermark(t.Context())); got.Observations != 0 {
+		t.Errorf("the index: %+v", got)
+	}
+	if err := w.compare(w.mirror()); err != nil {
+		t.Error(err)
+	}
+	if got := w.status("/log/attachments/sha256/" + sum.Hex()); got != http.StatusGone {
+		t.Errorf("GET of the attachment: %d", got)
+	}
+	if _, err := w.Erase(t.Context(), sum, "again"); err == nil {
+		t.Error("erased twice")
+	}
+}
+
+// TestMissingAttachment: an attachment that the aggregator lost, and did not
+// erase, convicts it.
+func TestMissingAttachment(t *testing.T) {
+	w := newWorld(t, nil)
+	_, sum := w.certify("bob")
+	w.settle()
+	m := w.mirror()
+	if err := os.Remove(filepath.Join(w.ledgerDir(), "attachments/sha256", sum.Hex())); err != nil {
+		t.Fatal(err)
+	}
+	_, err := w.readReplay(m)
+	if !errors.Is(err, ledger.ErrInvalid) || !strings.Contains(err.Error(), "no entry erased it") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,201 @@
+package index_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"io/fs"
+	"testing"
+	"time"
+
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
+	pgp "github.com/ProtonMail/go-crypto/openpgp/v2"
+	"github.com/google/go-cmp/cmp"
+
+	"repronet/aggregator/index"
+	"repronet/aggregator/store"
+	"repronet/attestation"
+	"repronet/divergence"
+	"repronet/enrolment"
+	"repronet/evidence/openpgp"
+	"repronet/ledger"
+	"repronet/verify/replay"
+)
+
+// certify enrols a new OpenPGP key for the project "demo" and returns it with the
+// attachment that has its certificate.
+func (w *world) certify(operator string) (*pgp.Entity, attestation.Digest) {
+	w.t.Helper()
+	config := &packet.Config{Time: func() time.Time { return w.now.AddDate(-1, 0, 0) }, Algorithm: packet.PubKeyAlgoEdDSA}
+	key := must(pgp.NewEntity(operator, "", operator+"@example.org", config))
+	var packets bytes.Buffer
+	if err := key.Serialize(&packets); err != nil {
+		w.t.Fatal(err)
+	}
+	c := must(openpgp.ParseCertificates(packets.Bytes()))[0]
+	sum := attestation.Digest(sha256.Sum256(c.Bytes()))
+	w.log.attachments[sum] = c.Bytes()
+	e := enrolment.Enrolment{
+		Builder: c.Builder(), Operator: operator, Tier: enrolment.Counted,
+		OpenPGP: &enrolment.OpenPGP{Fingerprint: c.Fingerprint(), Project: "demo", Certificate: sum},
+	}
+	w.append(ledger.Enrolment, must(e.Encode()))
+	return key, sum
+}
+
+// sums appends a checksum document, signed by a key.
+func (w *world) sums(key *pgp.Entity, text string) {
+	w.t.Helper()
+	var signature bytes.Buffer
+	config := &packet.Config{Time: func() time.Time { return w.now }}
+	if err := pgp.DetachSign(&signature, []*pgp.Entity{key}, bytes.NewReader([]byte(text)), config); err != nil {
+		w.t.Fatal(err)
+	}
+	d := openpgp.Document{Project: "demo", Text: []byte(text), Signature: signature.Bytes()}
+	w.append(ledger.OpenPGPSums, must(d.Encode()))
+}
+
+func (w *world) erase(sum attestation.Digest) uint64 {
+	return w.append(ledger.Erased, must((&enrolment.Erasure{Attachment: sum, Reason: "asked for"}).Encode()))
+}
+
+// line is a line of a checksum document.
+func line(digit byte, name string) string {
+	return string(bytes.Repeat([]byte{digit}, 64)) + "  " + name + "\n"
+}
+
+// said reads an index as far as documents and statements decide it.
+func said(t *testing.T, s *store.Store) *result {
+	t.Helper()
+	got, err := read(t.Context(), s.Current())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// TestErasure: an index that saw a certificate and then that it was erased, one
+// that begins when its bytes are gone, one that is behind when they go, and a
+// replay without them say the same, in which the certificate never was.
+func TestErasure(t *testing.T) {
+	w := newWorld(t)
+	alice, _ := w.certify("alice")
+	bob, bobs := w.certify("bob")
+	w.sums(alice, line('a', "one")+line('a', "two"))
+	w.sums(bob, line('a', "one")+line('b', "two"))
+	w.now = w.now.Add(24 * time.Hour)
+	contact := attestation.Digest{7}
+	joined := enrolment.Enrolment{
+		Builder: newSigner("carol").Public().Builder(), PublicKey: newSigner("carol").Public().DER(),
+		Operator: "carol", Tier: enrolment.Counted, Endorsement: contact,
+	}
+	w.append(ledger.Enrolment, must(joined.Encode()))
+
+	live, slow := openStore(t), openStore(t)
+	x := newIndex(t, index.Config{MaxEntries: 2}, live, w.log)
+	if err := x.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	behind := prefix{w.log, 3}
+	if err := newIndex(t, index.Config{}, slow, behind).CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before, generation := said(t, live), live.Current()
+	if got := before.Outputs[name("release", "demo/one")].Verdict; got != divergence.Reproduced {
+		t.Fatalf("before: %s", got)
+	}
+
+	w.erase(contact) // decides nothing
+	if err := x.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if live.Current() != generation {
+		t.Error("an erasure that decides nothing made the index anew")
+	}
+	if diff := cmp.Diff(before.Outputs, said(t, live).Outputs, sameResult); diff != "" {
+		t.Errorf("erasing a contact changed verdicts:\n%s", diff)
+	}
+
+	w.erase(bobs)
+	delete(w.log.attachments, bobs)
+	w.erase(attestation.Digest{9}) // of something that nobody knows
+	w.append(ledger.Erased, []byte("nonsense"))
+	w.sums(bob, line('c', "one"))
+	w.erase(bobs) // again
+	if err := x.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want := said(t, live)
+	one, two := want.Outputs[name("release", "demo/one")], want.Outputs[name("release", "demo/two")]
+	if one.Verdict != divergence.Single || two.Verdict != divergence.Single || len(one.Changes) != 1 || len(two.Changes) != 1 {
+		t.Errorf("afterwards: %+v, %+v", one, two)
+	}
+	if want.Watermark.Size != w.log.Size() || want.Watermark.Operators != 1 || want.Watermark.Observations != 2 {
+		t.Errorf("afterwards: %+v", want.Watermark)
+	}
+	if err := x.Reindex(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for name, s := range map[string]*store.Store{"made anew": live, "behind": slow, "begun afterwards": openStore(t)} {
+		if s != live {
+			if err := newIndex(t, index.Config{}, s, w.log).CatchUp(t.Context()); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+		if diff := cmp.Diff(want, said(t, s), sameResult); diff != "" {
+			t.Errorf("an index %s differs:\n%s", name, diff)
+		}
+	}
+	w.replayed(want)
+}
+
+// replayed compares what an index says of outputs with a replay.
+func (w *world) replayed(want *result) {
+	t := w.t
+	t.Helper()
+	l := replay.Ledger{Tree: records{w.log}, Size: w.log.Size()}
+	for i, e := range w.log.entries {
+		switch e.Kind {
+		case ledger.Enrolment, ledger.Revocation:
+			l.Roster = append(l.Roster, uint64(i))
+		case ledger.Erased:
+			l.Erased = append(l.Erased, uint64(i))
+		default:
+		}
+	}
+	r, err := replay.Read(t.Context(), replay.Config{Dir: t.TempDir(), Attachment: w.log.Attachment}, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if r.Erased != 3 {
+		t.Errorf("%d erased", r.Erased)
+	}
+	got := map[attestation.OutputID]outputResult{}
+	if err := r.Judge(t.Context(), func(o *replay.Output) error {
+		result := outputResult{Verdict: o.Judgement.Verdict}
+		for _, c := range o.Changes {
+			result.Changes = append(result.Changes, change{c.Index, c.From, c.To})
+		}
+		got[o.ID] = result
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for n, o := range want.Outputs {
+		ecosystem, key := split(n)
+		same := got[attestation.NewOutputID(ecosystem, key)]
+		if diff := cmp.Diff(outputResult{Verdict: o.Verdict, Changes: o.Changes}, same, sameResult); diff != "" {
+			t.Errorf("%s (-index +replay):\n%s", n, diff)
+		}
+	}
+	// Without the entries that erase, the missing bytes are an error.
+	l.Erased = nil
+	if _, err := replay.Read(t.Context(), replay.Config{Dir: t.TempDir(), Attachment: w.log.Attachment}, l); err == nil {
+		t.Error("a replay that knows of no erasure passes")
+	}
+	missing := prefix{w.log, l.Roster[1] + 3}
+	if err := newIndex(t, index.Config{}, openStore(t), missing).CatchUp(t.Context()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("an index without the bytes and without the erasure: %v", err)
+	}
+}

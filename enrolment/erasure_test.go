@@ -1,0 +1,140 @@
+package enrolment_test
+
+import (
+	"bytes"
+	"errors"
+	"iter"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"repronet/attestation"
+	"repronet/enrolment"
+	"repronet/ledger"
+)
+
+func TestParseErasure(t *testing.T) {
+	sum := attestation.Digest{1, 2}
+	body, err := (&enrolment.Erasure{Attachment: sum, Reason: "asked for"}).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e, err := enrolment.ParseErasure(body); err != nil || e.Attachment != sum || e.Reason != "asked for" {
+		t.Errorf("%+v, %v", e, err)
+	}
+	for name, text := range map[string]string{
+		"nothing":        ``,
+		"no attachment":  `{"reason":"x"}`,
+		"upper case":     strings.ToUpper(string(body)),
+		"another member": strings.Replace(string(body), `{`, `{"name":"Alice",`, 1),
+		"two lines":      strings.Replace(string(body), "asked for", `asked\nfor`, 1),
+		"a long reason":  strings.Replace(string(body), "asked for", strings.Repeat("x", 201), 1),
+		"a short hash":   `{"attachment":"0102","reason":"x"}`,
+	} {
+		if e, err := enrolment.ParseErasure([]byte(text)); err == nil {
+			t.Errorf("%s: %+v", name, e)
+		}
+	}
+	if _, err := (&enrolment.Erasure{Reason: "x"}).Encode(); err == nil {
+		t.Error("an erasure of nothing is encoded")
+	}
+}
+
+func FuzzParseErasure(f *testing.F) {
+	body, err := (&enrolment.Erasure{Attachment: attestation.Digest{1}, Reason: "x"}).Encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(body)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		e, err := enrolment.ParseErasure(data)
+		if err != nil {
+			return
+		}
+		again, err := e.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if same, err := enrolment.ParseErasure(again); err != nil || *same != *e {
+			t.Errorf("%+v becomes %+v, %v", e, same, err)
+		}
+	})
+}
+
+// TestErasures: of a ledger's records only those of erasures are opened.
+func TestErasures(t *testing.T) {
+	one, two := attestation.Digest{1}, attestation.Digest{2}
+	var records []ledger.Record
+	add := func(kind ledger.Kind, body []byte) {
+		data, err := (&ledger.Entry{Kind: kind, ReceivedAt: time.UnixMilli(1), Body: body}).Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		records = append(records, ledger.Record{Index: uint64(len(records)), Data: data})
+	}
+	erase := func(sum attestation.Digest) []byte {
+		body, err := (&enrolment.Erasure{Attachment: sum}).Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return body
+	}
+	add(ledger.Attestation, []byte("anything"))
+	add(ledger.Erased, erase(one))
+	add(ledger.Erased, []byte("nonsense"))
+	add("erased-not", erase(attestation.Digest{9}))
+	add(ledger.Erased, erase(two))
+	records = append(records, ledger.Record{Data: []byte{1}}, ledger.Record{Data: []byte{1, 200, 'e'}})
+	all := func(failure error) iter.Seq2[ledger.Record, error] {
+		return func(yield func(ledger.Record, error) bool) {
+			for _, r := range records {
+				if !yield(r, nil) {
+					return
+				}
+			}
+			if failure != nil {
+				yield(ledger.Record{}, failure)
+			}
+		}
+	}
+	got, err := enrolment.Erasures(all(nil))
+	if diff := cmp.Diff([]attestation.Digest{one, two}, got); diff != "" || err != nil {
+		t.Errorf("%v %s", err, diff)
+	}
+	broken := errors.New("broken")
+	if _, err := enrolment.Erasures(all(broken)); !errors.Is(err, broken) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestNames: what an enrolment names can be erased, also when a later one of the
+// builder names something else.
+func TestNames(t *testing.T) {
+	r := enrolment.NewRoster()
+	k := key(t, 1)
+	first, second := attestation.Digest{1}, attestation.Digest{2}
+	for i, sum := range []attestation.Digest{first, second} {
+		e := enrolment.Enrolment{Builder: k.Builder(), PublicKey: k.DER(), Operator: "alice", Tier: enrolment.Open, Endorsement: sum}
+		body, err := e.Encode()
+		if err == nil {
+			_, _, err = r.Apply(uint64(i), ledger.Enrolment, body)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for sum, want := range map[attestation.Digest]enrolment.Naming{first: enrolment.NamedOtherwise, second: enrolment.NamedOtherwise, {3}: enrolment.Unnamed, {}: enrolment.Unnamed} {
+		if got := r.Names(sum); got != want {
+			t.Errorf("%s: %d, want %d", sum, got, want)
+		}
+	}
+	body, err := (&enrolment.Erasure{Attachment: first}).Encode()
+	if err != nil || bytes.Contains(body, []byte("alice")) {
+		t.Fatal(err)
+	}
+	if number, rejudge, err := r.Apply(2, ledger.Erased, body); number != 0 || rejudge || err != nil {
+		t.Errorf("%d, %t, %v", number, rejudge, err)
+	}
+}
