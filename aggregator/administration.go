@@ -42,27 +42,20 @@ func (a *Aggregator) Revoke(ctx context.Context, builder signing.BuilderID, from
 
 // Builders implements [admin.Service].
 func (a *Aggregator) Builders(context.Context) ([]wire.Builder, error) {
-	builders := []wire.Builder{}
-	for b := range a.roster.All() {
-		builder := wire.Builder{
-			ID: b.ID, NixName: b.NixName, Operator: b.Operator, Tier: string(b.Tier),
-			NotBefore: b.Key.NotBefore, NotAfter: b.Key.NotAfter, EnrolledAt: b.EnrolledAt,
-		}
-		if b.Key.PublicKey != nil {
-			builder.PublicKey = b.Key.DER()
-		}
-		for _, c := range b.Certificates {
-			builder.OpenPGP = append(builder.OpenPGP, wire.Certificate{
-				Fingerprint: string(c.Fingerprint), Project: c.Project, Certificate: c.Certificate.Hex(),
-				Erased: a.ledger.attachments.Erased(ledger.AttachmentID(c.Certificate)),
-			})
-		}
-		if b.Revoked {
-			builder.RevokedFrom = &b.RevokedFrom
-		}
-		builders = append(builders, builder)
+	builders := a.roster.Published()
+	for i := range builders {
+		a.markErased(&builders[i])
 	}
 	return builders, nil
+}
+
+// markErased marks the certificates that were erased.
+func (a *Aggregator) markErased(b *wire.Builder) {
+	for i, c := range b.OpenPGP {
+		if sum, err := attestation.ParseDigest(c.Certificate); err == nil {
+			b.OpenPGP[i].Erased = a.ledger.attachments.Erased(ledger.AttachmentID(sum))
+		}
+	}
 }
 
 // PublishSet implements [admin.Service]. The members are durable as an

@@ -2,9 +2,11 @@ package aggregator
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io/fs"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -78,21 +80,39 @@ func closed(file http.File) error {
 	return fs.ErrNotExist
 }
 
+// rosterDocument returns the roster and the checkpoint of exactly the entries that it
+// is the fold of, so that it can be checked.
+func (a *Aggregator) rosterDocument(ctx context.Context) (wire.Builders, error) {
+	ctx, cancel := context.WithTimeout(ctx, receiptPatience)
+	defer cancel()
+	for {
+		builders, size := a.ingest.Roster()
+		checkpoint, err := a.log.WaitCheckpoint(ctx, size)
+		if err != nil {
+			return wire.Builders{}, err
+		}
+		// The checkpoint can be of more entries than were there at first. If they
+		// changed nothing, the roster is that of the checkpoint.
+		if since, _ := a.ingest.Roster(); reflect.DeepEqual(builders, since) {
+			for i := range builders {
+				a.markErased(&builders[i])
+			}
+			return wire.Builders{Checkpoint: string(checkpoint.Text), Size: checkpoint.Size, Builders: builders}, nil
+		}
+	}
+}
+
 // buildersDocument publishes the roster: the fold of the ledger's enrolments, so
 // anybody can compute it.
 func (a *Aggregator) buildersDocument(c *gin.Context) {
-	builders, err := a.Builders(c)
-	document := wire.Builders{Builders: builders}
-	if checkpoint := a.log.Checkpoint(); checkpoint != nil {
-		document.Checkpoint, document.Size = string(checkpoint.Text), checkpoint.Size
-	}
+	document, err := a.rosterDocument(c)
 	var text []byte
 	if err == nil {
 		text, err = json.MarshalIndent(document, "", " ")
 	}
 	if err != nil {
-		a.deps.Logger.ErrorContext(c, "encoding the builder list", "error", err)
-		c.Status(http.StatusInternalServerError)
+		a.deps.Logger.ErrorContext(c, "making the builder list", "error", err)
+		refuse(c, wire.NewProblem(http.StatusServiceUnavailable, "try-later", "The builder list cannot be made now: ask again later."))
 		return
 	}
 	c.Header("Access-Control-Allow-Origin", "*")

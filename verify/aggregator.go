@@ -5,11 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"strings"
 	"time"
-
-	"github.com/go-json-experiment/json"
 
 	"repronet/attestation"
 	"repronet/enrolment"
@@ -46,18 +45,10 @@ func (a *Aggregator) LogKey(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(text)), err
 }
 
-// Builders asks for the builders that count there. Revoked ones are left out.
-func (a *Aggregator) Builders(ctx context.Context) ([]Builder, error) {
-	text, err := a.get(ctx, wire.BuildersPath, maxPinsSize)
-	if err != nil {
-		return nil, err
-	}
-	var list wire.Builders
-	if err := json.Unmarshal(text, &list); err != nil {
-		return nil, fmt.Errorf("reading the builder list of %s: %w", a.base, err)
-	}
+// Builders returns the builders of a list that count. Revoked ones are left out.
+func (a *Aggregator) Builders(ctx context.Context, list *BuilderList) ([]Builder, error) {
 	var builders []Builder
-	for _, b := range list.Builders {
+	for _, b := range list.builders {
 		if b.Tier != string(enrolment.Counted) || b.RevokedFrom != nil {
 			continue
 		}
@@ -107,6 +98,9 @@ func (a *Aggregator) get(ctx context.Context, path string, limit int64) ([]byte,
 	text, err := io.ReadAll(io.LimitReader(response.Body, limit+1))
 	if err := errors.Join(err, response.Body.Close()); err != nil {
 		return nil, fmt.Errorf("asking the aggregator: GET %s: %w", request.URL, err)
+	}
+	if response.StatusCode == http.StatusNotFound {
+		return nil, fmt.Errorf("asking the aggregator: GET %s: %s: %w", request.URL, response.Status, fs.ErrNotExist)
 	}
 	if response.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("asking the aggregator: GET %s: %s", request.URL, response.Status)

@@ -5,17 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
-	"github.com/go-json-experiment/json"
+	"golang.org/x/mod/sumdb/note"
 
 	"repronet/attestation"
 	"repronet/internal/durable"
-	"repronet/internal/wire"
 	"repronet/ledger"
 	"repronet/outputmap"
 )
@@ -72,24 +70,7 @@ func (l *Light) find(ctx context.Context, ecosystem, output string) (*found, *le
 	if err != nil {
 		return nil, nil, err
 	}
-	path := wire.MapProofPath + "?" + url.Values{"ecosystem": {ecosystem}, "name": {output}}.Encode()
-	text, err := l.Aggregator.get(ctx, path, maxMapAnswer)
-	if err != nil {
-		return nil, nil, err
-	}
-	var answer wire.MapProof
-	if err := json.Unmarshal(text, &answer); err != nil || answer.Receipt == nil {
-		return nil, nil, fmt.Errorf("reading the map's proof: %w", errors.Join(err, errNoReceipt(answer.Receipt)))
-	}
-	reader := ledger.NewReader(l.Aggregator.Log(), key)
-	latest, err := reader.Checkpoint(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	witnesses, err := l.Pins.Cosigners()
-	if err == nil {
-		_, err = witnesses.Check(latest)
-	}
+	reader, latest, answer, err := l.proof(ctx, key, ecosystem, output)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -181,6 +162,30 @@ func (f *found) tail(ctx context.Context, tree *ledger.Tree, from uint64, id att
 	return nil
 }
 
+// seen returns the newest state that was seen, by a [Light] or a [Mirror] of the same
+// directory; nil if none was.
+func (l *Light) seen(key note.Verifier) (newest *ledger.Checkpoint, err error) {
+	for _, path := range []string{l.remembered(), filepath.Join(l.State, "log", "checkpoint")} {
+		text, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		c, err := ledger.OpenCheckpoint(text, key)
+		if err != nil {
+			return nil, fmt.Errorf("reading %s: %w", path, err)
+		}
+		if newest == nil || c.Size > newest.Size {
+			newest = c
+		}
+	}
+	return newest, nil
+}
+
+func (l *Light) remembered() string { return filepath.Join(l.State, "light-checkpoint") }
+
 // remember checks that the log continues what was seen the last time, and keeps
 // the newer state.
 func (l *Light) remember(ctx context.Context, reader *ledger.Reader, latest *ledger.Checkpoint) error {
@@ -188,24 +193,20 @@ func (l *Light) remember(ctx context.Context, reader *ledger.Reader, latest *led
 	if err != nil {
 		return err
 	}
-	if err := durable.MkdirAll(l.State, 0o755); err != nil {
+	seen, err := l.seen(key)
+	if err != nil {
 		return err
 	}
-	path := filepath.Join(l.State, "light-checkpoint")
-	text, err := os.ReadFile(path)
-	if err == nil {
-		seen, err := ledger.OpenCheckpoint(text, key)
-		if err != nil {
-			return fmt.Errorf("reading %s: %w", path, err)
-		}
+	if seen != nil {
 		if latest.Size < seen.Size {
 			return fmt.Errorf("%w: the log is shown with %d entries, %d were seen", ErrStale, latest.Size, seen.Size)
 		}
 		if err := reader.Tree(latest).CheckContinues(ctx, seen); err != nil {
 			return err
 		}
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	}
+	if err := durable.MkdirAll(l.State, 0o755); err != nil {
 		return err
 	}
-	return durable.WriteFile(path, latest.Text, 0o644)
+	return durable.WriteFile(l.remembered(), latest.Text, 0o644)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"repronet/enrolment"
+	"repronet/internal/wire"
 	"repronet/ledger"
 	"repronet/signing"
 )
@@ -47,6 +48,14 @@ func (in *Ingest) Revoke(ctx context.Context, builder signing.BuilderID, from *u
 // PublishSet writes a package set's entry; its attachment is durable already.
 func (in *Ingest) PublishSet(ctx context.Context, body []byte) (index uint64, err error) {
 	return in.log.Append(ctx, ledger.PackageSet, body)
+}
+
+// Roster returns the builders as they are published, and the number of ledger entries:
+// no entry among them that concerns the roster is missing in it.
+func (in *Ingest) Roster() (builders []wire.Builder, size uint64) {
+	in.admin.Lock()
+	defer in.admin.Unlock()
+	return in.roster.Published(), in.log.Size()
 }
 
 func (in *Ingest) administer(ctx context.Context, kind ledger.Kind, body []byte) (uint64, error) {

@@ -42,9 +42,14 @@ func pin() cli.Command {
   pinned. URL may be a libp2p multiaddr. KEY is as golang.org/x/mod/sumdb/note writes it:
   name+hash+key.
 
+  The list of builders must be what the ledger's enrolments and revocations come to,
+  and no older than what was seen of the ledger before: so nobody is slipped in, and
+  no revocation is kept from you.
+
 EXIT STATUS
   0   pinned
   2   nothing was pinned
+  3   nothing was pinned: the log is invalid, or the list is not the one of the ledger
   64  called wrongly
 
 EXAMPLES
@@ -53,7 +58,7 @@ EXAMPLES
   repronet-verify pin --witness witness.example.org+a3c5e1f0+BK…`,
 		Prepare: func(flags *flag.FlagSet) func(context.Context, *cli.Env, []string) error {
 			var p pinCommand
-			flags.StringVar(&p.config, "config", "", "`file` of pins")
+			p.declare(flags)
 			flags.StringVar(&p.aggregator, "aggregator", "", "`url` or multiaddr of an aggregator")
 			flags.StringVar(&p.logKey, "log-key", "", "`key` of the ledger")
 			flags.StringVar(&p.builder, "builder", "", "`file` with a builder's public key (PEM)")
@@ -174,7 +179,7 @@ func (p *pinCommand) ask(ctx context.Context, env *cli.Env, pins *verify.Pins) e
 	if err := pins.PinLogKey(key); err != nil {
 		return err
 	}
-	builders, err := aggregator.Builders(ctx)
+	builders, err := p.builders(ctx, aggregator, pins)
 	if err != nil {
 		return err
 	}
@@ -194,6 +199,28 @@ func (p *pinCommand) ask(ctx context.Context, env *cli.Env, pins *verify.Pins) e
 	}
 	fmt.Fprintf(env.Stderr, "\nFrom now on you believe that these keys are who they are said to be. Compare them\nwith another source if you can.\n")
 	return p.confirm(env)
+}
+
+// builders returns the builders that the aggregator lists, which must be those of its
+// ledger, and that no older than was seen.
+func (p *pinCommand) builders(ctx context.Context, aggregator *verify.Aggregator, pins *verify.Pins) ([]verify.Builder, error) {
+	key, err := pins.Verifier()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := p.mirrorDir(key)
+	if err != nil {
+		return nil, err
+	}
+	list, err := aggregator.BuilderList(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	light := verify.Light{Aggregator: aggregator, Pins: pins, State: dir}
+	if err := light.CheckBuilders(ctx, list); err != nil {
+		return nil, err
+	}
+	return aggregator.Builders(ctx, list)
 }
 
 // mark says whether something is pinned already.

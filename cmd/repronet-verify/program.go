@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/term"
 
 	"repronet/internal/cli"
@@ -93,12 +94,16 @@ func (s *settings) pins() (*verify.Pins, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	dir := s.mirror
-	if dir == "" {
-		dir, err = verify.DefaultMirrorDir(key)
-		dir += s.apart
-	}
+	dir, err := s.mirrorDir(key)
 	return pins, dir, err
+}
+
+func (s *settings) mirrorDir(key note.Verifier) (string, error) {
+	if s.mirror != "" {
+		return s.mirror, nil
+	}
+	dir, err := verify.DefaultMirrorDir(key)
+	return dir + s.apart, err
 }
 
 // open reads the pins and opens the mirror.
@@ -166,7 +171,7 @@ func withStatus(run func(context.Context, *cli.Env, []string) error) func(contex
 			return err
 		}
 		status := exitInsufficient
-		if errors.Is(err, ledger.ErrInvalid) || errors.Is(err, ledger.ErrNotCosigned) || errors.Is(err, verify.ErrForged) || errors.Is(err, replay.ErrMapRoot) || errors.Is(err, outputmap.ErrInvalid) {
+		if errors.Is(err, ledger.ErrInvalid) || errors.Is(err, ledger.ErrNotCosigned) || errors.Is(err, verify.ErrBuilders) || errors.Is(err, verify.ErrForged) || errors.Is(err, replay.ErrMapRoot) || errors.Is(err, outputmap.ErrInvalid) {
 			status = exitInvalid
 		}
 		return &cli.ExitError{Status: status, Err: err}

@@ -203,6 +203,12 @@ func (l *Log) Checkpoint() *ledger.Checkpoint {
 	return c
 }
 
+// WaitCheckpoint waits until a checkpoint of at least so many entries is published,
+// and returns the newest.
+func (l *Log) WaitCheckpoint(ctx context.Context, size uint64) (*ledger.Checkpoint, error) {
+	return wait(ctx, l, &l.checkpoint, func(c *ledger.Checkpoint) bool { return c != nil && c.Size >= size })
+}
+
 // Close answers the appends that were taken, waits until a published checkpoint
 // covers them, and gives the log up. It returns early with an error when the
 // context ends; no acknowledged entry is lost by that.

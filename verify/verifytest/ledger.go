@@ -41,8 +41,9 @@ type Ledger struct {
 	Dir string // of the log
 	Key *ledgerappend.Key
 	log *ledgerappend.Log
-	// builders are what builders.json says.
+	// builders are all that were enrolled, and pinned by Pins.
 	builders []wire.Builder
+	roster   *enrolment.Roster
 }
 
 // NewLedger opens an empty ledger.
@@ -75,7 +76,7 @@ func open(tb testing.TB, key *ledgerappend.Key) *Ledger {
 			tb.Error(err)
 		}
 	})
-	return &Ledger{tb: tb, Dir: dir, Key: key, log: log}
+	return &Ledger{tb: tb, Dir: dir, Key: key, log: log, roster: enrolment.NewRoster()}
 }
 
 // Append puts an entry in, whatever it is.
@@ -85,6 +86,7 @@ func (l *Ledger) Append(kind ledger.Kind, body []byte) uint64 {
 	if err != nil {
 		l.tb.Fatal(err)
 	}
+	_, _, _ = l.roster.Apply(index, kind, body) // what cannot be applied moves nothing
 	return index
 }
 
@@ -216,13 +218,20 @@ func (l *Ledger) Pins(aggregators ...string) *verify.Pins {
 	return pins
 }
 
+// Builders is the builder list, as an honest aggregator publishes it.
+func (l *Ledger) Builders() wire.Builders {
+	l.tb.Helper()
+	c := l.Publish()
+	return wire.Builders{Checkpoint: string(c.Text), Size: c.Size, Builders: l.roster.Published()}
+}
+
 // Handler serves the ledger as an aggregator does.
 func (l *Ledger) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(wire.LogPath+"/", http.StripPrefix(wire.LogPath, http.FileServer(http.Dir(l.Dir))))
 	mux.HandleFunc(wire.LogKeyPath, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(l.Key.String() + "\n")) })
 	mux.HandleFunc(wire.BuildersPath, func(w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode(wire.Builders{Builders: l.builders})
+		_ = json.NewEncoder(w).Encode(l.Builders())
 	})
 	return mux
 }

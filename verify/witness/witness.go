@@ -224,7 +224,7 @@ func (l *log) check(c *ledger.Checkpoint, old uint64, proof []tlog.Hash) error {
 	case old == c.Size && l.last.Root != c.Root:
 		return errForked
 	}
-	if err := tlog.CheckTree(proof, int64(c.Size), c.Root, int64(old), l.last.Root); err != nil { //nolint:gosec // bounded by OpenCheckpoint
+	if err := tlog.CheckTree(proof, int64(c.Size), c.Root, int64(old), l.last.Root); err != nil {
 		return fmt.Errorf("%w: %w", errUnproven, err)
 	}
 	return nil

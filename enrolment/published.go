@@ -1,0 +1,28 @@
+package enrolment
+
+import "repronet/internal/wire"
+
+// Published returns the roster as an aggregator publishes it, in the order of the
+// numbers.
+func (r *Roster) Published() []wire.Builder {
+	builders := []wire.Builder{}
+	for b := range r.All() {
+		builder := wire.Builder{
+			ID: b.ID, NixName: b.NixName, Operator: b.Operator, Tier: string(b.Tier),
+			NotBefore: b.Key.NotBefore, NotAfter: b.Key.NotAfter, EnrolledAt: b.EnrolledAt,
+		}
+		if b.Key.PublicKey != nil {
+			builder.PublicKey = b.Key.DER()
+		}
+		for _, c := range b.Certificates {
+			builder.OpenPGP = append(builder.OpenPGP, wire.Certificate{
+				Fingerprint: string(c.Fingerprint), Project: c.Project, Certificate: c.Certificate.Hex(),
+			})
+		}
+		if b.Revoked {
+			builder.RevokedFrom = &b.RevokedFrom
+		}
+		builders = append(builders, builder)
+	}
+	return builders
+}
