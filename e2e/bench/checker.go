@@ -42,7 +42,8 @@ type ran struct {
 	stdout []byte
 	status int
 	took   time.Duration
-	peak   int64 // resident size, in bytes
+	cpu    time.Duration // of all cores: it does not depend on who else uses them
+	peak   int64         // resident size, in bytes
 }
 
 // run runs repronet-verify to its end. Verdicts (1) are answers, not errors.
@@ -65,6 +66,7 @@ func run(command *exec.Cmd, statuses ...int) (*ran, error) {
 	r := &ran{took: time.Since(begin)}
 	close(ended)
 	r.stdout, r.peak, r.status = stdout.Bytes(), <-peak, command.ProcessState.ExitCode()
+	r.cpu = command.ProcessState.UserTime() + command.ProcessState.SystemTime()
 	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited {
 		return nil, err
 	}

@@ -70,16 +70,16 @@ func (b *bench) closure(ctx context.Context, s *site, bundles [][]byte, each int
 	if err := errors.Join(os.WriteFile(list, []byte(lines.String()), 0o600), os.WriteFile(policy, []byte(policyText), 0o600)); err != nil {
 		return err
 	}
-	check := func(ctx context.Context, c *checker) (time.Duration, error) {
+	check := func(ctx context.Context, c *checker) (*ran, error) {
 		mirror := c.path("mirror")
 		if err := os.RemoveAll(mirror); err != nil {
-			return 0, err
+			return nil, err
 		}
 		r, err := c.run(ctx, "closure", list, "--policy", policy, "--json", "--mirror", mirror)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
-		return r.took, b.rightClosure(r.stdout)
+		return r, b.rightClosure(r.stdout)
 	}
 	alone, files, err := s.network(ctx, b, check)
 	if err != nil {
@@ -89,13 +89,13 @@ func (b *bench) closure(ctx context.Context, s *site, bundles [][]byte, each int
 	if err != nil {
 		return err
 	}
-	var took []time.Duration
+	var took, cpu []time.Duration
 	for range 5 {
-		once, err := check(ctx, c)
+		r, err := check(ctx, c)
 		if err != nil {
 			return err
 		}
-		took = append(took, once)
+		took, cpu = append(took, r.took), append(cpu, r.cpu)
 	}
 	opened, err := s.openAll(bundles)
 	if err != nil {
@@ -105,8 +105,8 @@ func (b *bench) closure(ctx context.Context, s *site, bundles [][]byte, each int
 	if each > 1 {
 		goal = atMost(1000)
 	}
-	b.report.add(name, milliseconds(median(took)-alone), goal, fmt.Sprintf("in all %s; fetching the same %d files alone: %s; opening the bundles alone: %s",
-		milliseconds(median(took)), files, milliseconds(alone), milliseconds(opened)))
+	b.report.add(name, milliseconds(median(took)-alone), goal, fmt.Sprintf("in all %s, CPU %s; fetching the same %d files alone: %s; opening the bundles alone: %s",
+		milliseconds(median(took)), milliseconds(median(cpu)), files, milliseconds(alone), milliseconds(opened)))
 	return nil
 }
 
@@ -141,7 +141,7 @@ func (b *bench) rightClosure(text []byte) error {
 // network measures how long it takes to fetch what a command fetches, and do
 // nothing with it: the command runs behind a proxy that notes the requests, and
 // these are made again.
-func (s *site) network(ctx context.Context, b *bench, check func(context.Context, *checker) (time.Duration, error)) (took time.Duration, files int, err error) {
+func (s *site) network(ctx context.Context, b *bench, check func(context.Context, *checker) (*ran, error)) (took time.Duration, files int, err error) {
 	base, err := url.Parse(s.URL)
 	if err != nil {
 		return 0, 0, err

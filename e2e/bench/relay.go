@@ -11,8 +11,15 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
+	"repronet/evidence/guixsigs"
+	"repronet/evidence/openpgp"
 	"repronet/internal/wire"
 )
+
+// project is whose documents are relayed.
+const project = "bitcoin-core"
 
 // guixSigs is a snapshot of the public repository bitcoin-core/guix.sigs.
 const guixSigs = "bitcoin-core-guix.sigs.tar.gz"
@@ -44,11 +51,14 @@ func (b *bench) relay(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(b.relayTo(ctx, s, tree), s.Stop())
+	return errors.Join(b.relayTo(ctx, s, tree), s.Stop(), os.RemoveAll(s.dir), os.RemoveAll(tree))
 }
 
 func (b *bench) relayTo(ctx context.Context, s *site, tree string) error {
-	const project = "bitcoin-core"
+	opened, err := openDocuments(tree)
+	if err != nil {
+		return err
+	}
 	if _, err := s.Command(ctx, "builders import-openpgp", "--project", project, tree); err != nil {
 		return err
 	}
@@ -75,6 +85,38 @@ func (b *bench) relayTo(ctx context.Context, s *site, tree string) error {
 		return fmt.Errorf("relay says %s", r.stdout)
 	}
 	b.report.add(fmt.Sprintf("relaying the Bitcoin Core data set, %d documents", relayed.Documents), seconds(r.took), atMost(60),
-		fmt.Sprintf("judged after %s", seconds(judged)))
+		fmt.Sprintf("judged after %s; opening the documents alone: %s", seconds(judged), seconds(opened)))
 	return nil
+}
+
+// openDocuments checks the signatures and reads the checksums, and does nothing
+// else, with all cores.
+func openDocuments(dir string) (time.Duration, error) {
+	tree, err := guixsigs.Open(dir)
+	if err != nil {
+		return 0, err
+	}
+	defer tree.Close()
+	var certificates []*openpgp.Certificate
+	for key, err := range tree.Keys() {
+		if err != nil {
+			return 0, err
+		}
+		certificates = append(certificates, key.Certificates...)
+	}
+	ring := openpgp.NewKeyring(project, certificates...)
+	begin := time.Now()
+	var group errgroup.Group
+	group.SetLimit(64)
+	for document, err := range tree.Documents() {
+		if err != nil {
+			return 0, errors.Join(err, group.Wait())
+		}
+		group.Go(func() error {
+			_, err := openpgp.OpenDocument(document.Document(project), ring.Lookup, begin)
+			return err
+		})
+	}
+	err = group.Wait()
+	return time.Since(begin), err
 }

@@ -38,19 +38,21 @@ func (b *bench) replay(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	bare := "open (verify + decode) of the same entries alone: " + opened.String()
-	b.report.add("mirror: fetched, checked and indexed", perSecond(n, copied.took, "observations"), noGoal(),
-		fmt.Sprintf("peak RSS %s", mebibytes(copied.peak)))
-	b.report.add(fmt.Sprintf("replay of %d observations", n), perSecond(n, replayed.took, "observations"), atLeast(200_000), bare)
+	bare := "open of the same entries alone: " + opened.String()
+	b.report.add("mirror: fetched, checked and indexed", perSecond(n, copied.took, "observations"), noGoal(), copied.costs(n))
+	b.report.add(fmt.Sprintf("replay of %d observations", n), perSecond(n, replayed.took, "observations"), atLeast(200_000), replayed.costs(n)+"; "+bare)
 	b.report.add("replay: peak RSS", mebibytes(replayed.peak), atMost(1024), "")
 	progress("replaying and comparing")
 	compared, n, err := c.replay(ctx, c.dir, "--aggregator", b.filled.URL)
 	if err != nil {
 		return err
 	}
-	b.report.add("replay, compared with all that is published: identical", perSecond(n, compared.took, "observations"), noGoal(),
-		fmt.Sprintf("peak RSS %s", mebibytes(compared.peak)))
+	b.report.add("replay, compared with all that is published: identical", perSecond(n, compared.took, "observations"), noGoal(), compared.costs(n))
 	return nil
+}
+
+func (r *ran) costs(observations int) string {
+	return fmt.Sprintf("CPU %.1f µs/observation; peak RSS %s", float64(r.cpu.Nanoseconds())/1e3/float64(observations), mebibytes(r.peak))
 }
 
 // replay computes all verdicts from the mirror, and returns of how many
