@@ -23,7 +23,8 @@ import (
 func NewAPI(engine *gin.Engine) huma.API {
 	config := huma.DefaultConfig("repronet", "1")
 	config.Info.Description = "What independent builders attested, and what follows from it. " +
-		"Every number is a function of the ledger: GET answers carry an ETag that changes only when the index covers more of it. " +
+		"Every number is a function of the ledger: GET answers carry an ETag that changes only when the answers cover more of it. " +
+		"What compares builders with each other is computed now and then; as_of says how many ledger entries it covers. " +
 		"Errors are problem documents (RFC 9457)."
 	config.OpenAPIPath = "" // served by Register: huma's own handler is not safe for concurrent first requests
 	config.DocsPath = ""
@@ -114,9 +115,9 @@ func (d *Dashboard) registerAPI(engine *gin.Engine, api huma.API) {
 		builders, err := d.source.Builders(ctx)
 		return &body[[]Builder]{notNil(builders)}, err
 	})
-	operation(d, api, "list-agreement", "/api/v1/agreement", "Operators compared pairwise on the outputs that both claim", func(ctx context.Context, _ *noInput) (*body[[]Agreement], error) {
-		pairs, err := d.source.Agreement(ctx)
-		return &body[[]Agreement]{notNil(pairs)}, err
+	operation(d, api, "list-agreement", "/api/v1/agreement", "Operators compared pairwise on the outputs that both claim", func(ctx context.Context, _ *noInput) (*body[*Comparison], error) {
+		comparison, err := d.source.Comparison(ctx)
+		return &body[*Comparison]{comparison}, err
 	})
 	operation(d, api, "get-builder", "/api/v1/builders/{id}", "A builder, its key and its streams", func(ctx context.Context, in *builderInput) (*body[*BuilderDetail], error) {
 		id, err := signing.ParseBuilderID(in.ID)
@@ -253,7 +254,7 @@ func (d *Dashboard) registerEntries(api huma.API) {
 		}},
 	}, func(ctx context.Context, in *entryInput) (*entryOutput, error) {
 		watermark, err := d.source.Watermark(ctx)
-		if err == nil && in.Index >= watermark {
+		if err == nil && in.Index >= watermark.Indexed {
 			err = ErrNotFound
 		}
 		var entry *ledger.Entry
@@ -261,7 +262,7 @@ func (d *Dashboard) registerEntries(api huma.API) {
 			entry, err = d.config.Entry(ctx, in.Index)
 		}
 		if err != nil {
-			return nil, d.problem(ctx, "get-entry", missing(err, "The index has no ledger entry %d yet; it ends before entry %d.", in.Index, watermark))
+			return nil, d.problem(ctx, "get-entry", missing(err, "The index has no ledger entry %d yet; it ends before entry %d.", in.Index, watermark.Indexed))
 		}
 		out := &entryOutput{
 			ContentType:  "application/json",

@@ -26,6 +26,8 @@ func TestBrowser(t *testing.T) {
 	t.Cleanup(large.Close)
 	hostile := httptest.NewServer(serve(t, dashboardtest.NewFake(hostileScenario(time.Now()))))
 	t.Cleanup(hostile.Close)
+	copied := httptest.NewServer(serve(t, dashboardtest.NewFake(dashboardtest.Copied(time.Now()))))
+	t.Cleanup(copied.Close)
 
 	pages := []struct{ name, url, answer string }{
 		{"overview", server.URL + "/", "reproduced"},
@@ -40,6 +42,8 @@ func TestBrowser(t *testing.T) {
 		{"builders", server.URL + "/builders", "operators count"},
 		{"agreement", large.URL + "/builders", "operators count"},
 		{"builder", server.URL + "/builders/" + string(dashboardtest.ID("birch")), "counts"},
+		{"copying", copied.URL + "/builders", "4 operators count"},
+		{"copier", copied.URL + "/builders/" + string(dashboardtest.ID("magpie")), "copying"},
 		{"status", server.URL + "/status", "Up to date"},
 		{"search", server.URL + "/search?q=util", "match"},
 		{"method", server.URL + "/method", "How verdicts are computed"},

@@ -136,7 +136,7 @@ func (d *Dashboard) build(c *gin.Context) (string, view, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	watermark, err := d.source.Watermark(ctx)
+	covered, err := d.source.Watermark(ctx)
 	if err != nil {
 		return "", nil, err
 	}
@@ -145,7 +145,7 @@ func (d *Dashboard) build(c *gin.Context) (string, view, error) {
 		Name: newName(build.Name), Ecosystem: build.Ecosystem, Lone: lone,
 		Evidence: d.config.Entry != nil, Commands: rebuildCommands(build), Verify: verifyCommands(build, d.baseURL(c)),
 	}
-	v.frame = frame{Title: v.Name.Short(), JSON: "/api/v1/builds?" + url.Values{"name": {build.Name}}.Encode(), Indexed: watermark}
+	v.frame = frame{Title: v.Name.Short(), JSON: "/api/v1/builds?" + url.Values{"name": {build.Name}}.Encode(), Indexed: covered.Indexed}
 	if lone {
 		v.JSON = "/api/v1/outputs?" + url.Values{"name": {build.Name}}.Encode()
 	}
@@ -162,7 +162,7 @@ func (d *Dashboard) build(c *gin.Context) (string, view, error) {
 	v.Traits = newEnvironments(v.Matrix.Builders, outputs)
 	detailed := outputs[:min(len(outputs), detailOutputs)]
 	for i := range detailed {
-		v.Outputs = append(v.Outputs, newOutputView(&detailed[i], factions[i], claimsOnPage/len(detailed), watermark, now))
+		v.Outputs = append(v.Outputs, newOutputView(&detailed[i], factions[i], claimsOnPage/len(detailed), covered.Indexed, now))
 	}
 	v.More = len(outputs) - len(v.Outputs)
 	for _, f := range build.Failures[:min(len(build.Failures), failureRows)] {

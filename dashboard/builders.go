@@ -15,6 +15,7 @@ const (
 	builderRows        = 200
 	agreementOperators = 24
 	worstPairs         = 8
+	copyingRows        = 40
 )
 
 type buildersPage struct {
@@ -23,8 +24,10 @@ type buildersPage struct {
 	More      int
 	Operators int // counted ones
 	Open      int
+	AsOf      string // ledger entries that what follows covers
 	Agreement agreementTable
 	Worst     []pairRow
+	Copying   []copyingRow
 }
 
 type builderRow struct {
@@ -43,6 +46,7 @@ func newFlags(names []string) []flag {
 		"gap":     "statements of a stream that never arrived",
 		"stale":   "nothing heard for a long time",
 		"revoked": "the key no longer counts",
+		"copying": "the same digests as another operator, later, where everybody else's differ",
 	}
 	var flags []flag
 	for _, n := range names {
@@ -72,6 +76,12 @@ type agreementCell struct {
 	Same   bool
 }
 
+// A copyingRow says that an operator seems to copy.
+type copyingRow struct {
+	Operator, Href, From string
+	Same, Common         string
+}
+
 type pairRow struct {
 	A, B, Share, Class string
 	Differ, Common     string
@@ -83,18 +93,27 @@ func (d *Dashboard) builders(c *gin.Context) (string, view, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	pairs, err := d.source.Agreement(ctx)
+	comparison, err := d.source.Comparison(ctx)
 	if err != nil {
 		return "", nil, err
 	}
-	now := time.Now()
-	v := &buildersPage{frame: frame{Title: "Builders", Section: "/builders", JSON: "/api/v1/builders"}}
+	now, pairs := time.Now(), comparison.Pairs
+	v := &buildersPage{
+		frame: frame{Title: "Builders", Section: "/builders", JSON: "/api/v1/builders"}, AsOf: number(comparison.AsOf),
+	}
+	told := ""
 	counted, open := map[string]bool{}, map[string]bool{}
 	for _, b := range builders {
 		if b.Tier == "counted" {
 			counted[b.Operator] = true
 		} else {
 			open[b.Operator] = true
+		}
+		if b.Operator != told && len(v.Copying) < copyingRows { // builders come by operator
+			told = b.Operator
+			for _, c := range b.Copying {
+				v.Copying = append(v.Copying, copyingRow{b.Operator, newBuilderName(b.Operator, b.ID).Href, c.From, number(c.Same), number(c.Common)})
+			}
 		}
 		if len(v.Rows) < builderRows {
 			v.Rows = append(v.Rows, builderRow{b, newBuilderName(b.Operator, b.ID), newMoment(b.LastSeen, now), newFlags(b.Flags)})
@@ -174,9 +193,25 @@ type builderPage struct {
 	Verdicts    bar
 	Streams     []Stream
 	MoreStreams int
+	AsOf        string // ledger entries that Verdicts and Copying cover
+	Copying     []copyingView
 	Recent      []claimView
 	Divergences string // URL of those in which it holds a digest
 	Evidence    bool
+}
+
+// A copyingView is why a builder's operator seems to copy.
+type copyingView struct {
+	From, Same, Common string
+	Outputs            []name
+}
+
+func newCopyingView(c Copying) copyingView {
+	v := copyingView{From: c.From, Same: number(c.Same), Common: number(c.Common)}
+	for _, output := range c.Outputs {
+		v.Outputs = append(v.Outputs, outputName(output))
+	}
+	return v
 }
 
 func (d *Dashboard) builder(c *gin.Context) (string, view, error) {
@@ -196,8 +231,12 @@ func (d *Dashboard) builder(c *gin.Context) (string, view, error) {
 		Name:        newBuilderName(b.Operator, b.ID),
 		Seen:        newMoment(b.LastSeen, now),
 		Flags:       newFlags(b.Flags),
+		AsOf:        number(b.AsOf),
 		Divergences: divergencesURL("/divergences", DivergenceQuery{Builder: id}),
 		Evidence:    d.config.Entry != nil,
+	}
+	for _, c := range b.Copying {
+		v.Copying = append(v.Copying, newCopyingView(c))
 	}
 	var parts []series
 	for _, verdict := range []string{"reproduced", "diverged", "single", "unbuilt"} {

@@ -21,7 +21,7 @@ func (d *Dashboard) conditional(ctx huma.Context, next func(huma.Context)) {
 	}
 	u := ctx.URL()
 	query := sha256.Sum256([]byte(u.Path + "?" + u.RawQuery))
-	etag := fmt.Sprintf(`"%d-%x"`, watermark, query[:6])
+	etag := fmt.Sprintf(`"%d.%d-%x"`, watermark.Indexed, watermark.Compared, query[:6])
 	ctx.SetHeader("ETag", etag)
 	ctx.SetHeader("Cache-Control", "no-cache")
 	if matches(ctx.Header("If-None-Match"), etag) {

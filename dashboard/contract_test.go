@@ -1,6 +1,7 @@
 package dashboard_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -176,6 +177,36 @@ func TestETag(t *testing.T) {
 	source.Append(dashboardtest.Entry{Builder: "alder", Statement: dashboardtest.Failed(dashboardtest.DRV("new"), "No space.")})
 	if response := get(t, engine, url, "If-None-Match", etag); response.StatusCode != 200 {
 		t.Errorf("after another ledger entry: status %d, want 200", response.StatusCode)
+	}
+}
+
+// behind is a source whose comparison of builders lags behind its index.
+type behind struct {
+	*dashboardtest.Fake
+	compared uint64
+}
+
+func (b *behind) Watermark(ctx context.Context) (dashboard.Watermark, error) {
+	w, err := b.Fake.Watermark(ctx)
+	w.Compared = b.compared
+	return w, err
+}
+
+// TestETagOfComparisons: an answer that is computed now and then is another one
+// when it was computed again, though the index covers as much as before.
+func TestETagOfComparisons(t *testing.T) {
+	source := &behind{Fake: sample()}
+	engine := serve(t, source)
+	for _, url := range []string{"/api/v1/builders", "/api/v1/agreement", "/api/v1/builders/" + string(dashboardtest.ID("alder"))} {
+		source.compared = 1
+		etag := get(t, engine, url).Header.Get("ETag")
+		if again := get(t, engine, url, "If-None-Match", etag); again.StatusCode != 304 {
+			t.Errorf("%s: status %d, want 304", url, again.StatusCode)
+		}
+		source.compared = 2
+		if again := get(t, engine, url, "If-None-Match", etag); again.StatusCode != 200 {
+			t.Errorf("%s after another comparison: status %d, want 200", url, again.StatusCode)
+		}
 	}
 }
 

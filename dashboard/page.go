@@ -100,7 +100,7 @@ func (d *Dashboard) render(c *gin.Context, status int, name string, v view) {
 	if f.Indexed == 0 {
 		// An unreachable source must not keep the error page from being shown.
 		if watermark, err := d.source.Watermark(c.Request.Context()); err == nil {
-			f.Indexed = watermark
+			f.Indexed = watermark.Indexed
 		}
 	}
 	var buf bytes.Buffer

@@ -308,3 +308,21 @@ func TestProblemsPage(t *testing.T) {
 		}
 	}
 }
+
+// TestCopyingPages name the copier, from whom, and the evidence, and nobody else.
+func TestCopyingPages(t *testing.T) {
+	engine := serve(t, dashboardtest.NewFake(dashboardtest.Copied(time.Now())))
+	list := text(t, get(t, engine, "/builders"))
+	if !strings.Contains(list, "Suspected copying") || !strings.Contains(list, `">magpie</a> from ash</li>`) || strings.Count(list, "from ash</li>") != 1 {
+		t.Error("the page of builders does not say that magpie seems to copy from ash")
+	}
+	page := text(t, get(t, engine, "/builders/"+string(dashboardtest.ID("magpie"))))
+	if !strings.Contains(page, "From ash: the same on 6 of 6 such outputs") || strings.Count(page, ">dated-") != 6 {
+		t.Error("the page of magpie's builder does not list the evidence")
+	}
+	for _, honest := range []string{"ash", "beech", "chestnut"} {
+		if page := text(t, get(t, engine, "/builders/"+string(dashboardtest.ID(honest)))); strings.Contains(page, "copying") {
+			t.Errorf("the page of %s speaks of copying", honest)
+		}
+	}
+}

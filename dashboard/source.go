@@ -24,9 +24,9 @@ var ErrNotFound = errors.New("not found")
 
 // StatusSource answers for the whole collection and for package sets.
 type StatusSource interface {
-	// Watermark is the number of ledger entries that the index covers. Equal
-	// watermarks mean equal answers of every method.
-	Watermark(ctx context.Context) (uint64, error)
+	// Watermark says how much of the ledger the answers cover. Equal watermarks
+	// mean equal answers of every method.
+	Watermark(ctx context.Context) (Watermark, error)
 	// Summary counts the outputs of a set's newest revision, or all with a
 	// position where set is "".
 	Summary(ctx context.Context, set string) (*Summary, error)
@@ -60,8 +60,16 @@ type BuilderSource interface {
 	// Builders lists all builders, by operator and ID.
 	Builders(ctx context.Context) ([]Builder, error)
 	Builder(ctx context.Context, id signing.BuilderID) (*BuilderDetail, error)
-	// Agreement compares operators pairwise on the outputs that both claim.
-	Agreement(ctx context.Context) ([]Agreement, error)
+	// Comparison compares operators pairwise on the outputs that both claim.
+	Comparison(ctx context.Context) (*Comparison, error)
+}
+
+// Watermark is how many ledger entries the answers cover. What goes over all
+// outputs to compare builders is computed now and then: it covers Compared, and
+// says so as "as_of"; everything else covers Indexed.
+type Watermark struct {
+	Indexed  uint64
+	Compared uint64
 }
 
 // Summary holds the counts of GET /api/v1/summary; docs/words.md says what each
@@ -232,8 +240,23 @@ type Builder struct {
 	Observations uint64    `json:"observations"`
 	LastSeen     time.Time `json:"last_seen,omitzero"`
 	Revoked      bool      `json:"revoked"`
-	// Flags name what is odd: "fork", "gap", "stale", "revoked".
+	// Flags name what is odd: "fork", "gap", "stale", "revoked", "copying".
 	Flags []string `json:"flags"`
+	// Copying names the operators from whom its own seems to copy, likeliest
+	// first, at most 10. It moves no verdict.
+	Copying []Copying `json:"copying,omitempty"`
+	// AsOf is how many ledger entries the flags fork, gap and copying cover.
+	AsOf uint64 `json:"as_of"`
+}
+
+// Copying says that an operator claims what another claimed, on outputs that come
+// out differently for everybody else; see docs/words.md.
+type Copying struct {
+	From   string `json:"from"`   // operator
+	Common uint64 `json:"common"` // such outputs that both claim
+	Same   uint64 `json:"same"`   // and alike
+	// Outputs are some of those, at most 20; only of a single builder.
+	Outputs []OutputRow `json:"outputs,omitempty"`
 }
 
 // BuilderDetail is everything shown about a builder.
@@ -245,7 +268,7 @@ type BuilderDetail struct {
 	RevokedFrom   *uint64       `json:"revoked_from,omitempty"`
 	RevokedReason string        `json:"revoked_reason,omitempty"`
 	Streams       []Stream      `json:"streams"`
-	// Verdicts counts the outputs that it claims by their verdict.
+	// Verdicts counts the outputs that it claims by their verdict, as of AsOf.
 	Verdicts map[string]uint64 `json:"verdicts"`
 	Recent   []Claim           `json:"recent"` // newest statements' first outputs, at most 20
 }
@@ -265,6 +288,12 @@ type Stream struct {
 	Last       uint64   `json:"last"`    // highest sequence
 	Missing    uint64   `json:"missing"` // sequences below it that never came and were not bridged
 	Forks      []uint64 `json:"forks"`   // sequences with two payloads, at most 100
+}
+
+// Comparison compares operators pairwise.
+type Comparison struct {
+	AsOf  uint64      `json:"as_of"` // ledger entries that it covers
+	Pairs []Agreement `json:"pairs"`
 }
 
 // Agreement compares two operators.

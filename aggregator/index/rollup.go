@@ -4,44 +4,64 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 
 	"repronet/aggregator/store"
 	"repronet/attestation"
 	"repronet/divergence"
 	"repronet/enrolment"
+	"repronet/ledger"
 )
 
 // RollUp computes over all outputs what is too much for a page: how operators
-// agree pairwise, the verdicts of each builder's outputs, and which chains of
-// statements have forks or gaps. Then it compacts the tables. It does nothing if
-// nothing was indexed since the last time, and does not keep the index from going
-// on meanwhile.
+// agree pairwise, who seems to copy from whom, the verdicts of each builder's
+// outputs, and which chains of statements have forks or gaps. What it says is a
+// pure function of the entries before the watermark that it carries: readers show
+// it as of there. Then it compacts the tables. It does nothing if nothing was
+// indexed since the last time, and keeps the index from going on only until it has
+// begun to read.
 func (x *Index) RollUp(ctx context.Context) error {
-	roster := x.Roster()
 	tables, release := x.store.Acquire()
 	defer release()
-	watermark, err := tables.Watermark(ctx)
+	stop := func() {}
+	defer func() { stop() }()
+	var watermark store.Watermark
+	var next func() (*store.State, error, bool)
+	var state *store.State
+	var more bool
+	err := x.AtRest(ctx, func() (err error) {
+		if watermark, err = tables.Watermark(ctx); err != nil {
+			return err
+		}
+		done, err := tables.RolledUp(ctx)
+		if err != nil || done == watermark.Size {
+			return err
+		}
+		next, stop = iter.Pull2(tables.AllStates(ctx))
+		state, err, more = next()
+		return err
+	})
+	if err != nil || next == nil {
+		return err
+	}
+	roster, err := rosterBefore(ctx, tables, watermark.Size)
 	if err != nil {
-		return err
+		return fmt.Errorf("rolling up: %w", err)
 	}
-	done, err := tables.RolledUp(ctx)
-	if err != nil || done == watermark.Size {
-		return err
-	}
-	sums := &sums{roster: roster, verdicts: map[uint32]store.Counts{}, pairs: map[pair]*store.Agreement{}}
-	for s, err := range tables.AllStates(ctx) {
-		if err != nil {
+	sums := &sums{roster: roster, verdicts: map[uint32]store.Counts{}, pairs: map[pair]*comparison{}}
+	for more {
+		sums.add(state)
+		if state, err, more = next(); err != nil {
 			return fmt.Errorf("rolling up: %w", err)
 		}
-		sums.add(s)
 	}
-	odd, err := tables.FindOddStreams(ctx)
+	odd, err := tables.FindOddStreams(ctx, watermark.Size)
 	if err != nil {
 		return fmt.Errorf("rolling up: %w", err)
 	}
 	if err := tables.WriteRollUp(ctx, &store.RollUp{
-		Version: watermark.Size, Agreement: sums.agreement(), Verdicts: sums.verdicts, OddStreams: odd,
+		Version: watermark.Size, Agreement: sums.agreement(), Verdicts: sums.verdicts, OddStreams: odd, Copying: sums.copying(),
 	}); err != nil {
 		return err
 	}
@@ -50,6 +70,18 @@ func (x *Index) RollUp(ctx context.Context) error {
 		ratio = compactIdle
 	}
 	return tables.Compact(ctx, watermark.Outputs, ratio)
+}
+
+// rosterBefore returns the roster as the entries before a ledger index make it.
+func rosterBefore(ctx context.Context, tables *store.Tables, size uint64) (*enrolment.Roster, error) {
+	roster := enrolment.NewRoster()
+	entries, err := tables.Roster(ctx, size)
+	for _, e := range entries {
+		if err == nil {
+			_, _, err = roster.Apply(e.Index, ledger.Kind(e.Kind), e.Body)
+		}
+	}
+	return roster, err
 }
 
 // How many rows an output may have before the tables are compacted: while
@@ -63,7 +95,7 @@ const (
 type sums struct {
 	roster   *enrolment.Roster
 	verdicts map[uint32]store.Counts
-	pairs    map[pair]*store.Agreement
+	pairs    map[pair]*comparison
 
 	// Of the output at hand; kept to save allocations.
 	builders  []uint32
@@ -73,13 +105,21 @@ type sums struct {
 
 type pair struct{ a, b uint32 } // numbers of operators, a < b
 
+// A comparison of two operators over the outputs that both claim.
+type comparison struct {
+	store.Agreement
+	echoes
+}
+
 // A holder is an operator that holds the digest of a number within the output.
 type holder struct {
 	operator uint32
 	digest   int
+	index    uint64 // of the first entry that says so
+	counted  bool   // in its operator's position, as the verdict sees it
 }
 
-// A position is an operator's holders.
+// A position is an operator's holders, by digest.
 type position []holder
 
 func (s *sums) add(state *store.State) {
@@ -93,7 +133,7 @@ func (s *sums) add(state *store.State) {
 		if !ok || standing != divergence.Stands {
 			continue
 		}
-		s.holders = append(s.holders, holder{b.OperatorNumber, digest})
+		s.holders = append(s.holders, holder{b.OperatorNumber, digest, c.Index, b.Tier == enrolment.Counted})
 		if !slices.Contains(s.builders, c.Builder) {
 			s.builders = append(s.builders, c.Builder)
 			counts := s.verdicts[c.Builder]
@@ -101,11 +141,10 @@ func (s *sums) add(state *store.State) {
 			s.verdicts[c.Builder] = counts
 		}
 	}
-	slices.SortFunc(s.holders, func(a, b holder) int {
-		return cmp.Or(cmp.Compare(a.operator, b.operator), cmp.Compare(a.digest, b.digest))
-	})
-	s.holders = slices.Compact(s.holders)
 	s.compare()
+	if state.Verdict == divergence.Diverged {
+		s.echo(state.Output)
+	}
 }
 
 // unrevoked are the operators, of any tier.
@@ -119,6 +158,10 @@ func (u unrevoked) Counts(builder uint32, index uint64) (operator uint32, counts
 
 // compare compares the positions of all pairs of operators.
 func (s *sums) compare() {
+	slices.SortFunc(s.holders, func(a, b holder) int {
+		return cmp.Or(cmp.Compare(a.operator, b.operator), cmp.Compare(a.digest, b.digest), cmp.Compare(a.index, b.index))
+	})
+	s.holders = merged(s.holders)
 	s.positions = s.positions[:0]
 	for rest := s.holders; len(rest) > 0; {
 		n := 1
@@ -133,7 +176,7 @@ func (s *sums) compare() {
 			key := pair{a[0].operator, b[0].operator}
 			sum, ok := s.pairs[key]
 			if !ok {
-				sum = &store.Agreement{A: key.a, B: key.b}
+				sum = &comparison{Agreement: store.Agreement{A: key.a, B: key.b}}
 				s.pairs[key] = sum
 			}
 			sum.Common++
@@ -144,10 +187,24 @@ func (s *sums) compare() {
 	}
 }
 
+// merged joins the claims of an operator's builders: the first index stays, and one
+// builder that counts is enough.
+func merged(holders []holder) []holder {
+	all := holders[:0]
+	for _, h := range holders {
+		if last := len(all) - 1; last >= 0 && all[last].operator == h.operator && all[last].digest == h.digest {
+			all[last].counted = all[last].counted || h.counted
+			continue
+		}
+		all = append(all, h)
+	}
+	return all
+}
+
 func (s *sums) agreement() []store.Agreement {
 	all := make([]store.Agreement, 0, len(s.pairs))
-	for _, a := range s.pairs {
-		all = append(all, *a)
+	for _, c := range s.pairs {
+		all = append(all, c.Agreement)
 	}
 	return all
 }

@@ -20,23 +20,33 @@ import (
 // attestation is when the builder counts as stale.
 const staleAfter = 30 * 24 * time.Hour
 
-const maxRecent = 20
+const (
+	maxRecent  = 20
+	maxSources = 10
+)
 
 // oddities are what is odd about builders, beyond the roster.
 type oddities struct {
-	stats  map[uint32]store.BuilderStats
-	fork   map[uint32]bool
-	gap    map[uint32]bool
-	newest time.Time
+	asOf    uint64 // of the roll-up that fork, gap and copying are from
+	stats   map[uint32]store.BuilderStats
+	fork    map[uint32]bool
+	gap     map[uint32]bool
+	copying map[uint32][]store.Copying // by operator
+	newest  time.Time
 }
 
 func readOddities(ctx context.Context, t *store.Tables) (*oddities, error) {
-	o := &oddities{stats: map[uint32]store.BuilderStats{}, fork: map[uint32]bool{}, gap: map[uint32]bool{}}
+	o := &oddities{
+		stats: map[uint32]store.BuilderStats{}, fork: map[uint32]bool{}, gap: map[uint32]bool{}, copying: map[uint32][]store.Copying{},
+	}
 	w, err := t.Watermark(ctx)
 	if err != nil {
 		return nil, err
 	}
 	o.newest = w.ReceivedAt
+	if o.asOf, err = t.RolledUp(ctx); err != nil {
+		return nil, err
+	}
 	stats, err := t.Builders(ctx)
 	if err != nil {
 		return nil, err
@@ -44,12 +54,18 @@ func readOddities(ctx context.Context, t *store.Tables) (*oddities, error) {
 	for _, s := range stats {
 		o.stats[s.Builder] = s
 	}
-	streams, err := t.OddStreams(ctx)
+	streams, err := t.OddStreams(ctx, o.asOf)
 	if err != nil {
 		return nil, err
 	}
 	o.add(streams)
-	return o, nil
+	copying, err := t.Copying(ctx, o.asOf)
+	for _, c := range copying {
+		if len(o.copying[c.Operator]) < maxSources {
+			o.copying[c.Operator] = append(o.copying[c.Operator], c)
+		}
+	}
+	return o, err
 }
 
 func (o *oddities) add(streams []store.Stream) {
@@ -59,7 +75,7 @@ func (o *oddities) add(streams []store.Stream) {
 	}
 }
 
-func (o *oddities) builder(b enrolment.Builder) dashboard.Builder {
+func (o *oddities) builder(b enrolment.Builder, operators map[uint32]string) dashboard.Builder {
 	stats := o.stats[b.Number]
 	flags := []string{}
 	flag := func(name string, is bool) {
@@ -71,11 +87,25 @@ func (o *oddities) builder(b enrolment.Builder) dashboard.Builder {
 	flag("gap", o.gap[b.Number])
 	flag("stale", !stats.LastSeen.IsZero() && o.newest.Sub(stats.LastSeen) > staleAfter)
 	flag("revoked", b.Revoked)
+	flag("copying", len(o.copying[b.OperatorNumber]) > 0)
+	var copying []dashboard.Copying
+	for _, c := range o.copying[b.OperatorNumber] {
+		copying = append(copying, dashboard.Copying{From: operators[c.Source], Common: c.Common, Same: c.Same})
+	}
 	return dashboard.Builder{
 		ID: string(b.ID), Operator: b.Operator, Tier: string(b.Tier),
 		Attestations: stats.Attestations, Observations: stats.Observations, LastSeen: stats.LastSeen,
-		Revoked: b.Revoked, Flags: flags,
+		Revoked: b.Revoked, Flags: flags, Copying: copying, AsOf: o.asOf,
 	}
+}
+
+// operators returns the names of operators, by number.
+func (q *Query) operators() map[uint32]string {
+	names := map[uint32]string{}
+	for b := range q.index.Roster().All() {
+		names[b.OperatorNumber] = b.Operator
+	}
+	return names
 }
 
 // Builders implements [dashboard.BuilderSource].
@@ -86,9 +116,9 @@ func (q *Query) Builders(ctx context.Context) ([]dashboard.Builder, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := []dashboard.Builder{}
+	list, operators := []dashboard.Builder{}, q.operators()
 	for b := range q.index.Roster().All() {
-		list = append(list, odd.builder(b))
+		list = append(list, odd.builder(b, operators))
 	}
 	slices.SortFunc(list, func(a, b dashboard.Builder) int {
 		return cmp.Or(strings.Compare(a.Operator, b.Operator), strings.Compare(a.ID, b.ID))
@@ -113,12 +143,12 @@ func (q *Query) Builder(ctx context.Context, id signing.BuilderID) (*dashboard.B
 		return nil, err
 	}
 	odd.add(streams) // newer than the roll-up
-	verdicts, err := t.BuilderVerdicts(ctx, b.Number)
+	verdicts, err := t.BuilderVerdicts(ctx, odd.asOf, b.Number)
 	if err != nil {
 		return nil, err
 	}
 	d := &dashboard.BuilderDetail{
-		Builder: odd.builder(b), EnrolledAt: b.EnrolledAt,
+		Builder: odd.builder(b, q.operators()), EnrolledAt: b.EnrolledAt,
 		Streams: make([]dashboard.Stream, len(streams)), Verdicts: map[string]uint64{},
 	}
 	if b.Key.PublicKey != nil {
@@ -141,6 +171,13 @@ func (q *Query) Builder(ctx context.Context, id signing.BuilderID) (*dashboard.B
 		if n > 0 {
 			d.Verdicts[divergence.Verdict(verdict).String()] = n
 		}
+	}
+	for i, c := range odd.copying[b.OperatorNumber] {
+		outputs, err := q.outputs(ctx, t, c.Outputs)
+		if err != nil {
+			return nil, err
+		}
+		d.Copying[i].Outputs = rows(outputs)
 	}
 	d.Recent, err = q.recent(ctx, t, b)
 	return d, err
@@ -182,21 +219,22 @@ func (q *Query) recent(ctx context.Context, t *store.Tables, b enrolment.Builder
 	return claims, nil
 }
 
-// Agreement implements [dashboard.BuilderSource].
-func (q *Query) Agreement(ctx context.Context) ([]dashboard.Agreement, error) {
+// Comparison implements [dashboard.BuilderSource].
+func (q *Query) Comparison(ctx context.Context) (*dashboard.Comparison, error) {
 	t, release := q.store.Acquire()
 	defer release()
-	pairs, err := t.Agreement(ctx)
+	asOf, err := t.RolledUp(ctx)
 	if err != nil {
 		return nil, err
 	}
-	names := map[uint32]string{}
-	for b := range q.index.Roster().All() {
-		names[b.OperatorNumber] = b.Operator
+	pairs, err := t.Agreement(ctx, asOf)
+	if err != nil {
+		return nil, err
 	}
-	list := make([]dashboard.Agreement, len(pairs))
+	names := q.operators()
+	c := &dashboard.Comparison{AsOf: asOf, Pairs: make([]dashboard.Agreement, len(pairs))}
 	for i, p := range pairs {
-		list[i] = dashboard.Agreement{A: names[p.A], B: names[p.B], Common: p.Common, Agree: p.Agree}
+		c.Pairs[i] = dashboard.Agreement{A: names[p.A], B: names[p.B], Common: p.Common, Agree: p.Agree}
 	}
-	return list, nil
+	return c, nil
 }

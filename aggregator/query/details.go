@@ -119,6 +119,25 @@ func (q *Query) detail(ctx context.Context, index uint64) (*detail, error) {
 // decode opens an attestation under whatever key the roster has for its
 // builder now: that it was valid then, the index has checked.
 func (q *Query) decode(entry *ledger.Entry) (*detail, error) {
+	statement, err := q.statement(entry)
+	if err != nil {
+		return nil, err
+	}
+	d := &detail{receivedAt: entry.ReceivedAt, statement: statement, build: map[string]int{}}
+	for i, b := range d.statement.Builds {
+		for _, subject := range b.Outputs {
+			d.build[d.statement.Subjects[subject].Name] = i
+		}
+	}
+	return d, nil
+}
+
+func (q *Query) statement(entry *ledger.Entry) (*attestation.Statement, error) {
+	// The rule that a keyless builder had then may be another's now.
+	builder, statement, err := signing.PeekStatement(entry.Body)
+	if err != nil || builder == "" {
+		return statement, err
+	}
 	roster := q.index.Roster()
 	v, err := signing.Open(entry.Body, func(id signing.BuilderID) (signing.Key, error) {
 		b, ok := roster.Builder(id)
@@ -130,11 +149,5 @@ func (q *Query) decode(entry *ledger.Entry) (*detail, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &detail{receivedAt: entry.ReceivedAt, statement: v.Statement(), build: map[string]int{}}
-	for i, b := range d.statement.Builds {
-		for _, subject := range b.Outputs {
-			d.build[d.statement.Subjects[subject].Name] = i
-		}
-	}
-	return d, nil
+	return v.Statement(), nil
 }

@@ -17,15 +17,15 @@ import (
 func (q *Query) Divergences(ctx context.Context, query dashboard.DivergenceQuery) (*dashboard.DivergencePage, error) {
 	t, release := q.store.Acquire()
 	defer release()
-	page := &dashboard.DivergencePage{Divergences: []dashboard.Divergence{}}
-	filter, possible := q.filter(query)
-	if !possible {
-		return page, nil
-	}
 	if query.Set != "" {
 		if _, err := q.set(ctx, t, query.Set); err != nil {
 			return nil, err
 		}
+	}
+	page := &dashboard.DivergencePage{Divergences: []dashboard.Divergence{}}
+	filter, possible := q.filter(query)
+	if !possible {
+		return page, nil
 	}
 	behind, err := parseCursor(query.Cursor)
 	if err != nil {

@@ -10,6 +10,7 @@
 // environment, when a build finished) is read from the ledger entry, for a
 // bounded number of entries.
 //
-// Nothing here depends on a clock: equal watermarks give equal answers, once the
-// roll-ups have been made.
+// Nothing here depends on a clock: equal watermarks give equal answers. What
+// compares builders comes from roll-ups, which are made now and then; its answers
+// carry the watermark at which theirs was.
 package query

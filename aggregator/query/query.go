@@ -57,12 +57,20 @@ func (p present) Builder(id signing.BuilderID) (enrolment.Builder, bool) {
 	return p.Roster().Builder(id)
 }
 
+func (p present) Keyless(who signing.Identity) (enrolment.Builder, bool) {
+	return p.Roster().Keyless(who)
+}
+
 // Watermark implements [dashboard.StatusSource].
-func (q *Query) Watermark(ctx context.Context) (uint64, error) {
+func (q *Query) Watermark(ctx context.Context) (dashboard.Watermark, error) {
 	t, release := q.store.Acquire()
 	defer release()
-	w, err := t.Watermark(ctx)
-	return w.Size, err
+	indexed, err := t.Watermark(ctx)
+	if err != nil {
+		return dashboard.Watermark{}, err
+	}
+	compared, err := t.RolledUp(ctx)
+	return dashboard.Watermark{Indexed: indexed.Size, Compared: compared}, err
 }
 
 // Summary implements [dashboard.StatusSource].

@@ -144,9 +144,9 @@ func open(t *testing.T, l *memory) (*query.Query, *index.Index) {
 	return query.New(s, l, x), x
 }
 
-// sample is a scenario whose times a ledger can hold.
-func sample() *dashboardtest.Scenario {
-	s := dashboardtest.Sample(time.Date(2026, 7, 20, 12, 0, 0, 0, time.UTC))
+// storable gives a scenario times that a ledger can hold.
+func storable(of func(now time.Time) *dashboardtest.Scenario) *dashboardtest.Scenario {
+	s := of(time.Date(2026, 7, 20, 12, 0, 0, 0, time.UTC))
 	for i := range s.Entries {
 		s.Entries[i].At = s.Entries[i].At.Truncate(time.Millisecond)
 		if statement := s.Entries[i].Statement; statement != nil {
@@ -161,7 +161,11 @@ func sample() *dashboardtest.Scenario {
 // TestAnswers compares every answer with that of the source in memory, over the
 // same ledger.
 func TestAnswers(t *testing.T) {
-	scenario := sample()
+	t.Run("sample", func(t *testing.T) { testAnswers(t, storable(dashboardtest.Sample)) })
+	t.Run("copied", func(t *testing.T) { testAnswers(t, storable(dashboardtest.Copied)) })
+}
+
+func testAnswers(t *testing.T, scenario *dashboardtest.Scenario) {
 	q, _ := open(t, write(t.Context(), scenario))
 	fake := dashboardtest.NewFake(scenario)
 	ctx := t.Context()
@@ -181,15 +185,16 @@ func TestAnswers(t *testing.T) {
 	ask("watermark", func(s dashboard.Source) (any, error) { return s.Watermark(ctx) })
 	ask("sets", func(s dashboard.Source) (any, error) { return s.Sets(ctx) })
 	ask("builders", func(s dashboard.Source) (any, error) { return s.Builders(ctx) })
-	ask("agreement", func(s dashboard.Source) (any, error) {
-		list, err := s.Agreement(ctx)
+	ask("comparison", func(s dashboard.Source) (any, error) {
+		c, err := s.Comparison(ctx)
+		list := c.Pairs
 		for i, a := range list {
 			if a.A > a.B {
 				list[i].A, list[i].B = a.B, a.A
 			}
 		}
 		slices.SortFunc(list, func(a, b dashboard.Agreement) int { return cmp.Or(cmp.Compare(a.A, b.A), cmp.Compare(a.B, b.B)) })
-		return list, err
+		return c, err
 	})
 	for _, set := range []string{"", "nixos-minimal", "none"} {
 		ask("summary of "+set, func(s dashboard.Source) (any, error) { return s.Summary(ctx, set) })

@@ -65,24 +65,26 @@ func (t *Tables) Streams(ctx context.Context, builder uint32) ([]Stream, error) 
 	return list(ctx, t.conn, readStream, fmt.Sprintf(streams, `builder = {builder:UInt32}`), clickhouse.Named("builder", builder))
 }
 
-// FindOddStreams returns all chains with forks or gaps.
-func (t *Tables) FindOddStreams(ctx context.Context) ([]Stream, error) {
-	return list(ctx, t.conn, readStream, `SELECT * FROM (`+fmt.Sprintf(streams, "1")+`) WHERE missing > 0 OR notEmpty(forks)`)
+// FindOddStreams returns all chains that the entries before a ledger index leave
+// with forks or gaps.
+func (t *Tables) FindOddStreams(ctx context.Context, before uint64) ([]Stream, error) {
+	return list(ctx, t.conn, readStream, `SELECT * FROM (`+fmt.Sprintf(streams, "log_index < {before:UInt64}")+`)
+		WHERE missing > 0 OR notEmpty(forks)`, clickhouse.Named("before", before))
 }
 
-// OddStreams returns the chains with forks or gaps as of the last roll-up.
-func (t *Tables) OddStreams(ctx context.Context) ([]Stream, error) {
+// OddStreams returns the chains with forks or gaps as of a roll-up.
+func (t *Tables) OddStreams(ctx context.Context, version uint64) ([]Stream, error) {
 	return list(ctx, t.conn, readStream, `SELECT builder, stream, statements, last, missing, forks FROM odd_streams
-		WHERE version = (SELECT max(version) FROM rollups) ORDER BY builder, stream`)
+		WHERE version = {version:UInt64} ORDER BY builder, stream`, clickhouse.Named("version", version))
 }
 
 // BuilderVerdicts returns how many of the outputs that a builder claims have
-// which verdict, as of the last roll-up.
-func (t *Tables) BuilderVerdicts(ctx context.Context, builder uint32) (Counts, error) {
+// which verdict, as of a roll-up.
+func (t *Tables) BuilderVerdicts(ctx context.Context, version uint64, builder uint32) (Counts, error) {
 	all, err := list(ctx, t.conn, func(rows driver.Rows) (c Counts, err error) {
 		return c, rows.Scan(&c[divergence.Unbuilt], &c[divergence.Single], &c[divergence.Reproduced], &c[divergence.Diverged])
 	}, `SELECT unbuilt, single, reproduced, diverged FROM builder_verdicts
-		WHERE version = (SELECT max(version) FROM rollups) AND builder = {builder:UInt32}`, clickhouse.Named("builder", builder))
+		WHERE version = {version:UInt64} AND builder = {builder:UInt32}`, clickhouse.Named("version", version), clickhouse.Named("builder", builder))
 	if err != nil || len(all) == 0 {
 		return Counts{}, err
 	}
@@ -95,10 +97,18 @@ type Agreement struct {
 	Common, Agree uint64
 }
 
-// Agreement returns all pairs of operators with common outputs as of the last
-// roll-up.
-func (t *Tables) Agreement(ctx context.Context) ([]Agreement, error) {
+// Agreement returns all pairs of operators with common outputs as of a roll-up.
+func (t *Tables) Agreement(ctx context.Context, version uint64) ([]Agreement, error) {
 	return list(ctx, t.conn, func(rows driver.Rows) (a Agreement, err error) {
 		return a, rows.Scan(&a.A, &a.B, &a.Common, &a.Agree)
-	}, `SELECT a, b, common, agree FROM agreement WHERE version = (SELECT max(version) FROM rollups) ORDER BY a, b`)
+	}, `SELECT a, b, common, agree FROM agreement WHERE version = {version:UInt64} ORDER BY a, b`, clickhouse.Named("version", version))
+}
+
+// Copying returns the operators that seemed to copy as of a roll-up; each one's
+// likeliest sources first.
+func (t *Tables) Copying(ctx context.Context, version uint64) ([]Copying, error) {
+	return list(ctx, t.conn, func(rows driver.Rows) (c Copying, err error) {
+		return c, rows.Scan(&c.Operator, &c.Source, &c.Common, &c.Same, &c.Outputs)
+	}, `SELECT operator, source, common, same, outputs FROM copying WHERE version = {version:UInt64}
+		ORDER BY operator, same DESC, source`, clickhouse.Named("version", version))
 }

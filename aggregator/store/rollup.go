@@ -14,6 +14,14 @@ type RollUp struct {
 	Agreement  []Agreement
 	Verdicts   map[uint32]Counts // by builder, of the outputs that it claims
 	OddStreams []Stream          // those with forks or gaps
+	Copying    []Copying
+}
+
+// A Copying says that an operator seems to copy from another, by their numbers.
+type Copying struct {
+	Operator, Source uint32
+	Common, Same     uint64   // outputs where others scatter: that both claim, and alike
+	Outputs          []uint32 // some of those alike
 }
 
 // RolledUp returns the version of the newest roll-up, 0 if there is none.
@@ -24,7 +32,8 @@ func (t *Tables) RolledUp(ctx context.Context) (version uint64, err error) {
 	return version, nil
 }
 
-// WriteRollUp makes r the newest roll-up and removes those before.
+// WriteRollUp makes r the newest roll-up. The one before stays until the next, for
+// those who read it.
 func (t *Tables) WriteRollUp(ctx context.Context, r *RollUp) error {
 	version := func() uint64 { return r.Version }
 	type builder struct {
@@ -67,13 +76,27 @@ func (t *Tables) WriteRollUp(ctx context.Context, r *RollUp) error {
 		}, r.OddStreams)
 	}
 	if err == nil {
+		err = insert(ctx, t.conn, "copying", []column[Copying]{
+			col("version", "UInt64", func(*Copying) uint64 { return version() }),
+			col("operator", "UInt32", func(c *Copying) uint32 { return c.Operator }),
+			col("source", "UInt32", func(c *Copying) uint32 { return c.Source }),
+			col("common", "UInt64", func(c *Copying) uint64 { return c.Common }),
+			col("same", "UInt64", func(c *Copying) uint64 { return c.Same }),
+			col("outputs", "Array(UInt32)", func(c *Copying) []uint32 { return c.Outputs }),
+		}, r.Copying)
+	}
+	before, beforeErr := t.RolledUp(ctx)
+	if err == nil {
+		err = beforeErr
+	}
+	if err == nil {
 		err = insert(ctx, t.conn, "rollups", []column[uint64]{col("version", "UInt64", func(v *uint64) uint64 { return *v })}, []uint64{r.Version})
 	}
 	if err != nil {
 		return fmt.Errorf("writing a roll-up: %w", err)
 	}
-	for _, table := range []string{"rollups", "agreement", "builder_verdicts", "odd_streams"} {
-		statement := "ALTER TABLE " + table + " DELETE WHERE version < " + strconv.FormatUint(r.Version, 10)
+	for _, table := range []string{"rollups", "agreement", "builder_verdicts", "odd_streams", "copying"} {
+		statement := "ALTER TABLE " + table + " DELETE WHERE version < " + strconv.FormatUint(before, 10)
 		if err := t.conn.Exec(ctx, statement); err != nil {
 			return fmt.Errorf("removing earlier roll-ups: %w", err)
 		}

@@ -20,6 +20,7 @@ import (
 // Builders[i] at ledger index i, and Entries[i] after them.
 func Contract(t *testing.T, newSource func(t *testing.T, s *Scenario) dashboard.Source) {
 	t.Run("empty", func(t *testing.T) { contractEmpty(t, newSource(t, &Scenario{})) })
+	t.Run("copying", func(t *testing.T) { contractCopying(t, newSource(t, Copied(contractDay(0)))) })
 	s := contractScenario()
 	source := newSource(t, s)
 	for name, check := range map[string]func(*testing.T, dashboard.Source){
@@ -100,8 +101,8 @@ func contractEmpty(t *testing.T, source dashboard.Source) {
 	equal(t, "sets", len(sets), 0, err)
 	builders, err := source.Builders(ctx)
 	equal(t, "builders", len(builders), 0, err)
-	agreement, err := source.Agreement(ctx)
-	equal(t, "agreement", len(agreement), 0, err)
+	comparison, err := source.Comparison(ctx)
+	equal(t, "comparison", comparison, &dashboard.Comparison{Pairs: []dashboard.Agreement{}}, err)
 	page, err := source.Divergences(ctx, dashboard.DivergenceQuery{Limit: 10})
 	equal(t, "divergences", page, &dashboard.DivergencePage{Divergences: []dashboard.Divergence{}}, err)
 	missing(t, source, "release")
@@ -128,7 +129,7 @@ func missing(t *testing.T, source dashboard.Source, set string) {
 func contractStatus(t *testing.T, source dashboard.Source) {
 	ctx := t.Context()
 	watermark, err := source.Watermark(ctx)
-	equal(t, "watermark", watermark, 25, err)
+	equal(t, "watermark", watermark, dashboard.Watermark{Indexed: 25, Compared: 25}, err)
 	all := &dashboard.Summary{
 		Outputs: 6, Compared: 4, Reproduced: 1, Diverged: 3, Single: 2, Builders: 5, Operators: 4,
 		Attestations: 18, Observations: 16, Failures: 1, LedgerSize: 25, Indexed: 25,
@@ -339,21 +340,51 @@ func contractBuilders(t *testing.T, source dashboard.Source) {
 		t.Fatal(err)
 	}
 	equal(t, "builder", b.Builder, dashboard.Builder{
-		ID: string(ID("b")), Operator: "beech", Tier: "counted", Attestations: 5, Observations: 4, LastSeen: contractDay(6), Flags: b.Flags,
+		ID: string(ID("b")), Operator: "beech", Tier: "counted", Attestations: 5, Observations: 4, LastSeen: contractDay(6), Flags: b.Flags, AsOf: 25,
 	}, nil)
 	equal(t, "enrolled at", b.EnrolledAt, 2, nil)
 	equal(t, "public key", b.PublicKey, string(PublicKey("b").PEM()), nil)
 	equal(t, "verdicts", b.Verdicts, map[string]uint64{"reproduced": 1, "diverged": 2, "single": 1}, nil)
 	equal(t, "newest claim", b.Recent[0].Digest, Digest("bad").String(), nil)
 
-	pairs, err := source.Agreement(ctx)
-	equal(t, "agreement", pairs, []dashboard.Agreement{
+	comparison, err := source.Comparison(ctx)
+	equal(t, "comparison", comparison, &dashboard.Comparison{AsOf: 25, Pairs: []dashboard.Agreement{
 		{A: "ash", B: "beech", Common: 3, Agree: 2},
 		{A: "ash", B: "chestnut", Common: 1},
 		{A: "ash", B: "oak", Common: 1},
 		{A: "beech", B: "chestnut", Common: 1},
 		{A: "beech", B: "oak", Common: 1},
-	}, err)
+	}}, err)
+}
+
+func contractCopying(t *testing.T, source dashboard.Source) {
+	list, err := source.Builders(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := uint64(len(Copied(contractDay(0)).Builders) + len(Copied(contractDay(0)).Entries))
+	for _, b := range list {
+		var want []dashboard.Copying
+		flags := []string{}
+		if b.Operator == "magpie" {
+			want, flags = []dashboard.Copying{{From: "ash", Common: 6, Same: 6}}, []string{"copying"}
+		}
+		equal(t, b.Operator+" seems to copy", b.Copying, want, nil)
+		equal(t, "flags of "+b.Operator, b.Flags, flags, nil)
+		equal(t, "as of", b.AsOf, size, nil)
+	}
+	b, err := source.Builder(t.Context(), ID("magpie"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var evidence []string
+	for _, row := range b.Copying[0].Outputs {
+		evidence = append(evidence, label(row.Key)+" "+row.Shape)
+	}
+	slices.Sort(evidence)
+	equal(t, "evidence", evidence, []string{
+		"dated-0 split", "dated-1 split", "dated-2 split", "dated-3 split", "dated-4 split", "dated-5 split",
+	}, nil)
 }
 
 // label is the name in a store path.

@@ -26,6 +26,7 @@ type Fake struct {
 	builds  map[string]*dashboard.Build // without outputs
 	sets    map[string]*set
 	stated  uint64
+	copies  map[string]map[string]*dashboard.Copying // by copier and source; nil where to be found
 }
 
 type builder struct {
@@ -71,6 +72,7 @@ func (f *Fake) Append(entry Entry) {
 	defer f.mu.Unlock()
 	index := f.size
 	f.size++
+	f.copies = nil
 	switch {
 	case entry.Set != nil:
 		f.sets[entry.Set.Name] = &set{
@@ -205,10 +207,10 @@ func (f *Fake) inputDiverged(key string) bool {
 }
 
 // Watermark implements dashboard.Source, as do the following.
-func (f *Fake) Watermark(ctx context.Context) (uint64, error) {
+func (f *Fake) Watermark(ctx context.Context) (dashboard.Watermark, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.size, ctx.Err()
+	return dashboard.Watermark{Indexed: f.size, Compared: f.size}, ctx.Err()
 }
 
 func (f *Fake) keys(name string) ([]string, *set, error) {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -96,75 +95,4 @@ func factions(claims []dashboard.Claim) []dashboard.Faction {
 		return cmp.Or(cmp.Compare(len(b.Operators), len(a.Operators)), cmp.Compare(a.Digest, b.Digest))
 	})
 	return list
-}
-
-// Builders implements dashboard.Source.
-func (f *Fake) Builders(ctx context.Context) ([]dashboard.Builder, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	list := []dashboard.Builder{}
-	for _, b := range f.roster {
-		list = append(list, b.Builder)
-	}
-	slices.SortFunc(list, func(a, b dashboard.Builder) int {
-		return cmp.Or(cmp.Compare(a.Operator, b.Operator), cmp.Compare(a.ID, b.ID))
-	})
-	return list, ctx.Err()
-}
-
-// Builder implements dashboard.Source.
-func (f *Fake) Builder(ctx context.Context, id signing.BuilderID) (*dashboard.BuilderDetail, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for number, b := range f.roster {
-		if b.ID != string(id) {
-			continue
-		}
-		detail := b.BuilderDetail
-		detail.Verdicts = map[string]uint64{}
-		for key, o := range f.outputs {
-			if slices.Contains(o.number, uint32(number)) {
-				detail.Verdicts[f.rowOf(key).Verdict]++
-			}
-		}
-		return &detail, ctx.Err()
-	}
-	return nil, dashboard.ErrNotFound
-}
-
-// Agreement implements dashboard.Source.
-func (f *Fake) Agreement(ctx context.Context) ([]dashboard.Agreement, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	pairs := map[[2]string]*dashboard.Agreement{}
-	for _, o := range f.outputs {
-		positions := map[string][]string{}
-		for _, c := range o.claims {
-			if c.Status != "withdrawn" && c.Status != "revoked" && !slices.Contains(positions[c.Operator], c.Digest) {
-				positions[c.Operator] = append(positions[c.Operator], c.Digest)
-			}
-		}
-		operators := slices.Sorted(maps.Keys(positions))
-		for i, a := range operators {
-			slices.Sort(positions[a])
-			for _, b := range operators[i+1:] {
-				slices.Sort(positions[b])
-				pair := pairs[[2]string{a, b}]
-				if pair == nil {
-					pair = &dashboard.Agreement{A: a, B: b}
-					pairs[[2]string{a, b}] = pair
-				}
-				pair.Common++
-				if slices.Equal(positions[a], positions[b]) {
-					pair.Agree++
-				}
-			}
-		}
-	}
-	list := []dashboard.Agreement{}
-	for _, pair := range pairs {
-		list = append(list, *pair)
-	}
-	slices.SortFunc(list, func(a, b dashboard.Agreement) int { return cmp.Or(cmp.Compare(a.A, b.A), cmp.Compare(a.B, b.B)) })
-	return list, ctx.Err()
 }

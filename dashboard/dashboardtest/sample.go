@@ -158,3 +158,35 @@ func Large(now time.Time, outputs, operators int) *Scenario {
 	}
 	return s
 }
+
+// Copied is a scenario in which one operator claims what another did, also of
+// outputs that come out differently each time.
+func Copied(now time.Time) *Scenario {
+	s := &Scenario{Builders: []Builder{
+		{"magpie", "magpie", enrolment.Counted},
+		{"ash", "ash", enrolment.Counted},
+		{"beech", "beech", enrolment.Counted},
+		{"chestnut", "chestnut", enrolment.Counted},
+	}}
+	for i, label := range []string{"ash", "beech", "chestnut", "magpie"} {
+		at := now.Add(time.Duration(i-4) * 24 * time.Hour)
+		say := func(name, digest string) {
+			s.Entries = append(s.Entries, Entry{
+				At: at, Builder: label, Statement: Rebuild(environmentOf(label), DRV(name), "inputs", Out(name, ""), digest),
+			})
+		}
+		for n := range 12 {
+			name := fmt.Sprint("steady-", n)
+			say(name, name)
+		}
+		for n := range 6 {
+			name := fmt.Sprint("dated-", n)
+			if label == "magpie" {
+				say(name, name+" by ash")
+			} else {
+				say(name, name+" by "+label)
+			}
+		}
+	}
+	return s
+}
