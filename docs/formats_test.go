@@ -4,6 +4,7 @@ package docs_test
 import (
 	"bytes"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -96,8 +97,11 @@ func examples(t *testing.T) map[string]string {
 		"bundle":       indent(t, bundle),
 		"output-id": fmt.Sprintf("$ printf 'nix\\0%s' | sha256sum | cut -c1-40\n%x\n", rebuild().Subjects[0].Name,
 			attestation.NewOutputID("nix", rebuild().Subjects[0].Name)),
-		"enrolment":    indent(t, enrolled),
-		"revocation":   indent(t, revoked),
+		"enrolment":  indent(t, enrolled),
+		"revocation": indent(t, revoked),
+		"erased": indent(t, must((&enrolment.Erasure{
+			Attachment: sha256.Sum256([]byte("a certificate")), Reason: "asked for by the person",
+		}).Encode())),
 		"entry-header": hex.EncodeToString(second[:header]) + "\n",
 		"log-key":      key + "\n",
 		"receipt":      indent(t, receipt),

@@ -90,6 +90,7 @@ func TestKeys(t *testing.T) {
 		{name: "no narinfo", kind: ledger.Narinfo, body: []byte("StorePath"), err: "malformed"},
 		{name: "enrolment", kind: ledger.Enrolment, body: []byte("whatever it says"), want: roster},
 		{name: "revocation", kind: ledger.Revocation, want: roster},
+		{name: "erasure", kind: ledger.Erased, want: roster},
 		{name: "package set", kind: ledger.PackageSet},
 		{name: "map root", kind: ledger.MapRoot},
 		{name: "kind of the future", kind: "next", err: "newer version"},

@@ -41,7 +41,7 @@ func (p *Pins) Sets(ctx context.Context, m *Mirror, names []string) ([]*Set, err
 	if err != nil {
 		return nil, fmt.Errorf("reading package sets: %w", err)
 	}
-	attachments := m.Attachments(p.logs()...)
+	attachments := m.Attachments(p.Logs()...)
 	sets := make([]*Set, 0, len(names))
 	for _, name := range names {
 		entry, ok := latest[name]
@@ -95,8 +95,8 @@ func (m *Mirror) setEntries(ctx context.Context) (map[string]setEntry, error) {
 	return latest, nil
 }
 
-// logs are the pinned aggregators' copies of the ledger, in order of preference.
-func (p *Pins) logs() []ledger.Fetcher {
+// Logs are the pinned aggregators' copies of the ledger, in order of preference.
+func (p *Pins) Logs() []ledger.Fetcher {
 	fetchers := make([]ledger.Fetcher, len(p.Aggregators))
 	for i, address := range p.Aggregators {
 		fetchers[i] = func(ctx context.Context, path string) (io.ReadCloser, error) {

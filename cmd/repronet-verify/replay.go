@@ -88,7 +88,7 @@ func (c *replayer) run(ctx context.Context, env *cli.Env, args []string) (err er
 	if len(args) > 0 {
 		return cli.Usagef("unexpected argument %q", args[0])
 	}
-	_, mirror, err := c.open(ctx)
+	pins, mirror, err := c.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -96,18 +96,18 @@ func (c *replayer) run(ctx context.Context, env *cli.Env, args []string) (err er
 	progress, done := progressLine(env.Stderr)
 	defer done()
 	var published *replay.Published
-	var fetch ledger.Fetcher
+	from := pins.Logs() // of attachments that are not in the mirror
 	if c.aggregator != "" {
 		aggregator, err := verify.Dial(c.aggregator)
 		if err != nil {
 			return cli.Usagef("%w", err)
 		}
-		fetch = aggregator.Log()
+		from = []ledger.Fetcher{aggregator.Log()}
 		if published, err = replay.Fetch(ctx, c.aggregator, c.tmp); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, published.Close()) }()
-		if err := reach(ctx, mirror, fetch, published.Size, progress); err != nil {
+		if err := reach(ctx, mirror, aggregator.Log(), published.Size, progress); err != nil {
 			return err
 		}
 	} else if err := errors.Join(mirror.CheckCosigned(), mirror.Index(ctx, progress)); err != nil {
@@ -117,7 +117,7 @@ func (c *replayer) run(ctx context.Context, env *cli.Env, args []string) (err er
 	if checkpoint == nil {
 		return errors.New("nothing of the ledger is here yet: name an --aggregator, or run repronet-verify mirror")
 	}
-	result, err := c.replay(ctx, mirror, fetch, published, progress)
+	result, err := c.replay(ctx, mirror, from, published, progress)
 	done()
 	if err != nil {
 		return err
@@ -154,7 +154,7 @@ func reach(ctx context.Context, mirror *verify.Mirror, fetch ledger.Fetcher, siz
 	}
 }
 
-func (c *replayer) replay(ctx context.Context, mirror *verify.Mirror, fetch ledger.Fetcher, published *replay.Published, progress verify.Progress) (result *replayResult, err error) {
+func (c *replayer) replay(ctx context.Context, mirror *verify.Mirror, from []ledger.Fetcher, published *replay.Published, progress verify.Progress) (result *replayResult, err error) {
 	begin := time.Now()
 	l := replay.Ledger{Tree: mirror.Tree(), Size: mirror.Tree().Size()}
 	if published != nil {
@@ -170,9 +170,7 @@ func (c *replayer) replay(ctx context.Context, mirror *verify.Mirror, fetch ledg
 	if l.Erased, err = mirror.Erasures(); err != nil {
 		return nil, err
 	}
-	if config.Attachment = mirror.Attachments(); fetch != nil {
-		config.Attachment = mirror.Attachments(fetch)
-	}
+	config.Attachment = mirror.Attachments(from...)
 	r, err := replay.Read(ctx, config, l)
 	if err != nil {
 		return nil, err

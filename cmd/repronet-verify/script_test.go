@@ -62,7 +62,7 @@ func TestScripts(t *testing.T) {
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
 					"status": status, "attest": w.attest, "withdraw": w.withdraw, "revoke": w.revoke, "forge": w.forge,
 					"publish": w.publish, "fork": w.fork, "rewrite": w.rewrite, "remove": w.remove, "honest": w.honest,
-					"remember": w.remember, "stale": w.stale, "cosign": w.cosign,
+					"remember": w.remember, "certify": w.certify, "erase": w.erase, "lose": w.lose, "stale": w.stale, "cosign": w.cosign,
 				},
 			})
 		})
@@ -95,6 +95,7 @@ type world struct {
 	shown    atomic.Pointer[http.Handler]
 	old      *ledger.Checkpoint // for stale
 	witness  *ledger.WitnessSigner
+	person   *verifytest.Person
 }
 
 func newWorld(t *testing.T) *world {
@@ -157,6 +158,18 @@ func (w *world) forge(ts *testscript.TestScript, _ bool, args []string) {
 	})
 	w.ledger.Append(ledger.Attestation, []byte(strings.Replace(string(bundle), signer.Public().Hint(), name.Public().Hint(), 1)))
 }
+
+// certify enrols a person with an OpenPGP key, who signs a checksum document.
+func (w *world) certify(*testscript.TestScript, bool, []string) {
+	w.person = w.ledger.Certify("dave")
+	w.ledger.Sums(w.person, strings.Repeat("a", 64)+"  file\n")
+}
+
+// erase takes the person's certificate away.
+func (w *world) erase(*testscript.TestScript, bool, []string) { w.ledger.Erase(w.person.Certificate) }
+
+// lose removes the person's certificate without an entry that says so.
+func (w *world) lose(*testscript.TestScript, bool, []string) { w.ledger.Lose(w.person.Certificate) }
 
 // publish waits for a checkpoint.
 func (w *world) publish(*testscript.TestScript, bool, []string) { w.ledger.Publish() }
