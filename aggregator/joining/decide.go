@@ -127,6 +127,8 @@ func (j *Joining) Vouch(ctx context.Context, name string) (moved []signing.Build
 			e.PublicKey, e.NotBefore, e.NotAfter = b.Key.DER(), b.Key.NotBefore, b.Key.NotAfter
 		} else if n := len(b.Certificates); n > 0 {
 			e.OpenPGP = &b.Certificates[n-1]
+		} else if b.Keyless != nil {
+			e.Keyless, e.NotBefore, e.NotAfter = b.Keyless, b.Key.NotBefore, b.Key.NotAfter
 		}
 		if _, err := j.ledger.Enrol(ctx, e); err != nil {
 			return moved, operator, fmt.Errorf("vouching for builder %s: %w", b.ID, err)

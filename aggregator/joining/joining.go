@@ -73,8 +73,13 @@ func (j *Joining) Ask(ctx context.Context, document []byte) (*wire.Enrolment, *w
 	if err != nil {
 		return nil, refuse(err)
 	}
-	answer, err := j.admit(ctx, r)
-	if err == nil && answer == nil {
+	admitted, err := j.admit(ctx, r)
+	var answer *wire.Enrolment
+	switch {
+	case err != nil:
+	case admitted:
+		answer, err = j.enrolled(ctx, r.Builder())
+	default:
 		answer, err = j.wait(ctx, r, now)
 	}
 	switch {
@@ -117,32 +122,29 @@ func (j *Joining) trouble(ctx context.Context, err error) *wire.Problem {
 	return wire.NewProblem(http.StatusServiceUnavailable, "try-later", "The request could not be kept: send it again later.")
 }
 
-// admit enrols whom somebody known vouches for, and answers whom the roster
-// knows; nil where a person has to decide.
-func (j *Joining) admit(ctx context.Context, r *enrolment.Request) (*wire.Enrolment, error) {
+// admit enrols whom somebody known vouches for, and reports whether the builder is
+// enrolled now; if not, a person has to decide.
+func (j *Joining) admit(ctx context.Context, r *enrolment.Request) (bool, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	b, known := j.roster.Builder(r.Builder())
 	if known && b.Revoked {
-		return nil, wire.NewProblem(http.StatusForbidden, "key-not-valid",
+		return false, wire.NewProblem(http.StatusForbidden, "key-not-valid",
 			fmt.Sprintf("Builder %s was revoked, which holds for ever: make a new key.", b.ID))
 	}
 	switch asked := r.Asked(); {
 	case asked.Replaces != "":
 		if err := j.replace(ctx, r); err != nil {
-			return nil, err
+			return false, err
 		}
 	case known:
 	default:
 		admitted, err := j.identified(ctx, r)
 		if err != nil || !admitted {
-			return nil, err
+			return false, err
 		}
 	}
-	if err := j.state.Forget(ctx, r.Builder()); err != nil {
-		return nil, err
-	}
-	return j.enrolled(ctx, r.Builder())
+	return true, j.state.Forget(ctx, r.Builder())
 }
 
 // replace enrols a key that an enrolled one endorses.
