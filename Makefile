@@ -65,3 +65,8 @@ bench-short: build engine ## The same, small: 200,000 stored observations (ONLY=
 .PHONY: test-gpg
 test-gpg: ## Compare every real OpenPGP document with what gpg makes of it (REPRONET_DATA=DIR has the data)
 	REPRONET_GUIX_SIGS=all go test -count=1 -v -run GPG ./evidence/guixsigs
+
+.PHONY: test-witness
+test-witness: ## Have the ledger cosigned by another project's witness, installed from the module proxy
+	GOBIN=$(CURDIR)/bin go install filippo.io/torchwood/cmd/litewitness@v0.9.0
+	REPRONET_LITEWITNESS=$(CURDIR)/bin/litewitness go test -count=1 -v -run TestIndependentWitness ./e2e
