@@ -45,7 +45,8 @@ func (a *Aggregator) LogKey(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(text)), err
 }
 
-// Builders returns the builders of a list that count. Revoked ones are left out.
+// Builders returns the builders of a list that count. Revoked ones are left out, and
+// those whose certificates were erased.
 func (a *Aggregator) Builders(ctx context.Context, list *BuilderList) ([]Builder, error) {
 	var builders []Builder
 	for _, b := range list.builders {
@@ -57,9 +58,15 @@ func (a *Aggregator) Builders(ctx context.Context, list *BuilderList) ([]Builder
 		}
 		err := enrolment.ValidateOperator(b.Operator)
 		for _, c := range b.OpenPGP {
-			if err == nil {
+			if err == nil && !c.Erased {
 				err = a.certificate(ctx, &pin, c)
 			}
+		}
+		if len(b.OpenPGP) > 0 && len(pin.OpenPGP) == 0 && err == nil {
+			continue // nothing is left of it to believe
+		}
+		if err == nil && b.Keyless != nil {
+			pin.Keyless, err = a.keyless(ctx, b.Keyless)
 		}
 		if err == nil {
 			err = pin.validate()
