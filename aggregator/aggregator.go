@@ -243,6 +243,15 @@ func (a *Aggregator) known(ctx context.Context, at uint64, kind ledger.Kind, bod
 		if err != nil {
 			return fmt.Errorf("ledger index %d: %w", at, err)
 		}
+		if builder == "" {
+			who, err := signing.PeekIdentity(body)
+			if err != nil {
+				return fmt.Errorf("ledger index %d: %w", at, err)
+			}
+			if b, ok := a.roster.Keyless(who); ok { // as it was when the entry was written
+				builder = b.ID
+			}
+		}
 		a.ingest.Known(builder, payload, at)
 	case ledger.Erased:
 		e, err := enrolment.ParseErasure(body)

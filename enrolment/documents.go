@@ -25,8 +25,8 @@ const (
 )
 
 // An Enrolment is the body of an entry of kind ledger.Enrolment: from this
-// entry on, the builder belongs to the operator. It is a public key or an OpenPGP
-// certificate. A later one of the same builder may change its tier and validity,
+// entry on, the builder belongs to the operator. It is a public key, an OpenPGP
+// certificate or a Sigstore identity. A later one of the same builder may change its tier and validity,
 // or bring another certificate, never its operator, and brings no revoked builder
 // back: its operator enrols a new key.
 type Enrolment struct {
@@ -36,6 +36,7 @@ type Enrolment struct {
 	// such as cache.nixos.org-1; without one it signs no narinfo.
 	NixName   string    `json:"nixName,omitempty"`
 	OpenPGP   *OpenPGP  `json:"openpgp,omitempty"`
+	Keyless   *Keyless  `json:"keyless,omitempty"`
 	Operator  string    `json:"operator"` // pseudonym, see ValidateOperator
 	Tier      Tier      `json:"tier"`
 	NotBefore time.Time `json:"notBefore,omitzero"` // not of a certificate, which says it itself
@@ -85,7 +86,7 @@ func (e *Enrolment) Encode() ([]byte, error) {
 	return json.Marshal(e, json.Deterministic(true))
 }
 
-// validate returns the public key, nil of a certificate.
+// validate returns the public key, nil of a certificate or an identity.
 func (e *Enrolment) validate() (*signing.PublicKey, error) {
 	if err := ValidateOperator(e.Operator); err != nil {
 		return nil, err
@@ -97,15 +98,24 @@ func (e *Enrolment) validate() (*signing.PublicKey, error) {
 		if _, err := signing.ParseBuilderID(string(e.Replaces)); err != nil {
 			return nil, fmt.Errorf("replaces: %w", err)
 		}
-		if e.Replaces == e.Builder || e.OpenPGP != nil {
+		if e.Replaces == e.Builder || len(e.PublicKey) == 0 {
 			return nil, errors.New("a key replaces another key, not itself")
 		}
 	}
-	if (e.OpenPGP == nil) == (len(e.PublicKey) == 0) {
-		return nil, errors.New("names not exactly one of publicKey and openpgp")
+	alternatives := 0
+	for _, given := range []bool{len(e.PublicKey) > 0, e.OpenPGP != nil, e.Keyless != nil} {
+		if given {
+			alternatives++
+		}
+	}
+	if alternatives != 1 {
+		return nil, errors.New("names not exactly one of publicKey, openpgp and keyless")
 	}
 	if e.OpenPGP != nil {
 		return nil, e.validateOpenPGP()
+	}
+	if e.Keyless != nil {
+		return nil, e.validateKeyless()
 	}
 	key, err := signing.ParsePublicKeyDER(e.PublicKey)
 	if err != nil {
@@ -119,10 +129,7 @@ func (e *Enrolment) validate() (*signing.PublicKey, error) {
 			return nil, err
 		}
 	}
-	if !e.NotBefore.IsZero() && !e.NotAfter.IsZero() && !e.NotBefore.Before(e.NotAfter) {
-		return nil, errors.New("notBefore is not before notAfter")
-	}
-	return key, nil
+	return key, e.validatePeriod()
 }
 
 var fingerprintPattern = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
@@ -146,7 +153,8 @@ func (e *Enrolment) validateOpenPGP() error {
 	return nil
 }
 
-// ParseEnrolment reads an entry's body. The key is nil of a certificate.
+// ParseEnrolment reads an entry's body. The key is nil of a certificate or an
+// identity.
 func ParseEnrolment(body []byte) (*Enrolment, *signing.PublicKey, error) {
 	var e Enrolment
 	if err := json.Unmarshal(body, &e, json.RejectUnknownMembers(true)); err != nil {

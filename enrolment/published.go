@@ -10,6 +10,7 @@ func (r *Roster) Published() []wire.Builder {
 		builder := wire.Builder{
 			ID: b.ID, NixName: b.NixName, Operator: b.Operator, Tier: string(b.Tier),
 			NotBefore: b.Key.NotBefore, NotAfter: b.Key.NotAfter, EnrolledAt: b.EnrolledAt,
+			Replaces: b.Replaces,
 		}
 		if b.Key.PublicKey != nil {
 			builder.PublicKey = b.Key.DER()
@@ -19,8 +20,14 @@ func (r *Roster) Published() []wire.Builder {
 				Fingerprint: string(c.Fingerprint), Project: c.Project, Certificate: c.Certificate.Hex(),
 			})
 		}
+		if b.Keyless != nil {
+			builder.Keyless = &wire.Keyless{
+				Issuer: b.Keyless.Rule.Issuer, Subject: b.Keyless.Rule.Subject, Repository: b.Keyless.Rule.Repository,
+				TrustedRoot: b.Keyless.TrustedRoot.Hex(),
+			}
+		}
 		if b.Revoked {
-			builder.RevokedFrom = &b.RevokedFrom
+			builder.RevokedFrom, builder.RevokedAt = &b.RevokedFrom, &b.RevokedAt
 		}
 		builders = append(builders, builder)
 	}

@@ -28,6 +28,7 @@ type Roster struct {
 
 	certificates map[string][]attestation.Digest // attachments, by project, in ledger order
 	caches       map[string][]uint32             // builders that sign narinfo, by NixName
+	keyless      []keyless                       // in the order of their numbers
 	named        map[attestation.Digest]Naming   // attachments
 	newest       []newest                        // by number of builder
 }
@@ -45,9 +46,10 @@ type Builder struct {
 	Operator       string
 	OperatorNumber uint32
 	Tier           Tier
-	Key            signing.Key // its PublicKey is nil of a certificate
+	Key            signing.Key // its PublicKey is nil of a certificate or an identity
 	NixName        string
 	Certificates   []OpenPGP // one builder may sign for several projects, and renew
+	Keyless        *Keyless  // of an identity
 	EnrolledAt     uint64    // ledger index of the first enrolment
 	// Replaces is the builder whose key endorsed this one; empty where none did.
 	Replaces    signing.BuilderID
@@ -218,6 +220,15 @@ func (r *Roster) equip(b *Builder, e *Enrolment) {
 	}
 	if !e.Endorsement.IsZero() {
 		b.Endorsement = e.Endorsement
+	}
+	if e.Keyless != nil {
+		if b.Keyless == nil {
+			// An enrolment that holds has a rule that does.
+			if matches, err := e.Keyless.Rule.Matcher(); err == nil {
+				r.keyless = append(r.keyless, keyless{b.Number, matches})
+			}
+		}
+		b.Keyless = e.Keyless
 	}
 	if e.NixName != "" && e.NixName != b.NixName {
 		b.NixName = e.NixName

@@ -166,3 +166,24 @@ func (u *unverified) openKeyless(ctx context.Context, lookup KeylessLookup, at t
 	}
 	return v, nil
 }
+
+// IsRefusal reports whether an error of [OpenAny] is about the bundle or its
+// builder. Any other says that a trusted root cannot be had now.
+func IsRefusal(err error) bool {
+	for _, sentinel := range []error{ErrMalformed, ErrTooLarge, ErrUnknownBuilder, ErrKeyNotValid, ErrSignature} {
+		if errors.Is(err, sentinel) {
+			return true
+		}
+	}
+	return false
+}
+
+// PeekIdentity returns whom the certificate of a keyless bundle names, with nothing
+// checked but the form: see [Peek].
+func PeekIdentity(bundleJSON []byte) (Identity, error) {
+	u, err := parseBundle(bundleJSON)
+	if err != nil {
+		return Identity{}, err
+	}
+	return u.identity()
+}

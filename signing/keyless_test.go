@@ -183,7 +183,7 @@ func TestIdentityRules(t *testing.T) {
 		"repository of many lines":  {Issuer: ciIssuer, Subject: ciSubject, Repository: "a\nb"},
 		"expression with new lines": {Issuer: ciIssuer, Subject: "^a\nb$"},
 	} {
-		if err := rule.Validate(); err == nil || rule.Matches(signing.Identity{Issuer: rule.Issuer, Subject: rule.Subject, Repository: rule.Repository}) {
+		if err := rule.Validate(); err == nil || rule.Matches(signing.Identity(rule)) {
 			t.Errorf("%s: accepted", name)
 		}
 	}

@@ -49,6 +49,10 @@ type Claim struct {
 	// SignedAt when, by its signer's own word and if it says.
 	Document bool
 	SignedAt time.Time
+	// RevokedAt is, of a claim with Standing Revoked, the ledger index of the
+	// revocation. If that is greater than Index, it is back-dated: the claim
+	// counted until then.
+	RevokedAt uint64
 }
 
 // Standing says whether a claim counts, and if not, why.
@@ -275,12 +279,19 @@ func (c *collector) openBundle(ctx context.Context, entries []uint64, into []*op
 			}
 			continue
 		}
-		if verified, err := signing.Open(entry.Body, c.roster.lookup, entry.ReceivedAt); err == nil {
+		verified, err := signing.OpenAny(ctx, entry.Body, c.roster.lookup, c.keys.Keyless, entry.ReceivedAt)
+		switch {
+		case err == nil:
 			o.builder, o.statement = verified.Builder(), verified.Statement()
-		} else {
+		case !signing.IsRefusal(err):
+			return fmt.Errorf("ledger index %d: %w", n, err)
+		default:
 			o.err = err
 			if o.builder, o.statement, err = signing.PeekStatement(entry.Body); err != nil {
 				return fmt.Errorf("ledger index %d: %w", n, err)
+			}
+			if o.builder == "" {
+				c.refuseKeyless(o, entry)
 			}
 		}
 		for subject, s := range o.statement.Subjects {
@@ -308,7 +319,7 @@ func (c *collector) takeAway(ctx context.Context, n uint64) error {
 	switch entry.Kind {
 	case ledger.Revocation:
 		if r, err := enrolment.ParseRevocation(entry.Body); err == nil {
-			c.roster.revoke(r.Builder, r.From)
+			c.roster.revoke(r.Builder, r.From, n)
 		}
 	case ledger.Erased:
 		if e, err := enrolment.ParseErasure(entry.Body); err == nil {
@@ -335,6 +346,9 @@ func (c *collector) take(said *opened, output *collected) error {
 	}
 	number, pinned := c.roster.numbers[said.builder]
 	if !pinned {
+		if said.builder == "" {
+			return nil // of an identity that no pinned rule is about
+		}
 		if said.statement.Type == attestation.Rebuild && !slices.Contains(output.evidence.Unpinned, said.builder) {
 			output.evidence.Unpinned = append(output.evidence.Unpinned, said.builder)
 		}
@@ -348,7 +362,7 @@ func (c *collector) take(said *opened, output *collected) error {
 	case said.err != nil:
 		return fmt.Errorf("%w: ledger index %d: %w", ErrForged, said.index, said.err)
 	case !counted:
-		claim.Standing = Revoked
+		claim.Standing, claim.RevokedAt = Revoked, c.roster.revokedAt[number]
 	}
 	if said.statement.Type == attestation.Rebuild {
 		output.add(claim, number, inputsOf(said.statement, i))

@@ -47,6 +47,7 @@ type Builder struct {
 	PublicKey []byte            `json:"publicKey,omitempty"` // PKIX, DER; base 64 in JSON
 	NixName   string            `json:"nixName,omitempty"`   // by which it signs narinfo
 	OpenPGP   []Certificate     `json:"openpgp,omitempty"`   // in place of a public key
+	Keyless   *Keyless          `json:"keyless,omitempty"`   // in place of a public key
 	Operator  string            `json:"operator"`
 	NotBefore time.Time         `json:"notBefore,omitzero"`
 	NotAfter  time.Time         `json:"notAfter,omitzero"`
@@ -227,8 +228,17 @@ func (p *Pins) validate() error {
 
 // validate checks that the keys are the builder's.
 func (b *Builder) validate() error {
-	if (len(b.PublicKey) == 0) == (len(b.OpenPGP) == 0) {
-		return errors.New("has not exactly one of publicKey and openpgp")
+	alternatives := 0
+	for _, given := range []bool{len(b.PublicKey) > 0, len(b.OpenPGP) > 0, b.Keyless != nil} {
+		if given {
+			alternatives++
+		}
+	}
+	if alternatives != 1 {
+		return errors.New("has not exactly one of publicKey, openpgp and keyless")
+	}
+	if b.Keyless != nil {
+		return b.Keyless.validate(b.ID)
 	}
 	if len(b.OpenPGP) > 0 {
 		_, err := b.certificates()
@@ -271,9 +281,11 @@ type roster struct {
 	names     []string // of operators
 	keys      []signing.Key
 	revoked   []uint64 // by builder: ledger index from which on nothing counts
+	revokedAt []uint64 // by builder: ledger index of the revocation that says so
 
 	certificates [][]enrolment.OpenPGP         // by builder
-	packets      map[attestation.Digest][]byte // of those not erased
+	packets      map[attestation.Digest][]byte // of those not erased, and trusted roots
+	keyless      []*enrolment.Keyless          // by builder, nil of others
 }
 
 func newRoster(p *Pins) (*roster, error) {
@@ -298,6 +310,11 @@ func newRoster(p *Pins) (*roster, error) {
 		for i, c := range certificates {
 			r.packets[c.Certificate] = b.OpenPGP[i].Packets
 		}
+		r.keyless = append(r.keyless, nil)
+		if b.Keyless != nil {
+			r.keyless[i] = b.Keyless.enrolled()
+			r.packets[r.keyless[i].TrustedRoot] = b.Keyless.TrustedRoot
+		}
 		operator := slices.Index(r.names, b.Operator)
 		if operator < 0 {
 			operator = len(r.names)
@@ -306,6 +323,7 @@ func newRoster(p *Pins) (*roster, error) {
 		r.numbers[b.ID] = uint32(i)
 		r.operators = append(r.operators, uint32(operator))
 		r.revoked = append(r.revoked, noIndex)
+		r.revokedAt = append(r.revokedAt, noIndex)
 		r.keys = append(r.keys, signing.Key{PublicKey: key, NotBefore: b.NotBefore, NotAfter: b.NotAfter})
 	}
 	return r, nil
@@ -314,9 +332,12 @@ func newRoster(p *Pins) (*roster, error) {
 // noIndex is above every ledger index.
 const noIndex = 1<<64 - 1
 
-func (r *roster) revoke(id signing.BuilderID, from uint64) {
-	if number, ok := r.numbers[id]; ok {
-		r.revoked[number] = min(r.revoked[number], from)
+// revoke follows the revocation at a ledger index. One from a later entry on holds
+// from itself on.
+func (r *roster) revoke(id signing.BuilderID, from, at uint64) {
+	from = min(from, at)
+	if number, ok := r.numbers[id]; ok && from < r.revoked[number] {
+		r.revoked[number], r.revokedAt[number] = from, at
 	}
 }
 
@@ -361,7 +382,7 @@ func (r *roster) Builder(id signing.BuilderID) (enrolment.Builder, bool) {
 	return enrolment.Builder{ID: id, Key: r.keys[number], Certificates: r.certificates[number]}, true
 }
 
-// attachment returns a pinned certificate. One that the ledger erased counts for
+// attachment returns a pinned certificate or trusted root. One that the ledger erased counts for
 // nobody, so not for the user either, who has its bytes.
 func (r *roster) attachment(_ context.Context, sum attestation.Digest) ([]byte, error) {
 	if packets, ok := r.packets[sum]; ok {

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"flag"
@@ -20,7 +21,7 @@ import (
 
 func enrol() cli.Command {
 	return cli.Command{
-		Name: "builders enrol", Synopsis: "(--key FILE | --nix-key NAME:BASE64) --operator NAME [OPTIONS]", Summary: "accept a builder's statements",
+		Name: "builders enrol", Synopsis: "(--key FILE | --nix-key NAME:BASE64 | --sigstore-issuer URL …) --operator NAME [OPTIONS]", Summary: "accept a builder's statements",
 		About: `  Writes an enrolment to the ledger: from then on the builder with this public
   key belongs to the operator, and its statements are accepted. Builders of one
   operator count once. A builder cannot change its operator; enrolling it again
@@ -30,34 +31,63 @@ func enrol() cli.Command {
   - reads it from standard input. The key of a binary cache is given as Nix writes
   it in trusted-public-keys; the narinfo files that it signed count then.
 
+  A keyless builder, such as a CI job, is enrolled by what its Sigstore certificates
+  say: the issuer, the subject, and the repository. The subject has to be the same,
+  or, if it begins with "^" and ends with "$", match as a regular expression from
+  its beginning to its end. The certificates, timestamps and log entries are
+  checked against the trusted root, which becomes part of the ledger. Enrolling the
+  same identity with another trusted root renews it: keep in it what was there.
+
 EXAMPLES
   repronet-aggregator builders enrol --key alice.pem --operator alice
   repronet-aggregator builders enrol --operator nixos-cache \
-      --nix-key cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=`,
+      --nix-key cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=
+  repronet-aggregator builders enrol --operator org --trusted-root trusted_root.json \
+      --sigstore-issuer https://token.actions.githubusercontent.com \
+      --sigstore-subject https://github.com/org/repo/.github/workflows/rebuild.yml@refs/heads/main \
+      --sigstore-repository https://github.com/org/repo`,
 		Prepare: func(flags *flag.FlagSet) func(context.Context, *cli.Env, []string) error {
 			var s settings
 			s.declareData(flags)
 			key := flags.String("key", "", "public key `file` (PEM), or - for standard input")
 			nixKey := flags.String("nix-key", "", "public `key` of a binary cache, NAME:BASE64")
+			var k keyless
+			k.declare(flags)
 			operator := flags.String("operator", "", "`name` of the party behind the builder: a-z, 0-9 and -")
 			tier := flags.String("tier", string(enrolment.Counted), "`tier`: counted (moves verdicts) or open (shown only)")
 			notAfter := flags.String("not-after", "", "`date` (2027-01-31) after which the key may not sign")
 			return func(ctx context.Context, env *cli.Env, args []string) error {
-				if (*key == "") == (*nixKey == "") || *operator == "" || len(args) > 0 {
-					return cli.Usagef("want --key FILE or --nix-key NAME:BASE64, and --operator NAME, and nothing else")
+				given := 0
+				for _, isGiven := range []bool{*key != "", *nixKey != "", k.given()} {
+					if isGiven {
+						given++
+					}
+				}
+				if given != 1 || *operator == "" || len(args) > 0 {
+					return cli.Usagef("want one of --key FILE, --nix-key NAME:BASE64 and --sigstore-issuer URL, and --operator NAME, and nothing else")
 				}
 				e := &enrolment.Enrolment{Operator: *operator, Tier: enrolment.Tier(*tier)}
-				public, err := readKey(env.Stdin, *key, *nixKey, e)
+				var trustedRoot []byte
+				var err error
+				if k.given() {
+					trustedRoot, err = k.read(e)
+				} else {
+					err = readKey(env.Stdin, *key, *nixKey, e)
+				}
 				if err != nil {
 					return err
 				}
-				e.Builder, e.PublicKey = public.Builder(), public.DER()
 				if *notAfter != "" {
 					if e.NotAfter, err = time.Parse(time.DateOnly, *notAfter); err != nil {
 						return cli.Usagef("--not-after: %v", err)
 					}
 				}
 				return s.administer(ctx, env, func(service admin.Service) error {
+					if e.Keyless != nil {
+						if e.Keyless.TrustedRoot, err = service.Attach(ctx, bytes.NewReader(trustedRoot)); err != nil {
+							return err
+						}
+					}
 					index, err := service.Enrol(ctx, e)
 					if err != nil {
 						return err
@@ -72,14 +102,14 @@ EXAMPLES
 }
 
 // readKey reads the public key from a file, or as Nix writes it.
-func readKey(stdin io.Reader, file, nixKey string, e *enrolment.Enrolment) (*signing.PublicKey, error) {
+func readKey(stdin io.Reader, file, nixKey string, e *enrolment.Enrolment) error {
 	if nixKey != "" {
 		name, public, err := narinfo.ParseKey(nixKey)
 		if err != nil {
-			return nil, cli.Usagef("--nix-key: %v", err)
+			return cli.Usagef("--nix-key: %v", err)
 		}
-		e.NixName = name
-		return public, nil
+		e.Builder, e.PublicKey, e.NixName = public.Builder(), public.DER(), name
+		return nil
 	}
 	const maxKey = 64 << 10
 	var text []byte
@@ -90,13 +120,14 @@ func readKey(stdin io.Reader, file, nixKey string, e *enrolment.Enrolment) (*sig
 		text, err = os.ReadFile(file)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the public key: %w", err)
+		return fmt.Errorf("reading the public key: %w", err)
 	}
 	public, err := signing.ParsePublicKey(text)
 	if err != nil {
-		return nil, fmt.Errorf("reading the public key: %s: %w", file, err)
+		return fmt.Errorf("reading the public key: %s: %w", file, err)
 	}
-	return public, nil
+	e.Builder, e.PublicKey = public.Builder(), public.DER()
+	return nil
 }
 
 func revoke() cli.Command {

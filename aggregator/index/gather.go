@@ -139,7 +139,7 @@ func (f *fold) verify(ctx context.Context, items []*item) {
 		workers.Go(func() {
 			for it := range work {
 				if it.kind == ledger.Attestation {
-					f.open(it)
+					f.open(ctx, it)
 				} else {
 					f.openEvidence(ctx, it)
 				}
@@ -155,11 +155,16 @@ func (f *fold) verify(ctx context.Context, items []*item) {
 	workers.Wait()
 }
 
-func (f *fold) open(it *item) {
-	v, err := signing.Open(it.body, f.roster.Lookup, it.receivedAt)
+func (f *fold) open(ctx context.Context, it *item) {
+	v, err := signing.OpenAny(ctx, it.body, f.roster.Lookup, f.keys.Keyless, it.receivedAt)
 	it.body = nil
-	if err != nil {
+	switch {
+	case err == nil:
+	case signing.IsRefusal(err):
 		it.ignored = err.Error()
+		return
+	default:
+		it.err = err
 		return
 	}
 	builder, ok := f.roster.Builder(v.Builder())

@@ -15,7 +15,7 @@ import (
 // where the builder's newest enrolment is the same: then it returns that one's
 // index.
 //
-// The attachment with a certificate has to be durable already.
+// The attachment with a certificate or trusted root has to be durable already.
 func (in *Ingest) Enrol(ctx context.Context, e *enrolment.Enrolment) (index uint64, err error) {
 	body, err := e.Encode()
 	if err != nil {
@@ -23,6 +23,11 @@ func (in *Ingest) Enrol(ctx context.Context, e *enrolment.Enrolment) (index uint
 	}
 	if e.OpenPGP != nil {
 		if _, err := in.keys.Certificate(ctx, e.OpenPGP); err != nil {
+			return 0, err
+		}
+	}
+	if e.Keyless != nil {
+		if _, err := in.keys.TrustedRoot(ctx, e.Keyless); err != nil {
 			return 0, err
 		}
 	}

@@ -97,7 +97,7 @@ func (in *Ingest) Ready() { in.ready.Store(true) }
 // Submit verifies a bundle and writes it to the ledger. It returns the index
 // when the entry is durable, and whether the claim was there before.
 func (in *Ingest) Submit(ctx context.Context, bundle []byte) (index uint64, duplicate bool, problem *wire.Problem) {
-	verified, problem := in.open(bundle)
+	verified, problem := in.open(ctx, bundle)
 	if problem != nil {
 		return 0, false, problem
 	}
@@ -125,13 +125,18 @@ func (in *Ingest) Submit(ctx context.Context, bundle []byte) (index uint64, dupl
 
 // open verifies a bundle, at most as many at once as there are processors: a
 // parsed statement takes several times the memory of its bytes.
-func (in *Ingest) open(bundle []byte) (*signing.Verified, *wire.Problem) {
+func (in *Ingest) open(ctx context.Context, bundle []byte) (*signing.Verified, *wire.Problem) {
 	in.verifying <- struct{}{}
 	defer func() { <-in.verifying }()
 	now := time.Now()
-	verified, err := signing.Open(bundle, in.roster.Lookup, now)
-	if err != nil {
+	verified, err := signing.OpenAny(ctx, bundle, in.roster.Lookup, in.keys.Keyless, now)
+	switch {
+	case err == nil:
+	case signing.IsRefusal(err):
 		return nil, in.refuse(err)
+	default:
+		in.config.Logger.ErrorContext(ctx, "reading a trusted root", "error", err)
+		return nil, in.problem(http.StatusServiceUnavailable, "try-later", "The trusted root of the builder cannot be read: send it again later.")
 	}
 	if err := verified.Statement().CheckClock(now); err != nil {
 		return nil, in.problem(http.StatusBadRequest, "clock", err.Error())

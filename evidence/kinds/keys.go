@@ -26,6 +26,8 @@ type Roster interface {
 	// Caches returns the builders that sign narinfo by a name.
 	Caches(name string) []enrolment.Builder
 	Builder(id keys.BuilderID) (enrolment.Builder, bool)
+	// Keyless returns the builder of an identity.
+	Keyless(who signing.Identity) (enrolment.Builder, bool)
 }
 
 // Keys are the keys of a roster, as it is when they are asked for. It may be used
@@ -37,6 +39,7 @@ type Keys struct {
 	mu     sync.Mutex // guards what follows
 	rings  map[string]*ring
 	parsed map[attestation.Digest][]*openpgp.Certificate
+	roots  map[attestation.Digest]*signing.TrustedRoot // nil: erased, or none
 }
 
 // ring is the keyring of a project, made from so many attachments.
@@ -50,12 +53,16 @@ func (k *Keys) Erase(sum attestation.Digest) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	delete(k.parsed, sum)
+	delete(k.roots, sum)
 	clear(k.rings)
 }
 
 // NewKeys returns the keys of a roster whose certificates are in attachments.
 func NewKeys(roster Roster, attachments Attachments) *Keys {
-	return &Keys{roster: roster, attachments: attachments, rings: map[string]*ring{}, parsed: map[attestation.Digest][]*openpgp.Certificate{}}
+	return &Keys{
+		roster: roster, attachments: attachments, rings: map[string]*ring{},
+		parsed: map[attestation.Digest][]*openpgp.Certificate{}, roots: map[attestation.Digest]*signing.TrustedRoot{},
+	}
 }
 
 // Certificate returns the certificate that an enrolment names, or why there is

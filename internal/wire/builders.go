@@ -17,15 +17,20 @@ type Builders struct {
 // Builder is one builder in the document.
 type Builder struct {
 	ID          keys.BuilderID `json:"id"`
-	PublicKey   []byte         `json:"publicKey,omitempty"` // PKIX, DER; base 64 in JSON; none of an OpenPGP certificate
+	PublicKey   []byte         `json:"publicKey,omitempty"` // PKIX, DER; base 64 in JSON; none of an OpenPGP certificate or an identity
 	NixName     string         `json:"nixName,omitempty"`   // by which it signs narinfo
 	OpenPGP     []Certificate  `json:"openpgp,omitempty"`   // by which it signs checksum documents
+	Keyless     *Keyless       `json:"keyless,omitempty"`   // of an identity, in place of a key
 	Operator    string         `json:"operator"`
 	Tier        string         `json:"tier"`
 	NotBefore   time.Time      `json:"notBefore,omitzero"`
 	NotAfter    time.Time      `json:"notAfter,omitzero"`
 	EnrolledAt  uint64         `json:"enrolledAt"` // ledger index
 	RevokedFrom *uint64        `json:"revokedFrom,omitempty"`
+	// RevokedAt is the ledger index of the revocation: greater than RevokedFrom of
+	// one that is back-dated.
+	RevokedAt *uint64        `json:"revokedAt,omitempty"`
+	Replaces  keys.BuilderID `json:"replaces,omitempty"` // whose key endorsed this one
 }
 
 // Certificate is an OpenPGP certificate and the project for which it counts.
@@ -35,4 +40,13 @@ type Certificate struct {
 	Certificate string `json:"certificate"` // SHA-256 of the attachment with it, hexadecimal
 	// Erased tells that the attachment was erased: the certificate counts no more.
 	Erased bool `json:"erased,omitempty"`
+}
+
+// Keyless is a rule for Sigstore identities (signing.IdentityRule), and what their
+// certificates are checked against.
+type Keyless struct {
+	Issuer      string `json:"issuer"`
+	Subject     string `json:"subject"`
+	Repository  string `json:"repository,omitempty"`
+	TrustedRoot string `json:"trustedRoot"` // SHA-256 of the attachment with trusted_root.json, hexadecimal
 }

@@ -69,7 +69,11 @@ var errUnlisted = errors.New("the index of the mirror does not have it: remove t
 func (r *Replay) entry(ctx context.Context, p *part, index uint64, e *ledger.Entry) ([]attestation.OutputID, error) {
 	switch e.Kind {
 	case ledger.Attestation:
-		if ids, ok := r.attestation(p, index, e); ok {
+		ids, ok, err := r.attestation(ctx, p, index, e)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
 			return ids, nil // as outputmap.Keys would say, without reading it twice
 		}
 	case ledger.Enrolment, ledger.Revocation:
@@ -101,14 +105,17 @@ func (r *Replay) entry(ctx context.Context, p *part, index uint64, e *ledger.Ent
 }
 
 // attestation takes a statement in; ok is false if it does not verify.
-func (r *Replay) attestation(p *part, index uint64, e *ledger.Entry) (ids []attestation.OutputID, ok bool) {
-	v, err := signing.Open(e.Body, r.roster.Lookup, e.ReceivedAt)
+func (r *Replay) attestation(ctx context.Context, p *part, index uint64, e *ledger.Entry) (ids []attestation.OutputID, ok bool, err error) {
+	v, err := signing.OpenAny(ctx, e.Body, r.roster.Lookup, r.keys.Keyless, e.ReceivedAt)
 	if err != nil {
-		return nil, false
+		if signing.IsRefusal(err) {
+			err = nil
+		}
+		return nil, false, err
 	}
 	builder, ok := r.roster.Builder(v.Builder())
 	if !ok {
-		return nil, false
+		return nil, false, nil
 	}
 	p.builders[builder.Number] = struct{}{}
 	p.totals.Attestations++
@@ -119,7 +126,7 @@ func (r *Replay) attestation(p *part, index uint64, e *ledger.Entry) (ids []atte
 			failed[build.Name] = struct{}{}
 		}
 		p.totals.Failures += uint64(len(failed))
-		return nil, true
+		return nil, true, nil
 	}
 	ids = make([]attestation.OutputID, len(s.Subjects))
 	for i, subject := range s.Subjects {
@@ -129,7 +136,7 @@ func (r *Replay) attestation(p *part, index uint64, e *ledger.Entry) (ids []atte
 		for i, subject := range s.Subjects {
 			p.add(&op{id: ids[i], index: index, kind: withdraw, builder: builder.Number, digest: subject.Digest})
 		}
-		return ids, true
+		return ids, true, nil
 	}
 	p.totals.Observations += uint64(len(s.Subjects))
 	for _, build := range s.Builds {
@@ -141,7 +148,7 @@ func (r *Replay) attestation(p *part, index uint64, e *ledger.Entry) (ids []atte
 			p.add(&op{id: ids[i], index: index, builder: builder.Number, digest: s.Subjects[i].Digest, inputs: inputs})
 		}
 	}
-	return ids, true
+	return ids, true, nil
 }
 
 // publish takes a revision of a package set in.

@@ -214,6 +214,11 @@ func (r *Replay) enrol(ctx context.Context, index uint64) error {
 			return fmt.Errorf("entry %d: %w", index, err)
 		}
 	}
+	if b.Keyless != nil {
+		if _, err := r.certificate(ctx, b.Keyless.TrustedRoot); err != nil && !errors.Is(err, ledger.ErrErased) {
+			return fmt.Errorf("entry %d: %w", index, err)
+		}
+	}
 	return nil
 }
 
