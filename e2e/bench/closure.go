@@ -160,17 +160,24 @@ func (s *site) network(ctx context.Context, b *bench, check func(context.Context
 	if err != nil {
 		return 0, 0, err
 	}
-	paths = nil // of the pinning
+	take := func() (asked []string) {
+		mu.Lock()
+		defer mu.Unlock()
+		asked, paths = paths, nil
+		return asked
+	}
+	take() // what pinning asked for
 	if _, err := check(ctx, c); err != nil {
 		return 0, 0, err
 	}
+	asked := take()
 	const atOnce = 6
 	for range 5 {
 		client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: atOnce}, Timeout: time.Minute}
 		var group errgroup.Group
 		group.SetLimit(atOnce)
 		begin := time.Now()
-		for _, path := range paths {
+		for _, path := range asked {
 			group.Go(func() error {
 				_, err := fetch(ctx, client, s.URL+path)
 				return err
@@ -185,5 +192,5 @@ func (s *site) network(ctx context.Context, b *bench, check func(context.Context
 			took = once
 		}
 	}
-	return took, len(paths), nil
+	return took, len(asked), nil
 }
