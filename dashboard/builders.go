@@ -42,15 +42,17 @@ type flag struct{ Name, Means string }
 
 func newFlags(names []string) []flag {
 	means := map[string]string{
-		"fork":    "two different statements at one place of a stream: a restored backup, or two machines with one key",
-		"gap":     "statements of a stream that never arrived",
-		"stale":   "nothing heard for a long time",
-		"revoked": "the key no longer counts",
-		"copying": "the same digests as another operator, later, where everybody else's differ",
+		"fork":       "two different statements at one place of a stream: a restored backup, or two machines with one key",
+		"gap":        "statements of a stream that never arrived",
+		"stale":      "nothing heard for a long time",
+		"revoked":    "the key no longer counts",
+		"back-dated": "the revocation takes statements away that had counted before it",
+		"copying":    "the same digests as another operator, later, where everybody else's differ",
 	}
+	called := map[string]string{"copying": "suspected copying"}
 	var flags []flag
 	for _, n := range names {
-		flags = append(flags, flag{n, cmp.Or(means[n], n)})
+		flags = append(flags, flag{cmp.Or(called[n], n), cmp.Or(means[n], n)})
 	}
 	return flags
 }

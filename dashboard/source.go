@@ -46,7 +46,8 @@ type OutputSource interface {
 	// most 1,000.
 	ByDigest(ctx context.Context, digest attestation.Digest) ([]OutputRow, error)
 	// Search lists outputs whose key or build name contains text, without
-	// regard to the case of ASCII letters, ordered by key, at most limit.
+	// regard to the case of ASCII letters, ordered by key: where there are more
+	// than limit, those that were first named last.
 	Search(ctx context.Context, text string, limit int) ([]OutputRow, error)
 }
 
@@ -240,7 +241,7 @@ type Builder struct {
 	Observations uint64    `json:"observations"`
 	LastSeen     time.Time `json:"last_seen,omitzero"`
 	Revoked      bool      `json:"revoked"`
-	// Flags name what is odd: "fork", "gap", "stale", "revoked", "copying".
+	// Flags name what is odd: "fork", "gap", "stale", "revoked", "back-dated", "copying".
 	Flags []string `json:"flags"`
 	// Copying names the operators from whom its own seems to copy, likeliest
 	// first, at most 10. It moves no verdict.
@@ -266,6 +267,7 @@ type BuilderDetail struct {
 	Certificates  []Certificate `json:"certificates,omitempty"`
 	EnrolledAt    uint64        `json:"enrolled_at"` // ledger index
 	RevokedFrom   *uint64       `json:"revoked_from,omitempty"`
+	RevokedAt     *uint64       `json:"revoked_at,omitempty"` // of the revocation; greater of one that is back-dated
 	RevokedReason string        `json:"revoked_reason,omitempty"`
 	Streams       []Stream      `json:"streams"`
 	// Verdicts counts the outputs that it claims by their verdict, as of AsOf.

@@ -2,6 +2,7 @@ package query_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -242,5 +243,37 @@ func TestSetRevisions(t *testing.T) {
 	}
 	if first.Total != 2 || second.Total != 2 || first.Divergences[0].Index <= second.Divergences[0].Index || second.Next != "" {
 		t.Errorf("two pages of one: %+v, %+v", first, second)
+	}
+}
+
+// TestSearchLimit: of more names than are asked for, those come that were named
+// last; an output that a package set and then a statement named comes once.
+func TestSearchLimit(t *testing.T) {
+	s := newScript(t)
+	s.enrol("ada", enrolment.Counted)
+	attachment := must(pkgset.Encode("nix", []pkgset.Member{{Key: dashboardtest.Out("tool-0", "")}, {Key: dashboardtest.Out("tool-1", "")}}))
+	e := pkgset.Entry{Name: "base", Revision: "1", Ecosystem: "nix", Members: 2, SHA256: s.log.attach(attachment)}
+	s.add(ledger.PackageSet, must(e.Encode()))
+	for _, name := range []string{"tool-2", "tool-1", "tool-0", "other"} {
+		s.claim("ada", name, "1")
+	}
+	q := s.open()
+	for limit, want := range map[int][]string{1: {"tool-2"}, 2: {"tool-1", "tool-2"}, 3: {"tool-0", "tool-1", "tool-2"}, 9: {"tool-0", "tool-1", "tool-2"}} {
+		rows, err := q.Search(t.Context(), "TOOL", limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := []string{}
+		for _, row := range rows {
+			got = append(got, row.Key[len("/nix/store/")+33:])
+		}
+		slices.Sort(got)
+		if limit == 2 { // which of the set's is numbered last, its encoding decides
+			got = got[len(got)-1:]
+			want = want[1:]
+		}
+		if diff := gocmp.Diff(want, got); diff != "" {
+			t.Errorf("limit %d (-want +got):\n%s", limit, diff)
+		}
 	}
 }

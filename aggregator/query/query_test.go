@@ -239,8 +239,8 @@ func testAnswers(t *testing.T, scenario *dashboardtest.Scenario) {
 			ask("digest "+subject.Digest.Hex(), func(s dashboard.Source) (any, error) { return s.ByDigest(ctx, subject.Digest) })
 		}
 	}
-	for _, text := range []string{"openssl", "OpenSSL-3", "-man", "100%_'", ".drv"} {
-		ask("search "+text, func(s dashboard.Source) (any, error) { return s.Search(ctx, text, 10) })
+	for _, text := range []string{"openssl", "OpenSSL-3", "-man", "100%_'", ".drv", `\`, "tex", "drv\n", "É"} {
+		ask("search "+text, func(s dashboard.Source) (any, error) { return s.Search(ctx, text, 100) })
 	}
 	for _, c := range []dashboard.DivergenceQuery{
 		{},

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -49,12 +51,28 @@ func readName(rows driver.Rows) (n OutputName, err error) {
 }
 
 // Search returns the outputs whose key or build contains text, without regard to
-// the case of ASCII letters, by key.
+// the case of ASCII letters: those with the greatest numbers.
+//
+// Rows are read from the end, so a text that many names have is found soon; the
+// index of trigrams passes over the names that cannot have a rare one.
 func (t *Tables) Search(ctx context.Context, text string, limit int) ([]uint32, error) {
-	return list(ctx, t.conn, readNumber, `SELECT output FROM outputs
-		WHERE positionCaseInsensitive(key, {text:String}) > 0 OR positionCaseInsensitive(build, {text:String}) > 0
-		ORDER BY key, output LIMIT 1 BY output LIMIT {limit:UInt32}`,
-		clickhouse.Named("text", text), clickhouse.Named("limit", limit))
+	if strings.Contains(text, "\n") {
+		return nil, nil // no name has one; here it stands between two
+	}
+	pattern := "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text) + "%"
+	for ask := 2 * limit; ; ask *= 2 { // an output may have several rows; LIMIT BY and DISTINCT would read all
+		found, err := list(ctx, t.conn, readNumber, `SELECT output FROM outputs
+			WHERE lower(concat(key, '\n', build)) LIKE lower({pattern:String})
+			ORDER BY output DESC LIMIT {ask:UInt32} SETTINGS max_threads = 1`,
+			clickhouse.Named("pattern", pattern), clickhouse.Named("ask", ask))
+		if err != nil {
+			return nil, err
+		}
+		rows := len(found)
+		if found = slices.Compact(found); len(found) >= limit || rows < ask {
+			return found[:min(len(found), limit)], nil
+		}
+	}
 }
 
 func readNumber(rows driver.Rows) (n uint32, err error) { return n, rows.Scan(&n) }

@@ -18,7 +18,7 @@ import (
 
 // database makes a database for the test, whose generations go with it, and
 // returns a connection to it beside.
-func database(t *testing.T) (*clickhouse.Options, clickhouse.Conn) {
+func database(t testing.TB) (*clickhouse.Options, clickhouse.Conn) {
 	t.Helper()
 	options := chdbtest.Database(t)
 	conn, err := clickhouse.Open(options)
@@ -39,7 +39,7 @@ func database(t *testing.T) (*clickhouse.Options, clickhouse.Conn) {
 	return options, conn
 }
 
-func generations(ctx context.Context, t *testing.T, conn clickhouse.Conn) []string {
+func generations(ctx context.Context, t testing.TB, conn clickhouse.Conn) []string {
 	t.Helper()
 	var names []string
 	const query = `SELECT arraySort(groupArray(name)) FROM system.databases WHERE startsWith(name, currentDatabase() || '_')`
@@ -49,7 +49,7 @@ func generations(ctx context.Context, t *testing.T, conn clickhouse.Conn) []stri
 	return names
 }
 
-func open(t *testing.T, options *clickhouse.Options) *store.Store {
+func open(t testing.TB, options *clickhouse.Options) *store.Store {
 	t.Helper()
 	s, err := store.Open(t.Context(), options)
 	if err != nil {

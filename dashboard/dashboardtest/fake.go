@@ -36,6 +36,7 @@ type builder struct {
 
 type output struct {
 	row     dashboard.OutputRow
+	born    int // how many outputs were named before
 	kind    string
 	claims  []dashboard.Claim
 	number  []uint32 // of the builder of each claim
@@ -137,7 +138,7 @@ func (f *Fake) claim(index uint64, number uint32, entry Entry, made attestation.
 	b, s := f.roster[number], entry.Statement
 	o := f.outputs[subject.Name]
 	if o == nil {
-		o = &output{kind: string(s.DigestKind), row: dashboard.OutputRow{Key: subject.Name, Ecosystem: s.Ecosystem, Build: made.Name}}
+		o = &output{born: len(f.outputs), kind: string(s.DigestKind), row: dashboard.OutputRow{Key: subject.Name, Ecosystem: s.Ecosystem, Build: made.Name}}
 		f.outputs[subject.Name] = o
 	}
 	claim := dashboard.Claim{
@@ -399,9 +400,15 @@ func (f *Fake) ByDigest(ctx context.Context, digest attestation.Digest) ([]dashb
 // Search implements dashboard.Source.
 func (f *Fake) Search(ctx context.Context, text string, limit int) ([]dashboard.OutputRow, error) {
 	text = strings.ToLower(text)
-	return f.rows(ctx, limit, func(o *output) bool {
+	rows, err := f.rows(ctx, len(f.outputs), func(o *output) bool {
 		return strings.Contains(strings.ToLower(o.row.Key), text) || strings.Contains(strings.ToLower(o.row.Build), text)
 	})
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	slices.SortStableFunc(rows, func(a, b dashboard.OutputRow) int { return cmp.Compare(f.outputs[b.Key].born, f.outputs[a.Key].born) })
+	rows = rows[:min(len(rows), limit)]
+	slices.SortFunc(rows, func(a, b dashboard.OutputRow) int { return cmp.Compare(a.Key, b.Key) })
+	return rows, err
 }
 
 func (f *Fake) rows(ctx context.Context, limit int, wanted func(*output) bool) ([]dashboard.OutputRow, error) {
