@@ -65,7 +65,7 @@ func (s *Signer) Sign(ctx context.Context, statement *attestation.Statement) ([]
 
 // SignPayload signs bytes that are a statement already.
 func (s *Signer) SignPayload(_ context.Context, payload []byte) ([]byte, error) {
-	signature, err := s.sign(preAuthEncoding(payload))
+	signature, err := s.sign(PreAuthEncoding(payload))
 	if err != nil {
 		return nil, fmt.Errorf("signing statement: %w", err)
 	}
@@ -85,9 +85,9 @@ func (s *Signer) SignPayload(_ context.Context, payload []byte) ([]byte, error) 
 	return text, nil
 }
 
-// preAuthEncoding is what DSSE signs: PAE of the protocol's specification,
+// PreAuthEncoding is what DSSE signs: PAE of the protocol's specification,
 // https://github.com/secure-systems-lab/dsse/blob/master/protocol.md.
-func preAuthEncoding(payload []byte) []byte {
+func PreAuthEncoding(payload []byte) []byte {
 	head := fmt.Sprintf("DSSEv1 %d %s %d ", len(attestation.PayloadType), attestation.PayloadType, len(payload))
 	return append([]byte(head), payload...)
 }
