@@ -85,6 +85,11 @@ func must[T any](value T, err error) T {
 
 func (w *world) enrol(operator string) *signing.Signer {
 	w.t.Helper()
+	return w.enrolAs(operator, enrolment.Counted)
+}
+
+func (w *world) enrolAs(operator string, tier enrolment.Tier) *signing.Signer {
+	w.t.Helper()
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		w.t.Fatal(err)
@@ -92,7 +97,7 @@ func (w *world) enrol(operator string) *signing.Signer {
 	signer := must(signing.NewSigner(private))
 	key := signer.Public()
 	if _, err := w.Enrol(w.t.Context(), &enrolment.Enrolment{
-		Builder: key.Builder(), PublicKey: key.DER(), Operator: operator, Tier: enrolment.Counted,
+		Builder: key.Builder(), PublicKey: key.DER(), Operator: operator, Tier: tier,
 	}); err != nil {
 		w.t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func (c *collector) takeEvidence(said *opened, output *collected) {
 			DigestKind: said.evidence.DigestKind, Standing: Counts, Document: true, SignedAt: s.SignedAt,
 		}
 		if _, counted := c.roster.Counts(number, said.index); !counted {
-			claim.Standing = Revoked
+			claim.Standing, claim.RevokedAt = Revoked, c.roster.revokedAt[number]
 		}
 		for _, claim.Digest = range row.Digests {
 			output.evidence.Claims = append(output.evidence.Claims, claim)

@@ -87,6 +87,7 @@ func (o *oddities) builder(b enrolment.Builder, operators map[uint32]string) das
 	flag("gap", o.gap[b.Number])
 	flag("stale", !stats.LastSeen.IsZero() && o.newest.Sub(stats.LastSeen) > staleAfter)
 	flag("revoked", b.Revoked)
+	flag("back-dated", b.Revoked && b.RevokedFrom < b.RevokedAt)
 	flag("copying", len(o.copying[b.OperatorNumber]) > 0)
 	var copying []dashboard.Copying
 	for _, c := range o.copying[b.OperatorNumber] {
@@ -160,7 +161,7 @@ func (q *Query) Builder(ctx context.Context, id signing.BuilderID) (*dashboard.B
 		})
 	}
 	if b.Revoked {
-		d.RevokedFrom, d.RevokedReason = &b.RevokedFrom, b.RevokedReason
+		d.RevokedFrom, d.RevokedAt, d.RevokedReason = &b.RevokedFrom, &b.RevokedAt, b.RevokedReason
 	}
 	for i, s := range streams {
 		d.Streams[i] = dashboard.Stream{

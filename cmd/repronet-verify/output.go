@@ -185,6 +185,8 @@ type claim struct {
 	Operator   string            `json:"operator"`
 	Digest     string            `json:"digest"`
 	Standing   verify.Standing   `json:"standing"`
+	// RevokedAt is the ledger index of the revocation, of one that is revoked.
+	RevokedAt *uint64 `json:"revokedAt,omitempty"`
 }
 
 // searched says in what the evidence was looked for.
@@ -210,7 +212,11 @@ func newResult(e *verify.Evidence, decision verify.Decision, quorum int, given *
 		r.Digests = append(r.Digests, position{p.Digest.String(), p.Kind, p.Operators})
 	}
 	for _, c := range e.Claims {
-		r.Claims = append(r.Claims, claim{c.Index, c.ReceivedAt, c.Builder, c.Operator, c.Digest.String(), c.Standing})
+		shown := claim{c.Index, c.ReceivedAt, c.Builder, c.Operator, c.Digest.String(), c.Standing, nil}
+		if c.Standing == verify.Revoked {
+			shown.RevokedAt = &c.RevokedAt
+		}
+		r.Claims = append(r.Claims, shown)
 	}
 	return r
 }
@@ -232,6 +238,9 @@ func (r *result) print(w io.Writer) {
 	for _, c := range r.Claims {
 		if c.Standing != verify.Counts {
 			fmt.Fprintf(w, "  does not count (%s): %s by %s, ledger index %d\n", c.Standing, c.Digest, c.Operator, c.Index)
+			if c.RevokedAt != nil && *c.RevokedAt > c.Index {
+				fmt.Fprintf(w, "    it counted until the back-dated revocation at ledger index %d\n", *c.RevokedAt)
+			}
 		}
 	}
 	if n := len(r.Unpinned); n > 0 {
