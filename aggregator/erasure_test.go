@@ -10,48 +10,34 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ProtonMail/go-crypto/openpgp/packet"
-	pgp "github.com/ProtonMail/go-crypto/openpgp/v2"
-
 	"repronet/aggregator/admin"
 	"repronet/attestation"
 	"repronet/enrolment"
-	"repronet/evidence/openpgp"
+	"repronet/evidence/openpgp/openpgptest"
 	"repronet/ledger"
 	"repronet/pkgset"
 	"repronet/verify"
 )
 
-// certify enrols a new OpenPGP key for the project "demo".
-func (w *world) certify(operator string) (*pgp.Entity, attestation.Digest) {
+// certify enrols a person with an OpenPGP key for the project "demo".
+func (w *world) certify(operator string) *openpgptest.Person {
 	w.t.Helper()
-	born := time.Now().AddDate(-1, 0, 0)
-	key := must(pgp.NewEntity(operator, "", operator+"@example.org", &packet.Config{Time: func() time.Time { return born }, Algorithm: packet.PubKeyAlgoEdDSA}))
-	var packets bytes.Buffer
-	if err := key.Serialize(&packets); err != nil {
-		w.t.Fatal(err)
-	}
-	c := must(openpgp.ParseCertificates(packets.Bytes()))[0]
-	sum := must(w.Attach(w.t.Context(), bytes.NewReader(c.Bytes())))
+	p := openpgptest.NewPerson(w.t, operator, time.Now())
+	sum := must(w.Attach(w.t.Context(), bytes.NewReader(p.Bytes())))
 	if _, err := w.Enrol(w.t.Context(), &enrolment.Enrolment{
-		Builder: c.Builder(), Operator: operator, Tier: enrolment.Counted,
-		OpenPGP: &enrolment.OpenPGP{Fingerprint: c.Fingerprint(), Project: "demo", Certificate: sum},
+		Builder: p.Builder(), Operator: operator, Tier: enrolment.Counted,
+		OpenPGP: &enrolment.OpenPGP{Fingerprint: p.Fingerprint(), Project: "demo", Certificate: sum},
 	}); err != nil {
 		w.t.Fatal(err)
 	}
-	return key, sum
+	return p
 }
 
-// relay submits a checksum document that a key signed, and returns whether it
+// relay submits a checksum document that a person signed, and returns whether it
 // counts.
-func (w *world) relay(key *pgp.Entity, digit, file string) bool {
+func (w *world) relay(p *openpgptest.Person, digit, file string) bool {
 	w.t.Helper()
-	text := []byte(strings.Repeat(digit, 64) + "  " + file + "\n")
-	var signature bytes.Buffer
-	if err := pgp.DetachSign(&signature, []*pgp.Entity{key}, bytes.NewReader(text), nil); err != nil {
-		w.t.Fatal(err)
-	}
-	body := must((&openpgp.Document{Project: "demo", Text: text, Signature: signature.Bytes()}).Encode())
+	body := p.Sign("demo", strings.Repeat(digit, 64)+"  "+file+"\n", time.Now())
 	kept, problem := w.ingest.SubmitEvidence(w.t.Context(), ledger.OpenPGPSums, body)
 	if problem != nil {
 		w.t.Fatal(problem)
@@ -73,8 +59,9 @@ func (w *world) status(path string) int {
 func TestErase(t *testing.T) {
 	data := t.TempDir()
 	w := newWorld(t, func(c *Config) { c.Data = data })
-	alice, _ := w.certify("alice")
-	bob, sum := w.certify("bob")
+	alice := w.certify("alice")
+	bob := w.certify("bob")
+	sum := bob.Sum()
 	if !w.relay(alice, "a", "one") || !w.relay(bob, "a", "one") || !w.relay(bob, "b", "two") {
 		t.Fatal("the documents do not count")
 	}
@@ -129,6 +116,11 @@ func TestErase(t *testing.T) {
 	}
 
 	w.settle()
+	stranger := must(verify.Dial(w.url))
+	pins := must(stranger.Builders(t.Context(), must(stranger.BuilderList(t.Context(), w.key.Verifier()))))
+	if len(pins) != 1 || pins[0].Operator != "alice" {
+		t.Errorf("a stranger pins %+v", pins)
+	}
 	if got := must(w.store.Current().Watermark(t.Context())); got.Observations != 1 || got.Operators != 1 {
 		t.Errorf("the index: %+v", got)
 	}
@@ -161,8 +153,8 @@ func TestEraseAfterCrash(t *testing.T) {
 	var kept string
 	t.Run("first", func(t *testing.T) {
 		w := newWorld(t, func(c *Config) { c.Data = data })
-		bob, certificate := w.certify("bob")
-		sum, kept = certificate, filepath.Join(w.ledgerDir(), "attachments/sha256", certificate.Hex())
+		bob := w.certify("bob")
+		sum, kept = bob.Sum(), filepath.Join(w.ledgerDir(), "attachments/sha256", bob.Sum().Hex())
 		if !w.relay(bob, "a", "one") {
 			t.Fatal("the document does not count")
 		}
@@ -195,7 +187,7 @@ func TestEraseAfterCrash(t *testing.T) {
 // erase, convicts it.
 func TestMissingAttachment(t *testing.T) {
 	w := newWorld(t, nil)
-	_, sum := w.certify("bob")
+	sum := w.certify("bob").Sum()
 	w.settle()
 	m := w.mirror()
 	if err := os.Remove(filepath.Join(w.ledgerDir(), "attachments/sha256", sum.Hex())); err != nil {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"repronet/divergence"
+	"repronet/evidence/openpgp/openpgptest"
 	"repronet/ledger"
 	"repronet/verify"
 	"repronet/verify/verifytest"
@@ -16,13 +17,14 @@ import (
 // more, although the user has its bytes, and the copy of the ledger deletes it.
 func TestErasedCertificate(t *testing.T) {
 	l := verifytest.NewLedger(t)
-	alice, bob := l.Certify("alice"), l.Certify("bob")
+	alice, alicePin := l.Certify("alice")
+	bob, bobPin := l.Certify("bob")
 	l.Sums(alice, strings.Repeat("a", 64)+"  file\n")
 	l.Sums(bob, strings.Repeat("a", 64)+"  file\n")
 	l.Publish()
 	pins := l.Pins(l.Serve())
-	pins.Pin(alice.Pin)
-	pins.Pin(bob.Pin)
+	pins.Pin(alicePin)
+	pins.Pin(bobPin)
 	dir := t.TempDir()
 	m := openMirror(t, dir, l)
 	defer closeMirror(t, m)
@@ -38,25 +40,25 @@ func TestErasedCertificate(t *testing.T) {
 	}
 	judge(divergence.Reproduced)
 	read := m.Attachments(ledger.Dir(l.Dir))
-	for _, p := range []*verifytest.Person{alice, bob} {
-		if data, err := read(t.Context(), p.Certificate); err != nil || !slices.Equal(data, p.Pin.OpenPGP[0].Packets) {
+	for _, p := range []*openpgptest.Person{alice, bob} {
+		if data, err := read(t.Context(), p.Sum()); err != nil || !slices.Equal(data, p.Bytes()) {
 			t.Fatal(err)
 		}
 	}
-	at := l.Erase(bob.Certificate)
+	at := l.Erase(bob.Sum())
 	l.Append(ledger.Erased, []byte("nonsense"))
 	l.Publish()
 	judge(divergence.Single)
 	if got, err := m.Erasures(); err != nil || !slices.Equal(got, []uint64{at, at + 1}) {
 		t.Errorf("erasures %v, %v", got, err)
 	}
-	if _, err := m.Attachments()(t.Context(), bob.Certificate); !errors.Is(err, ledger.ErrErased) {
+	if _, err := m.Attachments()(t.Context(), bob.Sum()); !errors.Is(err, ledger.ErrErased) {
 		t.Errorf("the copy has bob's certificate: %v", err)
 	}
-	if _, err := ledger.FetchAttachment(t.Context(), ledger.Dir(dir), ledger.AttachmentID(bob.Certificate)); err == nil {
+	if _, err := ledger.FetchAttachment(t.Context(), ledger.Dir(dir), ledger.AttachmentID(bob.Sum())); err == nil {
 		t.Error("the file is still there")
 	}
-	if _, err := m.Attachments()(t.Context(), alice.Certificate); err != nil {
+	if _, err := m.Attachments()(t.Context(), alice.Sum()); err != nil {
 		t.Errorf("the copy lost alice's certificate: %v", err)
 	}
 }
@@ -65,7 +67,8 @@ func TestErasedCertificate(t *testing.T) {
 // that none has convicts the ledger, but only if all could be asked.
 func TestAttachmentsFromSeveral(t *testing.T) {
 	l := verifytest.NewLedger(t)
-	alice, bob := l.Certify("alice"), l.Certify("bob")
+	alice, _ := l.Certify("alice")
+	bob, _ := l.Certify("bob")
 	l.Publish()
 	pins := l.Pins(l.Serve())
 	m := openMirror(t, t.TempDir(), l)
@@ -73,22 +76,22 @@ func TestAttachmentsFromSeveral(t *testing.T) {
 	if err := pins.Update(t.Context(), m, quiet); err != nil {
 		t.Fatal(err)
 	}
-	l.Lose(bob.Certificate)
+	l.Lose(bob.Sum())
 	unreachable, err := verify.Dial("http://127.0.0.1:1")
 	if err != nil {
 		t.Fatal(err)
 	}
 	empty, full := ledger.Dir(t.TempDir()), ledger.Dir(l.Dir)
-	if _, err := m.Attachments(unreachable.Log(), empty, full)(t.Context(), alice.Certificate); err != nil {
+	if _, err := m.Attachments(unreachable.Log(), empty, full)(t.Context(), alice.Sum()); err != nil {
 		t.Errorf("from the last: %v", err)
 	}
-	if _, err := m.Attachments(empty, full)(t.Context(), bob.Certificate); !errors.Is(err, ledger.ErrInvalid) {
+	if _, err := m.Attachments(empty, full)(t.Context(), bob.Sum()); !errors.Is(err, ledger.ErrInvalid) {
 		t.Errorf("from none: %v", err)
 	}
-	if _, err := m.Attachments(unreachable.Log(), full)(t.Context(), bob.Certificate); err == nil || errors.Is(err, ledger.ErrInvalid) {
+	if _, err := m.Attachments(unreachable.Log(), full)(t.Context(), bob.Sum()); err == nil || errors.Is(err, ledger.ErrInvalid) {
 		t.Errorf("not all asked: %v", err)
 	}
-	if _, err := m.Attachments()(t.Context(), bob.Certificate); err == nil || errors.Is(err, ledger.ErrInvalid) {
+	if _, err := m.Attachments()(t.Context(), bob.Sum()); err == nil || errors.Is(err, ledger.ErrInvalid) {
 		t.Errorf("nobody asked: %v", err)
 	}
 }

@@ -24,8 +24,9 @@ func erase() cli.Command {
   A certificate that is erased was never there: nothing that it signed counts any
   more, earlier documents included, and the index is computed anew without it,
   beside the one in use. Another edition of the same certificate is another
-  attachment, and goes on counting until it is erased too. Erasing a request
-  changes no verdict.
+  attachment, and goes on counting until it is erased too; if the edition erased
+  had a revocation, that is gone with it, so revoke the builder or erase all
+  editions. Erasing a request changes no verdict.
 
   What no enrolment names is refused. So are the contents of package sets, which
   hold nothing about people and without which nobody could compute the verdicts.

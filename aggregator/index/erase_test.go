@@ -2,14 +2,11 @@ package index_test
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"io/fs"
 	"testing"
 	"time"
 
-	"github.com/ProtonMail/go-crypto/openpgp/packet"
-	pgp "github.com/ProtonMail/go-crypto/openpgp/v2"
 	"github.com/google/go-cmp/cmp"
 
 	"repronet/aggregator/index"
@@ -17,42 +14,27 @@ import (
 	"repronet/attestation"
 	"repronet/divergence"
 	"repronet/enrolment"
-	"repronet/evidence/openpgp"
+	"repronet/evidence/openpgp/openpgptest"
 	"repronet/ledger"
 	"repronet/verify/replay"
 )
 
-// certify enrols a new OpenPGP key for the project "demo" and returns it with the
-// attachment that has its certificate.
-func (w *world) certify(operator string) (*pgp.Entity, attestation.Digest) {
+// certify enrols a person with an OpenPGP key for the project "demo".
+func (w *world) certify(operator string) *openpgptest.Person {
 	w.t.Helper()
-	config := &packet.Config{Time: func() time.Time { return w.now.AddDate(-1, 0, 0) }, Algorithm: packet.PubKeyAlgoEdDSA}
-	key := must(pgp.NewEntity(operator, "", operator+"@example.org", config))
-	var packets bytes.Buffer
-	if err := key.Serialize(&packets); err != nil {
-		w.t.Fatal(err)
-	}
-	c := must(openpgp.ParseCertificates(packets.Bytes()))[0]
-	sum := attestation.Digest(sha256.Sum256(c.Bytes()))
-	w.log.attachments[sum] = c.Bytes()
+	p := openpgptest.NewPerson(w.t, operator, w.now)
+	w.log.attachments[p.Sum()] = p.Bytes()
 	e := enrolment.Enrolment{
-		Builder: c.Builder(), Operator: operator, Tier: enrolment.Counted,
-		OpenPGP: &enrolment.OpenPGP{Fingerprint: c.Fingerprint(), Project: "demo", Certificate: sum},
+		Builder: p.Builder(), Operator: operator, Tier: enrolment.Counted,
+		OpenPGP: &enrolment.OpenPGP{Fingerprint: p.Fingerprint(), Project: "demo", Certificate: p.Sum()},
 	}
 	w.append(ledger.Enrolment, must(e.Encode()))
-	return key, sum
+	return p
 }
 
-// sums appends a checksum document, signed by a key.
-func (w *world) sums(key *pgp.Entity, text string) {
-	w.t.Helper()
-	var signature bytes.Buffer
-	config := &packet.Config{Time: func() time.Time { return w.now }}
-	if err := pgp.DetachSign(&signature, []*pgp.Entity{key}, bytes.NewReader([]byte(text)), config); err != nil {
-		w.t.Fatal(err)
-	}
-	d := openpgp.Document{Project: "demo", Text: []byte(text), Signature: signature.Bytes()}
-	w.append(ledger.OpenPGPSums, must(d.Encode()))
+// sums appends a checksum document that a person signed.
+func (w *world) sums(p *openpgptest.Person, text string) {
+	w.append(ledger.OpenPGPSums, p.Sign("demo", text, w.now))
 }
 
 func (w *world) erase(sum attestation.Digest) uint64 {
@@ -79,8 +61,8 @@ func said(t *testing.T, s *store.Store) *result {
 // replay without them say the same, in which the certificate never was.
 func TestErasure(t *testing.T) {
 	w := newWorld(t)
-	alice, _ := w.certify("alice")
-	bob, bobs := w.certify("bob")
+	alice, bob := w.certify("alice"), w.certify("bob")
+	bobs := bob.Sum()
 	w.sums(alice, line('a', "one")+line('a', "two"))
 	w.sums(bob, line('a', "one")+line('b', "two"))
 	w.now = w.now.Add(24 * time.Hour)

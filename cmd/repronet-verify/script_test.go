@@ -17,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"repronet/attestation"
+	"repronet/evidence/openpgp/openpgptest"
 	"repronet/internal/cli"
 	"repronet/ledger"
 	"repronet/signing"
@@ -95,7 +96,7 @@ type world struct {
 	shown    atomic.Pointer[http.Handler]
 	old      *ledger.Checkpoint // for stale
 	witness  *ledger.WitnessSigner
-	person   *verifytest.Person
+	person   *openpgptest.Person
 }
 
 func newWorld(t *testing.T) *world {
@@ -161,15 +162,15 @@ func (w *world) forge(ts *testscript.TestScript, _ bool, args []string) {
 
 // certify enrols a person with an OpenPGP key, who signs a checksum document.
 func (w *world) certify(*testscript.TestScript, bool, []string) {
-	w.person = w.ledger.Certify("dave")
+	w.person, _ = w.ledger.Certify("dave")
 	w.ledger.Sums(w.person, strings.Repeat("a", 64)+"  file\n")
 }
 
 // erase takes the person's certificate away.
-func (w *world) erase(*testscript.TestScript, bool, []string) { w.ledger.Erase(w.person.Certificate) }
+func (w *world) erase(*testscript.TestScript, bool, []string) { w.ledger.Erase(w.person.Sum()) }
 
 // lose removes the person's certificate without an entry that says so.
-func (w *world) lose(*testscript.TestScript, bool, []string) { w.ledger.Lose(w.person.Certificate) }
+func (w *world) lose(*testscript.TestScript, bool, []string) { w.ledger.Lose(w.person.Sum()) }
 
 // publish waits for a checkpoint.
 func (w *world) publish(*testscript.TestScript, bool, []string) { w.ledger.Publish() }

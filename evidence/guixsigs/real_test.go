@@ -5,6 +5,8 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -22,8 +24,11 @@ import (
 
 	"repronet/attestation"
 	"repronet/divergence"
+	"repronet/enrolment"
 	"repronet/evidence"
+	"repronet/evidence/kinds"
 	"repronet/evidence/openpgp"
+	"repronet/ledger"
 )
 
 const (
@@ -97,6 +102,28 @@ func readKeys(t testing.TB, tree *Tree) *openpgp.Keyring {
 		certificates = append(certificates, k.Certificates...)
 	}
 	return openpgp.NewKeyring(project, certificates...)
+}
+
+// enrolled returns the keys of a ledger that enrols each certificate as an operator
+// of its own.
+func enrolled(t testing.TB, ring *openpgp.Keyring) *kinds.Keys {
+	t.Helper()
+	roster, attachments := enrolment.NewRoster(), map[attestation.Digest][]byte{}
+	for i, c := range ring.Certificates() {
+		sum := attestation.Digest(sha256.Sum256(c.Bytes()))
+		attachments[sum] = c.Bytes()
+		body, err := (&enrolment.Enrolment{
+			Builder: c.Builder(), Operator: fmt.Sprintf("operator-%d", i), Tier: enrolment.Counted,
+			OpenPGP: &enrolment.OpenPGP{Fingerprint: c.Fingerprint(), Project: project, Certificate: sum},
+		}).Encode()
+		if err == nil {
+			_, _, err = roster.Apply(uint64(i), ledger.Enrolment, body)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return kinds.NewKeys(roster, func(_ context.Context, sum attestation.Digest) ([]byte, error) { return attachments[sum], nil })
 }
 
 func readDocuments(t testing.TB, tree *Tree) []*Found {
@@ -255,19 +282,24 @@ func TestRealDataAgainstGPG(t *testing.T) {
 	slices.Sort(want)
 
 	tree := openTree(t, dir)
-	ring := readKeys(t, tree)
+	keys := enrolled(t, readKeys(t, tree))
 	states := map[string]int{}
 	p := newPositions()
 	for _, f := range readDocuments(t, tree) {
 		states["documents"]++
-		v, err := openpgp.OpenDocument(f.Document(project), ring.Lookup, received)
+		document := f.Document(project)
+		body, err := document.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := keys.Open(t.Context(), ledger.OpenPGPSums, body, received)
 		if err != nil {
 			t.Errorf("%s: %v", f.Path, err)
 			continue
 		}
-		states[v.State().String()]++
-		for _, c := range v.Claimants() {
-			p.add(string(c.Builder), c.Created, v.Sums())
+		states[e.State().String()]++
+		for _, c := range e.Counted() {
+			p.add(string(c.Builder), c.SignedAt, openpgp.ParseSums(project, document.Text))
 		}
 	}
 	got := p.verdicts()
@@ -302,7 +334,7 @@ func BenchmarkOpen(b *testing.B) {
 	n := 0
 	for b.Loop() {
 		v, err := openpgp.Open(bodies[n%len(bodies)], ring.Lookup, received)
-		if err != nil || v.State() == evidence.Bad {
+		if err != nil || v.Signatures()[0].State == evidence.Bad {
 			b.Fatal(err)
 		}
 		n++

@@ -179,8 +179,8 @@ func TestFiledUnderAnotherRelease(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if v.State() != evidence.Valid || v.Claimants()[0].Builder != ring.Certificates()[0].Builder() {
-			t.Errorf("state %s, claimants %v", v.State(), v.Claimants())
+		if s := v.Signatures()[0]; s.State != evidence.Valid || s.Builder != ring.Certificates()[0].Builder() {
+			t.Errorf("signature %+v", s)
 		}
 		if claims := v.Sums().Claims; len(claims) != 1 || claims[0].Output != project+"/demo-1.0.tar.gz" {
 			t.Errorf("claims %v", claims)

@@ -217,3 +217,39 @@ func TestErasedCertificate(t *testing.T) {
 		t.Errorf("by another edition: %+v", e)
 	}
 }
+
+// TestCountedOnceEach: a builder with several signatures counts once, by its
+// latest, and those that do not count take nothing away.
+func TestCountedOnceEach(t *testing.T) {
+	w, alice, bob, eve := newWorld(t), newKey(t, "alice"), newKey(t, "bob"), newKey(t, "eve")
+	w.enrol("alice", "one", alice, alice)
+	w.enrol("bob", "one", bob, bob)
+	years := func(n int) func() time.Time { return func() time.Time { return born.AddDate(n, 0, 0) } }
+	var signatures bytes.Buffer
+	for _, s := range []struct {
+		by *pgp.Entity
+		at func() time.Time
+	}{{alice, years(1)}, {bob, years(3)}, {eve, years(5)}, {alice, years(4)}, {alice, years(2)}} {
+		if err := pgp.DetachSign(&signatures, []*pgp.Entity{s.by}, bytes.NewReader([]byte(text)), &packet.Config{Time: s.at}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	body, err := (&openpgp.Document{Project: "one", Text: []byte(text), Signature: signatures.Bytes()}).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := w.keys.Open(t.Context(), ledger.OpenPGPSums, body, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := e.Counted()
+	if len(got) != 2 || got[0].Builder != certificate(t, alice).Builder() || got[1].Builder != certificate(t, bob).Builder() {
+		t.Fatalf("counted %+v", got)
+	}
+	if !got[0].SignedAt.Equal(born.AddDate(4, 0, 0)) || !got[1].SignedAt.Equal(born.AddDate(3, 0, 0)) {
+		t.Errorf("counted by those of %s and %s", got[0].SignedAt, got[1].SignedAt)
+	}
+	if len(e.Signers) != 5 || e.State() != evidence.Valid {
+		t.Errorf("%d signers, state %s", len(e.Signers), e.State())
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"crypto/ed25519"
 	"crypto/x509"
 	"fmt"
-	"slices"
 	"time"
 
 	"repronet/attestation"
@@ -46,8 +45,8 @@ type Signature struct {
 	Builder keys.BuilderID // empty in the states Bad and UnknownKey
 }
 
-// Verified is a narinfo with all its signatures judged. What it says counts for
-// the builders of [Verified.Claimants], who may be none. Only [Open] makes one.
+// Verified is a narinfo with all its signatures judged. Whose of them counts for a
+// ledger is package kinds' subject. Only [Open] makes one.
 type Verified struct {
 	info       *Info
 	body       []byte
@@ -68,29 +67,6 @@ func (v *Verified) Body() []byte { return v.body }
 
 // Signatures returns all signatures in the order of the file.
 func (v *Verified) Signatures() []Signature { return v.signatures }
-
-// Claimants returns the builders whose signatures count, each once.
-func (v *Verified) Claimants() []keys.BuilderID {
-	var builders []keys.BuilderID
-	for _, s := range v.signatures {
-		if s.State.Counts() && !slices.Contains(builders, s.Builder) {
-			builders = append(builders, s.Builder)
-		}
-	}
-	return builders
-}
-
-// State returns the best state of the signatures; UnknownKey if there are none.
-func (v *Verified) State() evidence.State {
-	if len(v.signatures) == 0 {
-		return evidence.UnknownKey
-	}
-	best := evidence.Bad
-	for _, s := range v.signatures {
-		best = max(best, s.State)
-	}
-	return best
-}
 
 // Open reads a narinfo and judges its signatures at the time at, when it was
 // received. An error wraps [ErrMalformed]: the bytes are no evidence. Everything

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
@@ -40,9 +39,8 @@ type Signature struct {
 	Statement attestation.Digest
 }
 
-// Verified is a document with all its signatures judged. What it says counts
-// for the builders of [Verified.Claimants], who may be none. Only [Open] makes
-// one.
+// Verified is a document with all its signatures judged. Whose of them counts for
+// a ledger is package kinds' subject. Only [Open] makes one.
 type Verified struct {
 	sums       Sums
 	signatures []Signature
@@ -53,33 +51,6 @@ func (v *Verified) Sums() Sums { return v.sums }
 
 // Signatures returns all signatures in the order of the document.
 func (v *Verified) Signatures() []Signature { return v.signatures }
-
-// Claimants returns the signatures that count, one for each builder: its latest.
-func (v *Verified) Claimants() []Signature {
-	var claimants []Signature
-	for _, s := range v.signatures {
-		if !s.State.Counts() {
-			continue
-		}
-		i := slices.IndexFunc(claimants, func(c Signature) bool { return c.Builder == s.Builder })
-		switch {
-		case i < 0:
-			claimants = append(claimants, s)
-		case s.Created.After(claimants[i].Created):
-			claimants[i] = s
-		}
-	}
-	return claimants
-}
-
-// State returns the best state of the document's signatures.
-func (v *Verified) State() evidence.State {
-	best := evidence.Bad
-	for _, s := range v.signatures {
-		best = max(best, s.State)
-	}
-	return best
-}
 
 // Open reads a document and judges its signatures at the time at, when it was
 // received. An error wraps [ErrMalformed]: the bytes are no evidence. Everything

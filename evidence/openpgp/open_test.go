@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -139,9 +140,6 @@ func TestStates(t *testing.T) {
 			if s.Builder != wantBuilder {
 				t.Errorf("builder %q, want %q", s.Builder, wantBuilder)
 			}
-			if got := len(v.Claimants()) == 1; got != test.want.Counts() {
-				t.Errorf("has a claimant: %t", got)
-			}
 		})
 	}
 }
@@ -155,8 +153,8 @@ func TestDocumentOfAnotherProject(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v.State() != evidence.UnknownKey {
-		t.Errorf("state %s, want %s", v.State(), evidence.UnknownKey)
+	if v.Signatures()[0].State != evidence.UnknownKey {
+		t.Errorf("state %s, want %s", v.Signatures()[0].State, evidence.UnknownKey)
 	}
 }
 
@@ -167,8 +165,8 @@ func TestTamperedDocument(t *testing.T) {
 	for i := range text {
 		tampered := bytes.Clone(text)
 		tampered[i] ^= 1
-		if v := open(t, tampered, signature, lookup); v.State() != evidence.Bad {
-			t.Fatalf("byte %d changed: state %s", i, v.State())
+		if v := open(t, tampered, signature, lookup); v.Signatures()[0].State != evidence.Bad {
+			t.Fatalf("byte %d changed: state %s", i, v.Signatures()[0].State)
 		}
 	}
 }
@@ -190,12 +188,10 @@ func TestSeveralSignatures(t *testing.T) {
 			if diff := cmp.Diff([]evidence.State{evidence.Valid, evidence.Valid, evidence.UnknownKey, evidence.Valid}, states); diff != "" {
 				t.Errorf("states (-want +got):\n%s", diff)
 			}
-			claimants := v.Claimants()
-			if len(claimants) != 2 || claimants[0].Builder != certificate(t, alice).Builder() || claimants[1].Builder != certificate(t, bob).Builder() {
-				t.Fatalf("claimants %+v", claimants)
-			}
-			if got := claimants[1].Created; !got.Equal(year(2022)) {
-				t.Errorf("bob's word is of %s, want the later one", got)
+			for i, want := range []*pgp.Entity{alice, bob, nil, bob} {
+				if got := v.Signatures()[i].Builder; want == nil && got != "" || want != nil && got != certificate(t, want).Builder() {
+					t.Errorf("signature %d is of builder %q", i, got)
+				}
 			}
 		})
 	}
@@ -206,7 +202,7 @@ func TestSeveralSignatures(t *testing.T) {
 func TestStatementIdentifiesTheWord(t *testing.T) {
 	alice := newKey(t, "alice", 0)
 	lookup := keyring(t, alice).Lookup
-	id := func(signature []byte) [32]byte { return open(t, text, signature, lookup).Claimants()[0].Statement }
+	id := func(signature []byte) [32]byte { return open(t, text, signature, lookup).Signatures()[0].Statement }
 	signature := sign(t, alice.PrivateKey, text, year(2021))
 	if id(signature) != id(ascii(t, signature)) {
 		t.Error("armor makes another statement")
@@ -248,8 +244,8 @@ func TestExtendedKey(t *testing.T) {
 	old := newKey(t, "carol", 3)
 	signature := sign(t, old.PrivateKey, text, year(2023))
 	oldEdition := certificate(t, old)
-	if v := open(t, text, signature, NewKeyring("demo", oldEdition).Lookup); v.State() != evidence.OutsideValidity {
-		t.Fatalf("before the extension: %s", v.State())
+	if v := open(t, text, signature, NewKeyring("demo", oldEdition).Lookup); v.Signatures()[0].State != evidence.OutsideValidity {
+		t.Fatalf("before the extension: %s", v.Signatures()[0].State)
 	}
 	for _, identity := range old.Identities {
 		extended := *identity.SelfCertifications[0].Packet
@@ -266,8 +262,8 @@ func TestExtendedKey(t *testing.T) {
 		"old, then new":     NewKeyring("demo", oldEdition, newEdition),
 		"new, then old":     NewKeyring("demo", newEdition, oldEdition),
 	} {
-		if v := open(t, text, signature, ring.Lookup); v.State() != evidence.ExpiredSince {
-			t.Errorf("%s: %s", name, v.State())
+		if v := open(t, text, signature, ring.Lookup); v.Signatures()[0].State != evidence.ExpiredSince {
+			t.Errorf("%s: %s", name, v.Signatures()[0].State)
 		}
 		if n := len(ring.Certificates()); n != 1 {
 			t.Errorf("%s: %d certificates", name, n)
@@ -285,8 +281,8 @@ func TestLatestUserIDDecides(t *testing.T) {
 		if err := e.AddUserId(name, "", name+"@example.org", longer); err != nil {
 			t.Fatal(err)
 		}
-		if v := open(t, text, sign(t, e.PrivateKey, text, year(2023)), keyring(t, e).Lookup); v.State() != evidence.ExpiredSince {
-			t.Errorf("with %s: %s", name, v.State())
+		if v := open(t, text, sign(t, e.PrivateKey, text, year(2023)), keyring(t, e).Lookup); v.Signatures()[0].State != evidence.ExpiredSince {
+			t.Errorf("with %s: %s", name, v.Signatures()[0].State)
 		}
 	}
 }
@@ -301,16 +297,16 @@ func TestRevocationSurvivesAnOlderEdition(t *testing.T) {
 	}
 	signature := sign(t, alice.PrivateKey, text, year(2021))
 	for _, ring := range []*Keyring{NewKeyring("demo", certificate(t, alice), before), NewKeyring("demo", before, certificate(t, alice))} {
-		if v := open(t, text, signature, ring.Lookup); v.State() != evidence.Revoked {
-			t.Errorf("state %s", v.State())
+		if v := open(t, text, signature, ring.Lookup); v.Signatures()[0].State != evidence.Revoked {
+			t.Errorf("state %s", v.Signatures()[0].State)
 		}
 		// The merged packets are a certificate that says the same.
 		again, err := ParseCertificates(ring.Certificates()[0].Bytes())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if v := open(t, text, signature, NewKeyring("demo", again...).Lookup); v.State() != evidence.Revoked {
-			t.Errorf("state %s after merging", v.State())
+		if v := open(t, text, signature, NewKeyring("demo", again...).Lookup); v.Signatures()[0].State != evidence.Revoked {
+			t.Errorf("state %s after merging", v.Signatures()[0].State)
 		}
 	}
 }
@@ -330,7 +326,8 @@ func FuzzOpen(f *testing.F) {
 			}
 			return
 		}
-		if len(v.Claimants()) > 0 && !bytes.Equal(fuzzed, text) {
+		counts := slices.ContainsFunc(v.Signatures(), func(s Signature) bool { return s.State.Counts() })
+		if counts && !bytes.Equal(fuzzed, text) {
 			t.Errorf("a text that nobody signed counts: %q", fuzzed)
 		}
 	})
