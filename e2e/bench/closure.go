@@ -115,7 +115,6 @@ func (b *bench) closure(ctx context.Context, s *site, bundles [][]byte, each int
 func (b *bench) rightClosure(text []byte) error {
 	var report struct {
 		Outputs []struct {
-			Key       string
 			Operators int
 			Decision  struct{ Action, Finding string }
 		}
@@ -132,7 +131,7 @@ func (b *bench) rightClosure(text []byte) error {
 			want = "refuse"
 		}
 		if o.Decision.Action != want || o.Operators != builders {
-			return fmt.Errorf("closure says of %s: %+v, want %s", o.Key, o, want)
+			return fmt.Errorf("closure says of %s: %+v, want %s", outputPath(uint64(n)), o, want)
 		}
 	}
 	return nil
