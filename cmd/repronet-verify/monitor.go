@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -21,7 +22,9 @@ func monitorCommand() cli.Command {
 		Summary: "follow the ledger, and say when it breaks its promises",
 		About: `  Makes a round every --interval until it is stopped, or one with --once: extends
   the copy of the ledger, which must continue what was seen; reads some earlier
-  entries again; and looks for news. With --reporter, the directory of a
+  entries again; computes the root of each new verifiable map (of many at once, the
+  newest and some others: repronet-verify replay --all-maps does all) and the builder
+  list; and looks for news. With --reporter, the directory of a
   repronet-reporter of yours, every statement that was acknowledged to it must be
   in the ledger, byte for byte, and its statements must follow one another.
 
@@ -29,23 +32,29 @@ func monitorCommand() cli.Command {
 
     fork         two signed states of which neither continues the other
     dropped      another entry in place of a statement that was acknowledged
+    maproot      a map root that is not that of the ledger's entries: something is
+                 hidden from who asks with --light
     rewritten    entries that are not those of the tree that was signed
     shrunk       an older state than one already seen
     stale        no entry, nor a cosignature by the pinned witnesses, newer than
                  --max-age
     chain        statements of your builder that do not follow one another
     uncosigned   a state that fewer of the pinned witnesses cosigned than are asked for
+    builders     a builder list that is not what the ledger says, or older than seen
+    revoked      a revocation that takes earlier statements of your builder away
     unreachable  nobody answers
 
   A fork or a dropped statement proves itself: the proof is kept in a file, which
-  anybody can check who knows the log's key (docs/checking.md). The monitor ends
-  with it.
+  anybody can check who knows the log's key (docs/checking.md). So does a map root,
+  to whoever has a copy of the ledger. The monitor ends with it.
 
 EXIT STATUS
   0   nothing is wrong (--once), or stopped while nothing was
-  1   something is wrong, and may pass: shrunk, stale, chain, unreachable
+  1   something is wrong, and may pass: shrunk, stale, chain, revoked,
+      unreachable
   2   it could not be done on this machine
-  3   the log is invalid: fork, dropped, rewritten; or uncosigned
+  3   the log is invalid: fork, dropped, maproot, rewritten; or uncosigned, or with
+      another builder list
   64  called wrongly
 
 EXAMPLES
@@ -111,7 +120,7 @@ func (c *watcher) run(ctx context.Context, env *cli.Env, args []string) (err err
 			c.print(env, mirror, nil)
 		}
 		shown = alerts
-		if c.once || slices.ContainsFunc(alerts, func(a monitor.Alert) bool { return a.Kind == monitor.Fork || a.Kind == monitor.Dropped }) {
+		if c.once || slices.ContainsFunc(alerts, monitor.Alert.Convicts) {
 			return c.status(alerts)
 		}
 		select {
@@ -130,8 +139,13 @@ func (c *watcher) config(pins *verify.Pins, mirror *verify.Mirror) (config monit
 	if err != nil {
 		return config, err
 	}
-	config.Log = aggregator.Log()
-	if config.Key, err = pins.Verifier(); err == nil && c.reporter != "" {
+	config.Aggregator = aggregator
+	if config.Key, err = pins.Verifier(); err != nil {
+		return config, err
+	}
+	dir, err := c.mirrorDir(config.Key)
+	config.Maps = filepath.Join(dir, "maps")
+	if err == nil && c.reporter != "" {
 		config.Reporter, err = monitor.OpenReporter(c.reporter)
 	}
 	return config, err

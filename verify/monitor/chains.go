@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"repronet/attestation"
+	"repronet/enrolment"
 	"repronet/ledger"
 	"repronet/signing"
 )
@@ -15,6 +16,8 @@ import (
 type chains struct {
 	next    uint64 // ledger index
 	streams map[string]*stream
+	indices []uint64 // of the statements, ascending
+	revoked []error  // what was said of revocations that reach back
 }
 
 type stream struct {
@@ -34,6 +37,9 @@ func (c *chains) follow(ctx context.Context, tree *ledger.Tree, key *signing.Pub
 		}
 		c.next = record.Index + 1
 		entry, err := record.Entry()
+		if err == nil && entry.Kind == ledger.Revocation {
+			c.revoke(record.Index, entry.Body, key.Builder())
+		}
 		if err != nil || entry.Kind != ledger.Attestation {
 			continue
 		}
@@ -44,9 +50,23 @@ func (c *chains) follow(ctx context.Context, tree *ledger.Tree, key *signing.Pub
 		if err != nil {
 			continue // not this builder's word
 		}
+		c.indices = append(c.indices, record.Index)
 		c.take(v.Statement().Chain, v.PayloadDigest())
 	}
 	return nil
+}
+
+// revoke notes a revocation that takes away what the builder said before it.
+func (c *chains) revoke(index uint64, body []byte, builder signing.BuilderID) {
+	r, err := enrolment.ParseRevocation(body)
+	if err != nil || r.Builder != builder {
+		return
+	}
+	first, _ := slices.BinarySearch(c.indices, r.From)
+	if n := len(c.indices) - first; n > 0 {
+		c.revoked = append(c.revoked, fmt.Errorf("ledger index %d revokes your builder from ledger index %d on, which takes %d of its earlier statements away, the first at %d; the reason given is %.200q",
+			index, r.From, n, c.indices[first], r.Reason))
+	}
 }
 
 func (c *chains) take(link attestation.Chain, payload attestation.Digest) {

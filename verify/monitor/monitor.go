@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -26,6 +28,9 @@ const (
 	Chain       Kind = "chain"
 	Unreachable Kind = "unreachable"
 	Uncosigned  Kind = "uncosigned"
+	MapRoot     Kind = "maproot"
+	Builders    Kind = "builders"
+	Revoked     Kind = "revoked"
 )
 
 // An Alert is something wrong.
@@ -35,17 +40,24 @@ type Alert struct {
 	Evidence string `json:"evidence,omitempty"` // file with the proof
 }
 
-// Invalid reports whether the alert says that the log itself is wrong, or not to be
-// relied on.
+// Invalid reports whether the alert says that the log itself, or what is derived from
+// it, is wrong, or not to be relied on.
 func (a Alert) Invalid() bool {
-	return a.Kind == Fork || a.Kind == Dropped || a.Kind == Rewritten || a.Kind == Uncosigned
+	return a.Convicts() || slices.Contains([]Kind{Rewritten, Uncosigned, Builders}, a.Kind)
 }
+
+// Convicts reports whether the alert proves itself.
+func (a Alert) Convicts() bool { return slices.Contains([]Kind{Fork, Dropped, MapRoot}, a.Kind) }
 
 // Config says what to follow.
 type Config struct {
 	Mirror *verify.Mirror
-	Log    ledger.Fetcher
-	Key    note.Verifier
+	// Aggregator is whose ledger and builder list are looked at.
+	Aggregator *verify.Aggregator
+	Key        note.Verifier
+	// Maps is the directory of what the audit of map roots keeps. "": they are
+	// not audited.
+	Maps string
 	// MaxAge is how old the newest state may be, see verify.Mirror.Alive. 0: any.
 	MaxAge time.Duration
 	// Reporter is whose statements must all be there. nil: nobody's.
@@ -57,11 +69,14 @@ type Config struct {
 type Monitor struct {
 	Config
 	chains   *chains
+	audit    *audit
 	receipts int // of the reporter's, that were compared
 }
 
 // New returns a monitor.
-func New(config Config) *Monitor { return &Monitor{Config: config, chains: newChains()} }
+func New(config Config) *Monitor {
+	return &Monitor{Config: config, chains: newChains(), audit: &audit{dir: config.Maps}}
+}
 
 // Round looks at everything once. An error is of this machine, not of the log.
 func (m *Monitor) Round(ctx context.Context) ([]Alert, error) {
@@ -73,7 +88,9 @@ func (m *Monitor) Round(ctx context.Context) ([]Alert, error) {
 		}
 		alerts = append(alerts, a)
 	}
-	err := m.Mirror.Update(ctx, m.Log, m.Progress)
+	seen := m.Mirror.Tree().Size()
+	builders, listErr := m.Aggregator.BuilderList(ctx, m.Key) // before the ledger, which is newer then
+	err := m.Mirror.Update(ctx, m.Aggregator.Log(), m.Progress)
 	_, fork := errors.AsType[*ledger.ForkError](err)
 	switch {
 	case ctx.Err() != nil:
@@ -94,6 +111,25 @@ func (m *Monitor) Round(ctx context.Context) ([]Alert, error) {
 		} else if err != nil {
 			raise(Unreachable, err)
 		}
+		if listErr == nil {
+			listErr = m.Mirror.CheckBuilders(ctx, builders, seen)
+		}
+		switch {
+		case listErr == nil, errors.Is(listErr, fs.ErrNotExist): // not every copy of a log has one beside it
+		case errors.Is(listErr, verify.ErrBuilders), errors.Is(listErr, verify.ErrStale), errors.Is(listErr, ledger.ErrInvalid):
+			raise(Builders, listErr)
+		default:
+			raise(Unreachable, listErr)
+		}
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if m.Maps != "" {
+		err := m.audit.run(ctx, m.Mirror.Tree(), m.receipt, func(a Alert) { alerts = append(alerts, a) })
+		if err != nil {
+			return nil, err
+		}
 	}
 	if err := m.Mirror.CheckAge(ctx, m.MaxAge); errors.Is(err, verify.ErrTooOld) {
 		raise(Stale, err)
@@ -106,13 +142,27 @@ func (m *Monitor) Round(ctx context.Context) ([]Alert, error) {
 	return alerts, m.checkReporter(ctx, raise)
 }
 
+// receipt proves that an entry is in the mirror's tree.
+func (m *Monitor) receipt(ctx context.Context, index uint64) (*ledger.Receipt, error) {
+	c, tree := m.Mirror.Checkpoint(), m.Mirror.Tree()
+	record, err := tree.Record(ctx, index)
+	if err != nil {
+		return nil, err
+	}
+	proof, err := tree.ProveInclusion(ctx, index)
+	if err != nil {
+		return nil, err
+	}
+	return &ledger.Receipt{Index: index, Entry: record.Data, Proof: proof, Checkpoint: string(c.Text)}, nil
+}
+
 // reread is how many bundles are read again in a round.
 const rereadBundles = 4
 
 // reread fetches some entries that the mirror has, and checks that they are still
 // those of the tree.
 func (m *Monitor) reread(ctx context.Context) error {
-	remote := ledger.NewReader(m.Log, m.Key)
+	remote := ledger.NewReader(m.Aggregator.Log(), m.Key)
 	latest, err := remote.Checkpoint(ctx)
 	if err != nil {
 		return err

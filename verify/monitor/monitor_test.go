@@ -59,7 +59,7 @@ func newScene(t *testing.T) *scene {
 		t.Fatal(err)
 	}
 	s.Monitor = monitor.New(monitor.Config{
-		Mirror: mirror, Log: aggregator.Log(), Key: s.ledger.Key.Verifier(), MaxAge: time.Hour, Reporter: reporter,
+		Mirror: mirror, Aggregator: aggregator, Maps: t.TempDir(), Key: s.ledger.Key.Verifier(), MaxAge: time.Hour, Reporter: reporter,
 		Progress: func(string, uint64, uint64) {},
 	})
 	return s

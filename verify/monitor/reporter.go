@@ -88,6 +88,9 @@ func (m *Monitor) checkReporter(ctx context.Context, raise func(Kind, error)) er
 	for _, err := range m.chains.odd() {
 		raise(Chain, err)
 	}
+	for _, err := range m.chains.revoked {
+		raise(Revoked, err)
+	}
 	return nil
 }
 
