@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"repronet/signing/keyless"
 	"repronet/signing/keys"
 )
 
@@ -22,10 +23,10 @@ type Config struct {
 	Aggregator string `json:"aggregator"`
 	// Operator is the name that generic builds of this machine begin with.
 	Operator string `json:"operator,omitempty"`
-	// Key is a reference as keys.LoadSigner takes it; a plain file name is
-	// relative to the directory.
+	// Key is a reference as keys.LoadSigner takes it, or keyless.Load; a plain
+	// file name is relative to the directory.
 	Key     string         `json:"key"`
-	Builder keys.BuilderID `json:"builder"` // of the key
+	Builder keys.BuilderID `json:"builder,omitempty"` // of the key; none of an identity
 	// Report is "sets" (only outputs of Sets are sent) or "all".
 	Report  string   `json:"report"`
 	Sets    []string `json:"sets,omitempty"`
@@ -60,7 +61,7 @@ func (c *Config) Validate() error {
 	if c.Key == "" {
 		return errors.New("no key is given")
 	}
-	if _, err := keys.ParseBuilderID(string(c.Builder)); err != nil {
+	if _, err := keys.ParseBuilderID(string(c.Builder)); err != nil && !c.Keyless() {
 		return err
 	}
 	switch c.Report {
@@ -83,6 +84,10 @@ func (c *Config) Validate() error {
 	}
 	return nil
 }
+
+// Keyless reports whether an identity signs in place of a key. Whose statements
+// those are is for the ledger's enrolments to say.
+func (c *Config) Keyless() bool { return keyless.IsReference(c.Key) }
 
 func parseConfig(data []byte) (*Config, error) {
 	var c Config

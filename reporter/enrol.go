@@ -35,6 +35,10 @@ func (h Home) NewDesk(ctx context.Context) (*Desk, error) {
 	if err != nil {
 		return nil, err
 	}
+	if config.Keyless() {
+		_, err := h.Signer(config) // which says why there is none
+		return nil, err
+	}
 	d := &Desk{home: h, config: config}
 	if d.http, d.base, err = wire.Client(config.Aggregator, requestTimeout); err != nil {
 		return nil, err

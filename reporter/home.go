@@ -1,9 +1,11 @@
 package reporter
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +14,7 @@ import (
 
 	"repronet/internal/durable"
 	"repronet/reporter/spool"
+	"repronet/signing/keyless"
 	"repronet/signing/keys"
 )
 
@@ -74,8 +77,25 @@ func (h Home) Config() (*Config, error) {
 // Spool returns the spool.
 func (h Home) Spool() *spool.Spool { return spool.Open(h.path(spoolDir)) }
 
+// A signer signs statements, by a key or by an identity.
+type signer interface {
+	SignPayload(ctx context.Context, payload []byte) (bundle []byte, err error)
+	Close() error
+}
+
+// signer opens what the configuration says signs.
+func (h Home) signer(c *Config) (signer, error) {
+	if !c.Keyless() {
+		return h.Signer(c)
+	}
+	return keyless.Load(c.Key, &http.Client{Timeout: requestTimeout})
+}
+
 // Signer opens the builder's key.
 func (h Home) Signer(c *Config) (*keys.Signer, error) {
+	if c.Keyless() {
+		return nil, errors.New("this reporter signs by an identity and has no key: who runs the aggregator enrols the identity, with 'builders enrol --sigstore-issuer'")
+	}
 	signer, err := keys.LoadSigner(h.keyReference(c.Key))
 	if err != nil {
 		return nil, err

@@ -17,7 +17,6 @@ import (
 	"repronet/reporter/filter"
 	"repronet/reporter/spool"
 	"repronet/reporter/submit"
-	"repronet/signing/keys"
 )
 
 // A Runner delivers what is in the spool.
@@ -25,7 +24,7 @@ type Runner struct {
 	home   Home
 	config *Config
 	writer *spool.Writer
-	signer *keys.Signer
+	signer signer
 	http   *http.Client
 	base   string
 	logKey note.Verifier // nil before the first contact
@@ -50,7 +49,7 @@ func NewRunner(home Home, logger *slog.Logger) (*Runner, error) {
 	if r.logKey, err = home.LogKey(); err != nil {
 		return nil, err
 	}
-	if r.signer, err = home.Signer(config); err != nil {
+	if r.signer, err = home.signer(config); err != nil {
 		return nil, err
 	}
 	if r.writer, err = home.Spool().Lock(); err != nil {
@@ -112,7 +111,7 @@ func (r *Runner) followKey() error {
 		return err
 	}
 	if config.Builder != r.config.Builder {
-		signer, err := r.home.Signer(config)
+		signer, err := r.home.signer(config)
 		if err != nil {
 			return err
 		}
@@ -122,6 +121,10 @@ func (r *Runner) followKey() error {
 		if err := older.Close(); err != nil {
 			return err
 		}
+	}
+	if config.Keyless() {
+		r.writer.Unchain()
+		return nil
 	}
 	return r.writer.SignAs(config.Builder)
 }

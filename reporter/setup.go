@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"repronet/internal/durable"
 	"repronet/internal/wire"
 	"repronet/reporter/spool"
+	"repronet/signing/keyless"
 	"repronet/signing/keys"
 )
 
@@ -21,7 +23,7 @@ import (
 // the same directory decided.
 type Setup struct {
 	Aggregator string
-	Key        string // a reference as keys.LoadSigner takes it
+	Key        string // a reference as keys.LoadSigner or keyless.Load takes it
 	Operator   string
 	Sets       []string
 	ReportAll  bool
@@ -36,7 +38,7 @@ type Setup struct {
 // Prepared is what [Home.Prepare] made.
 type Prepared struct {
 	Config    *Config
-	PublicKey *keys.PublicKey
+	PublicKey *keys.PublicKey // nil where an identity signs
 	// PublicKeyFile, Hook: files to hand on.
 	PublicKeyFile, Hook string
 	// LogKey is the pinned key of the aggregator's log; empty if the aggregator
@@ -79,15 +81,15 @@ func (h Home) Prepare(ctx context.Context, s Setup) (*Prepared, error) {
 			return nil, err
 		}
 	}
-	signer, err := keys.LoadSigner(h.keyReference(config.Key))
+	public, err := h.publicKey(config)
 	if err != nil {
 		return nil, err
 	}
-	public := signer.Public()
-	if err := signer.Close(); err != nil {
-		return nil, err
+	config.Builder = ""
+	if public != nil {
+		config.Builder = public.Builder()
 	}
-	if config.Builder = public.Builder(); known != "" && config.Builder != known {
+	if known != "" && config.Builder != known {
 		return nil, fmt.Errorf("%w: %s belongs to builder %s: give another --dir for another key", ErrSetup, h, known)
 	}
 	if err := config.Validate(); err != nil {
@@ -141,12 +143,27 @@ func absoluteReference(reference string) (string, error) {
 	switch {
 	case !found:
 		return filepath.Abs(reference)
+	case keyless.IsReference(reference):
+		return keyless.Absolute(reference)
 	case scheme == "nix" || scheme == "ssh":
 		file, err := filepath.Abs(file)
 		return scheme + ":" + file, err
 	default:
 		return reference, nil
 	}
+}
+
+// publicKey returns the key of the configuration, or nil where an identity signs.
+func (h Home) publicKey(c *Config) (*keys.PublicKey, error) {
+	if c.Keyless() {
+		_, err := keyless.Load(c.Key, http.DefaultClient)
+		return nil, err
+	}
+	signer, err := keys.LoadSigner(h.keyReference(c.Key))
+	if err != nil {
+		return nil, err
+	}
+	return signer.Public(), signer.Close()
 }
 
 // makeKey writes a new key to a file of the directory, if it is not there.
@@ -203,8 +220,10 @@ func (h Home) write(p *Prepared, program string) error {
 	if _, err := spool.Create(h.path(spoolDir)); err != nil {
 		return err
 	}
-	if err := durable.WriteFile(p.PublicKeyFile, p.PublicKey.PEM(), 0o644); err != nil {
-		return err
+	if p.PublicKey != nil {
+		if err := durable.WriteFile(p.PublicKeyFile, p.PublicKey.PEM(), 0o644); err != nil {
+			return err
+		}
 	}
 	dir, err := filepath.Abs(string(h))
 	if err != nil {

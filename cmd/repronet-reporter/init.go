@@ -29,6 +29,13 @@ func initCommand() cli.Command {
   names are looked up in a list that is downloaded whole, so nobody learns what
   was looked for. With --report all everything that is recorded is sent.
 
+  A CI job has no place for a key. With --key sigstore:FILE its identity signs: the
+  file is the signing_config.json of a Sigstore deployment, whose authority
+  certifies each run for whom the identity token names. The token is SIGSTORE_ID_TOKEN
+  (audience "sigstore"), in the file SIGSTORE_ID_TOKEN_FILE, or what GitHub Actions
+  gives to a job with the permission "id-token: write". Who runs the aggregator
+  enrols the identity.
+
   Calling it again changes what is given and keeps the rest; a key is never
   replaced.
 
@@ -45,7 +52,7 @@ EXAMPLES
 			dir := dirFlag(flags)
 			var s reporter.Setup
 			flags.StringVar(&s.Aggregator, "aggregator", "", "the aggregator's `address`: https://HOST or a libp2p multiaddr")
-			flags.StringVar(&s.Key, "key", "", "the builder's `key`: FILE (PKCS#8), nix:FILE, ssh:FILE or ssh-agent:NAME;\nwithout it a new key is made")
+			flags.StringVar(&s.Key, "key", "", "the builder's `key`: FILE (PKCS#8), nix:FILE, ssh:FILE, ssh-agent:NAME,\nor sigstore:FILE (signing_config.json) to sign by an identity;\nwithout it a new key is made")
 			flags.StringVar(&s.Operator, "operator", "", "your `name` as an operator (a-z, 0-9, -); names of generic builds begin with it")
 			flags.StringVar(&s.LogKey, "log-key", "", "the aggregator's log `key`; without it the first answer is trusted")
 			sets := flags.String("sets", "", "the package sets to report, `names` separated by commas")
@@ -112,6 +119,19 @@ func askConsent(env *cli.Env, given bool) error {
 }
 
 func printPrepared(w io.Writer, home reporter.Home, p *reporter.Prepared, program string) error {
+	if p.PublicKey == nil {
+		_, err := fmt.Fprintf(w, `Aggregator  %s
+Signs by    the identity of whoever runs it, through %s
+
+Next:
+1. Who runs the aggregator enrols the identity:
+     repronet-aggregator builders enrol --sigstore-issuer URL --sigstore-subject SUBJECT \
+       --trusted-root FILE --operator NAME
+2. In the job, after the builds:
+     %s run --once --dir %s
+`, p.Config.Aggregator, strings.TrimPrefix(p.Config.Key, "sigstore:"), program, home)
+		return err
+	}
 	scope := "outputs of " + strings.Join(p.Config.Sets, ", ")
 	if p.Config.Report == reporter.ReportAll {
 		scope = "everything"

@@ -76,7 +76,9 @@ func readReport(home reporter.Home) (*report, error) {
 }
 
 func (r *report) print(w io.Writer) error {
-	fmt.Fprintf(w, "Builder       %s\n", r.Builder)
+	if r.Builder != "" {
+		fmt.Fprintf(w, "Builder       %s\n", r.Builder)
+	}
 	fmt.Fprintf(w, "Aggregator    %s\n", r.Aggregator)
 	fmt.Fprintf(w, "Directory     %s\n", r.Directory)
 	fmt.Fprintf(w, "Waiting       %d records, %d signed statements\n", r.Waiting, r.Outbox)

@@ -222,6 +222,9 @@ func (w *Writer) sealBatch(ctx context.Context, batch []queued, sign Sign) (int,
 	}
 	chain := w.nextLink()
 	item.Stream, item.Sequence, item.Skipped = chain.Stream, chain.Sequence, chain.Skipped
+	if w.unchained {
+		chain = attestation.Chain{}
+	}
 	payload, err := newStatement(records, chain).Encode()
 	if err != nil {
 		return 0, err

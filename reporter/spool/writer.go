@@ -29,6 +29,8 @@ type Writer struct {
 	// outbox holds the name of each file there, and what a new statement must
 	// know of it.
 	outbox map[string]*Item
+	// unchained tells that a keyless builder signs.
+	unchained bool
 }
 
 // An Item is a signed statement in the outbox.
@@ -144,6 +146,10 @@ func (w *Writer) SignAs(builder keys.BuilderID) error {
 		return w.newChain(builder)
 	}
 }
+
+// Unchain says that a keyless builder signs from now on: its statements are in no
+// chain.
+func (w *Writer) Unchain() { w.unchained = true }
 
 // sweep deletes temporary files of processes that died. An hour is more than a
 // write takes.
