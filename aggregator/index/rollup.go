@@ -27,6 +27,7 @@ func (x *Index) RollUp(ctx context.Context) error {
 	stop := func() {}
 	defer func() { stop() }()
 	var watermark store.Watermark
+	var done uint64 // watermark of the last roll-up
 	var next func() (*store.State, error, bool)
 	var state *store.State
 	var more bool
@@ -34,8 +35,7 @@ func (x *Index) RollUp(ctx context.Context) error {
 		if watermark, err = tables.Watermark(ctx); err != nil {
 			return err
 		}
-		done, err := tables.RolledUp(ctx)
-		if err != nil || done == watermark.Size {
+		if done, err = tables.RolledUp(ctx); err != nil || done == watermark.Size {
 			return err
 		}
 		next, stop = iter.Pull2(tables.AllStates(ctx))
@@ -60,6 +60,11 @@ func (x *Index) RollUp(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("rolling up: %w", err)
 	}
+	oddBefore, err := tables.OddStreams(ctx, done)
+	if err != nil {
+		return fmt.Errorf("rolling up: %w", err)
+	}
+	x.tellForks(ctx, roster, oddBefore, odd)
 	if err := tables.WriteRollUp(ctx, &store.RollUp{
 		Version: watermark.Size, Agreement: sums.agreement(), Verdicts: sums.verdicts, OddStreams: odd, Copying: sums.copying(),
 	}); err != nil {
