@@ -87,6 +87,7 @@ func describeOthers(document *huma.OpenAPI) {
 		}},
 		Responses: submit,
 	})
+	describeEnrolments(document, problems, result.Properties["receipt"])
 	document.AddOperation(&huma.Operation{
 		OperationID: "get-roster", Method: http.MethodGet, Path: wire.BuildersPath,
 		Summary: "The builders' keys, as the ledger's enrolments make them, with the checkpoint of that ledger",
@@ -104,5 +105,39 @@ func describeOthers(document *huma.OpenAPI) {
 		Summary:    "Which outputs a package set has, for reporters that tell nobody what they look for",
 		Parameters: []*huma.Param{{Name: "name", In: "path", Required: true, Schema: text}},
 		Responses:  filter,
+	})
+}
+
+// describeEnrolments adds how builders ask to be enrolled.
+func describeEnrolments(document *huma.OpenAPI, problems func(statuses ...string) map[string]*huma.Response, receipt *huma.Schema) {
+	text := &huma.Schema{Type: huma.TypeString}
+	bundle := &huma.Schema{Type: huma.TypeObject, Description: "A Sigstore bundle over the in-toto statement https://repronet.dev/enrolment/v1."}
+	enrolment := map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{
+		Type: huma.TypeObject, Required: []string{"builder", "state", "next"},
+		Properties: map[string]*huma.Schema{
+			"builder": text, "operator": text, "tier": text, "receipt": receipt,
+			"state": {Type: huma.TypeString, Enum: []any{"pending", "enrolled", "refused"}},
+			"next":  {Type: huma.TypeString, Description: "What happens next, for the person who asked."},
+		},
+	}}}
+	ask := problems("400", "403", "409", "413", "415", "429", "503")
+	ask["200"] = &huma.Response{Description: "The builder is enrolled; the receipt is for its first enrolment", Content: enrolment}
+	ask["202"] = &huma.Response{Description: "A person decides", Content: enrolment}
+	document.AddOperation(&huma.Operation{
+		OperationID: "ask-enrolment", Method: http.MethodPost, Path: wire.EnrolmentsPath,
+		Summary: "Ask for a builder to be enrolled, with its key's signature",
+		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{
+			Type: huma.TypeObject, Required: []string{"request"},
+			Properties: map[string]*huma.Schema{"request": bundle, "endorsement": bundle, "identity": bundle},
+		}}}},
+		Responses: ask,
+	})
+	state := problems("404", "503")
+	state["200"] = &huma.Response{Description: "How it stands", Content: enrolment}
+	document.AddOperation(&huma.Operation{
+		OperationID: "get-enrolment", Method: http.MethodGet, Path: wire.EnrolmentsPath + "/{builder}",
+		Summary:    "What became of a builder's request to be enrolled",
+		Parameters: []*huma.Param{{Name: "builder", In: "path", Required: true, Schema: text}},
+		Responses:  state,
 	})
 }

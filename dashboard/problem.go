@@ -43,12 +43,22 @@ func ProblemKinds() []ProblemKind {
 		{
 			"not-enrolled", http.StatusForbidden,
 			"The signature is by a key that is not enrolled at this aggregator.",
-			"Send your public key to the operator of this aggregator. The reporter prints it with “repronet-reporter status”; it keeps what waits until the key is enrolled.",
+			"Ask to be enrolled with “repronet-reporter enrol”. What waits on your machine is kept until then.",
 		},
 		{
 			"key-not-valid", http.StatusForbidden,
 			"The key was enrolled, but it was revoked, or the time for which it was enrolled is over.",
-			"Make a new key with “repronet-reporter init” and ask the operator to enrol it.",
+			"Make a new key with “repronet-reporter init” in another directory, and ask with “repronet-reporter enrol”. A key that is still valid is replaced with “repronet-reporter rotate”.",
+		},
+		{
+			"refused", http.StatusForbidden,
+			"The operator of this aggregator does not want this builder. The detail has the reason.",
+			"Talk to the operator: a refusal can be taken back.",
+		},
+		{
+			"too-many-keys", http.StatusForbidden,
+			"The operator has as many keys as can be enrolled without a person's decision.",
+			"Ask the aggregator's operator to revoke keys that are not in use, or to enrol this one.",
 		},
 		{
 			"bad-signature", http.StatusForbidden,
@@ -64,6 +74,11 @@ func ProblemKinds() []ProblemKind {
 			"method-not-allowed", http.StatusMethodNotAllowed,
 			"The address exists, but not for the method of this request.",
 			"Read with GET. Submissions are POSTed to " + wire.SubmitPath + ".",
+		},
+		{
+			"conflict", http.StatusConflict,
+			"The request contradicts what the ledger holds: a builder belongs to one operator for ever.",
+			"Make a new key for another operator.",
 		},
 		{
 			"too-slow", http.StatusRequestTimeout,
@@ -82,8 +97,8 @@ func ProblemKinds() []ProblemKind {
 		},
 		{
 			"slow-down", http.StatusTooManyRequests,
-			"Much evidence by keys that nobody knows came in; how much of it is kept is bounded.",
-			"Ask the operator to have the project's keys imported, and send the documents again later.",
+			"Many requests to be enrolled came from your address, or much evidence by keys that nobody knows; how much of that is taken is bounded.",
+			"Ask again later. For evidence, ask the operator to have the project's keys imported.",
 		},
 		{
 			"internal", http.StatusInternalServerError,

@@ -22,6 +22,7 @@ import (
 
 	"repronet/attestation"
 	"repronet/enrolment"
+	"repronet/enrolment/request"
 	"repronet/ledger"
 	"repronet/signing"
 )
@@ -97,7 +98,10 @@ func examples(t *testing.T) map[string]string {
 		"bundle":       indent(t, bundle),
 		"output-id": fmt.Sprintf("$ printf 'nix\\0%s' | sha256sum | cut -c1-40\n%x\n", rebuild().Subjects[0].Name,
 			attestation.NewOutputID("nix", rebuild().Subjects[0].Name)),
-		"enrolment":  indent(t, enrolled),
+		"enrolment": indent(t, enrolled),
+		"request": indent(t, must((&request.Request{
+			Origin: "repro.example.org/log", PublicKey: signer.Public(), Operator: "alice", Contact: "alice@example.org", Created: at,
+		}).Encode())),
 		"revocation": indent(t, revoked),
 		"erased": indent(t, must((&enrolment.Erasure{
 			Attachment: sha256.Sum256([]byte("a certificate")), Reason: "asked for by the person",

@@ -13,7 +13,10 @@ import (
 
 	"repronet/dashboard"
 	"repronet/internal/wire"
+	"repronet/ledger"
 	"repronet/reporter/spool"
+	"repronet/signing"
+	"repronet/signing/sigstoretest"
 )
 
 // A volunteer is a person with a machine, who never writes a mail.
@@ -254,4 +257,63 @@ func waitUntil(t *testing.T, what string, done func() bool) {
 		time.Sleep(100 * time.Millisecond)
 	}
 	t.Fatalf("in vain: %s", what)
+}
+
+// TestJoiningByIdentity has somebody come with an identity that the aggregator
+// admits: at once in the picture, and without weight until somebody vouches.
+func TestJoiningByIdentity(t *testing.T) {
+	t.Parallel()
+	sigstore := sigstoretest.New(t)
+	dir := t.TempDir()
+	write := func(name string, content []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	s := startAggregator(t, "--origin", "identity.example/ledger", "--config", write("config.yaml", []byte(`
+admit:
+  trusted_root: `+write("trusted_root.json", sigstore.TrustedRoot(t))+`
+  identities:
+    - issuer: https://accounts.example.com
+      subject: ^[a-z]+@example\.com$
+`)))
+	alice := newVolunteer(t, s.URL, "alice")
+	alice.enrol()
+	s.admin(t, "builders approve", (*decode[[]struct{ Builder string }](t, s.admin(t, "builders pending --json")))[0].Builder)
+	alice.attest("hello", "hello")
+	alice.run(0, "run", "--once")
+
+	carol := newVolunteer(t, s.URL, "carol")
+	payload, _ := carol.run(0, "enrol", "--statement")
+	who := signing.Identity{Issuer: "https://accounts.example.com", Subject: "carol@example.com"}
+	bundle := write("identity.json", sigstore.Sign(t, who, []byte(payload), sigstoretest.Job{}))
+	answer := carol.enrol("--identity", bundle)
+	if answer.State != wire.Enrolled || answer.Tier != "open" || strings.Contains(answer.Operator, "carol") {
+		t.Fatalf("answered %+v", answer)
+	}
+	carol.attest("hello", "something else")
+	carol.run(0, "run", "--once")
+	o := verdict(t, s, "hello", "single", 1)
+	if len(o.Claims) != 2 || o.Claims[1].Status != "open" || o.Digests != 1 {
+		t.Errorf("claims %+v", o.Claims)
+	}
+	s.admin(t, "builders vouch", string(answer.Builder))
+	verdict(t, s, "hello", "diverged", 2)
+	if again := carol.enrol(); again.Tier != "counted" || again.Operator != answer.Operator {
+		t.Errorf("answered %+v", again)
+	}
+	// Whose identity it is stands in the attachment, and nowhere else.
+	for index, entry := range entriesOf(t, s) {
+		if strings.Contains(string(entry.Body), "carol@example.com") {
+			t.Errorf("ledger entry %d names a person", index)
+		}
+	}
+}
+
+func entriesOf(t *testing.T, s *server) []*ledger.Entry {
+	t.Helper()
+	entries, _ := readLedger(t, s.URL, indexed(t, s.URL).LedgerSize)
+	return entries
 }

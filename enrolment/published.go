@@ -12,6 +12,9 @@ func (r *Roster) Published() []wire.Builder {
 			NotBefore: b.Key.NotBefore, NotAfter: b.Key.NotAfter, EnrolledAt: b.EnrolledAt,
 			Replaces: b.Replaces,
 		}
+		if !b.Endorsement.IsZero() {
+			builder.Endorsement = b.Endorsement.Hex()
+		}
 		if b.Key.PublicKey != nil {
 			builder.PublicKey = b.Key.DER()
 		}

@@ -31,6 +31,9 @@ type Builder struct {
 	// one that is back-dated.
 	RevokedAt *uint64        `json:"revokedAt,omitempty"`
 	Replaces  keys.BuilderID `json:"replaces,omitempty"` // whose key endorsed this one
+	// Endorsement is the SHA-256 of the attachment with the request that led to
+	// the enrolment, hexadecimal; it may be erased.
+	Endorsement string `json:"endorsement,omitempty"`
 }
 
 // Certificate is an OpenPGP certificate and the project for which it counts.
