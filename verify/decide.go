@@ -64,17 +64,25 @@ func (e *Evidence) DigestKind() (attestation.DigestKind, error) {
 	return positions[0].Kind, nil
 }
 
-// HashPath returns the digest of a path: of its bytes, or of its NAR
-// serialisation. A symbolic link that is no store path is followed, because it is
-// what builds leave beside their sources ("result").
+// ResolvePath follows symbolic links, which builds leave beside their sources
+// ("result"). A path that is one of a store is taken as it is: a link there is what
+// was built, and the store may be at another place.
+func ResolvePath(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil || strings.HasPrefix(path, "/nix/store/") || strings.HasPrefix(path, "/gnu/store/") {
+		return path, err
+	}
+	return filepath.EvalSymlinks(path)
+}
+
+// HashPath returns the digest of a path, see [ResolvePath]: of its bytes, or of its
+// NAR serialisation.
 func HashPath(path string, kind attestation.DigestKind) (attestation.Digest, error) {
-	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSymlink != 0 && !strings.HasPrefix(path, "/nix/store/") && !strings.HasPrefix(path, "/gnu/store/") {
-		if path, err = filepath.EvalSymlinks(path); err != nil {
-			return attestation.Digest{}, err
-		}
+	path, err := ResolvePath(path)
+	if err != nil {
+		return attestation.Digest{}, fmt.Errorf("hashing: %w", err)
 	}
 	hash := sha256.New()
-	var err error
 	switch kind {
 	case attestation.NAR:
 		w := bufio.NewWriterSize(hash, 256<<10)

@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 
@@ -13,7 +14,7 @@ import (
 
 func erase() cli.Command {
 	return cli.Command{
-		Name: "erase", Synopsis: "SHA256 --reason TEXT --yes [OPTIONS]", Summary: "delete what an enrolment says about a person",
+		Name: "erase", Synopsis: "SHA256 --reason TEXT [--yes] [OPTIONS]", Summary: "delete what an enrolment says about a person",
 		About: `  Deletes an attachment of the ledger for ever: an OpenPGP certificate with names
   and addresses, or the request with which somebody enrolled. 'builders list
   --json' and builders.json name them by their SHA-256. First an entry is written
@@ -42,7 +43,7 @@ EXAMPLES
 			var s settings
 			s.declareData(flags)
 			reason := flags.String("reason", "", "`text` that is published beside it; name nobody")
-			yes := flags.Bool("yes", false, "say that it cannot be taken back")
+			yes := flags.Bool("yes", false, "erase without asking")
 			return func(ctx context.Context, env *cli.Env, args []string) error {
 				if len(args) > 1 {
 					if err := flags.Parse(args[1:]); err != nil || flags.NArg() > 0 {
@@ -57,7 +58,13 @@ EXAMPLES
 					return cli.Usagef("%w", err)
 				}
 				if !*yes {
-					return cli.Usagef("an erasure cannot be taken back: if you mean it, call this with --yes")
+					agreed, err := cli.Ask(env, "An erasure cannot be taken back. Erase it?")
+					switch {
+					case errors.Is(err, cli.ErrNoTerminal):
+						return cli.Usagef("an erasure cannot be taken back: if you mean it, call this with --yes")
+					case err != nil || !agreed:
+						return errors.Join(errors.New("nothing was erased"), err)
+					}
 				}
 				return s.administer(ctx, env, func(service admin.Service) error {
 					index, err := service.Erase(ctx, sum, *reason)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"flag"
@@ -9,8 +8,6 @@ import (
 	"io"
 	"os"
 	"strings"
-
-	"golang.org/x/term"
 
 	"repronet/internal/cli"
 	"repronet/reporter"
@@ -103,19 +100,14 @@ func askConsent(env *cli.Env, given bool) error {
 	if given {
 		return nil
 	}
-	in, ok := env.Stdin.(*os.File)
-	if !ok || !term.IsTerminal(int(in.Fd())) {
+	yes, err := cli.Ask(env, consentText+"Do you agree?")
+	switch {
+	case errors.Is(err, cli.ErrNoTerminal):
 		return cli.Usagef("consent is missing: say --consent-cc0 if what you report may be published under CC0-1.0")
-	}
-	fmt.Fprintf(env.Stderr, "%sDo you agree? [y/N] ", consentText)
-	line, err := bufio.NewReader(in).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	if answer := strings.ToLower(strings.TrimSpace(line)); answer != "y" && answer != "yes" {
+	case err == nil && !yes:
 		return cli.Usagef("without consent nothing can be reported")
 	}
-	return nil
+	return err
 }
 
 func printPrepared(w io.Writer, home reporter.Home, p *reporter.Prepared, program string) error {

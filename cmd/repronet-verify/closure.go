@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -131,16 +130,11 @@ func (c *closureRun) list(ctx context.Context, env *cli.Env, argument string) (*
 	if argument == "-" {
 		return closure.Parse(env.Stdin, c.ecosystem)
 	}
-	const store = "/nix/store/"
-	path, err := filepath.Abs(argument)
-	if err == nil && !strings.HasPrefix(path, store) {
-		// A store that is not at /nix/store has no such path here.
-		path, err = filepath.EvalSymlinks(path)
-	}
+	path, err := verify.ResolvePath(argument)
 	if err != nil {
 		return nil, err
 	}
-	if strings.HasPrefix(path, store) {
+	if strings.HasPrefix(path, "/nix/store/") {
 		return closure.Nix(ctx, path, c.store)
 	}
 	f, err := os.Open(path)

@@ -1,16 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"slices"
-	"strings"
-
-	"golang.org/x/term"
 
 	"repronet/enrolment"
 	"repronet/internal/cli"
@@ -239,12 +235,11 @@ func (p *pinCommand) confirm(env *cli.Env) error {
 	if p.yes {
 		return nil
 	}
-	if f, ok := env.Stdin.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
-		return errors.New("nothing was pinned: standard input is no terminal to ask on; if you agree, call this with --yes")
-	}
-	fmt.Fprint(env.Stderr, "Pin them? [y/N] ")
-	line, err := bufio.NewReader(env.Stdin).ReadString('\n')
-	if answer := strings.ToLower(strings.TrimSpace(line)); err != nil || answer != "y" && answer != "yes" {
+	yes, err := cli.Ask(env, "Pin them?")
+	switch {
+	case err != nil:
+		return fmt.Errorf("nothing was pinned: %w; if you agree, call this with --yes", err)
+	case !yes:
 		return errors.New("nothing was pinned")
 	}
 	return nil

@@ -7,11 +7,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
-	"golang.org/x/term"
 
 	"repronet/internal/cli"
 	"repronet/ledger"
@@ -145,22 +143,10 @@ func update(ctx context.Context, env *cli.Env, pins *verify.Pins, mirror *verify
 
 // progressLine returns what shows progress on a terminal, and what removes it.
 func progressLine(w io.Writer) (progress verify.Progress, done func()) {
-	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return func(string, uint64, uint64) {}, func() {}
-	}
-	var shown time.Time
+	line := cli.NewProgress(w)
 	return func(work string, done, total uint64) {
-			if now := time.Now(); now.Sub(shown) > 100*time.Millisecond {
-				shown = now
-				fmt.Fprintf(f, "\r\x1b[K%s: %d of %d entries (%d %%)", work, done, total, done*100/max(total, 1))
-			}
-		}, func() {
-			if !shown.IsZero() {
-				fmt.Fprint(f, "\r\x1b[K")
-				shown = time.Time{}
-			}
-		}
+		line.Show("%s: %d of %d entries (%d %%)", work, done, total, done*100/max(total, 1))
+	}, line.Clear
 }
 
 // withStatus gives a command's errors their exit status.
