@@ -139,7 +139,9 @@ func collect(ctx context.Context, tree *ledger.Tree, x finder, pins *Pins, outpu
 	}
 	c := collector{tree: tree, roster: roster, keys: kinds.NewKeys(roster, roster.attachment), progress: progress}
 	for _, o := range outputs {
-		c.outputs = append(c.outputs, &collected{evidence: &Evidence{Ecosystem: o.Ecosystem, Output: o.Key, Size: c.tree.Size()}})
+		c.outputs = append(c.outputs, &collected{
+			evidence: &Evidence{Ecosystem: o.Ecosystem, Output: o.Key, Size: c.tree.Size()}, said: map[claimKey]struct{}{},
+		})
 	}
 	if err := c.collect(ctx, x, ids); err != nil {
 		of := fmt.Sprintf("%d outputs", len(outputs))
@@ -168,6 +170,14 @@ type collector struct {
 type collected struct {
 	evidence *Evidence
 	claims   divergence.Output
+	said     map[claimKey]struct{} // the statements taken
+}
+
+// A claimKey is a builder and the SHA-256 of a statement's payload. A second entry
+// with both the same moves nothing, for any reader.
+type claimKey struct {
+	builder signing.BuilderID
+	payload attestation.Digest
 }
 
 func (c *collector) collect(ctx context.Context, x finder, ids []attestation.OutputID) error {
@@ -255,7 +265,8 @@ type opened struct {
 	receivedAt time.Time
 	builder    signing.BuilderID
 	statement  *attestation.Statement
-	subjects   map[string]int // or rows of evidence
+	payload    attestation.Digest // its SHA-256, if err is nil
+	subjects   map[string]int     // or rows of evidence
 	err        error
 	evidence   *kinds.Evidence // of a third party, in place of the statement
 }
@@ -282,7 +293,7 @@ func (c *collector) openBundle(ctx context.Context, entries []uint64, into []*op
 		verified, err := signing.OpenAny(ctx, entry.Body, c.roster.lookup, c.keys.Keyless, entry.ReceivedAt)
 		switch {
 		case err == nil:
-			o.builder, o.statement = verified.Builder(), verified.Statement()
+			o.builder, o.statement, o.payload = verified.Builder(), verified.Statement(), verified.PayloadDigest()
 		case !signing.IsRefusal(err):
 			return fmt.Errorf("ledger index %d: %w", n, err)
 		default:
@@ -354,6 +365,9 @@ func (c *collector) take(said *opened, output *collected) error {
 		}
 		return nil
 	}
+	if said.err == nil && output.repeats(said) {
+		return nil
+	}
 	claim.Operator = c.roster.builders[number].Operator
 	_, counted := c.roster.Counts(number, said.index)
 	switch {
@@ -371,6 +385,14 @@ func (c *collector) take(said *opened, output *collected) error {
 		output.withdraw(claim, number)
 	}
 	return nil
+}
+
+// repeats reports whether an earlier entry has the same statement, and notes it.
+func (o *collected) repeats(said *opened) bool {
+	key := claimKey{said.builder, said.payload}
+	_, known := o.said[key]
+	o.said[key] = struct{}{}
+	return known
 }
 
 func (o *collected) add(claim Claim, number uint32, inputs attestation.Digest) {

@@ -94,6 +94,22 @@ func TestEvidence(t *testing.T) {
 			verdict:   divergence.Reproduced,
 			operators: 2, standings: []verify.Standing{verify.Counts, verify.Withdrawn, verify.Counts},
 		},
+		"what was withdrawn, written again": {
+			happens: func(l *verifytest.Ledger, b builders) {
+				l.Attest(b.alice, one)
+				body := verifytest.Sign(t, b.bob, &attestation.Statement{
+					Type: attestation.Rebuild, Ecosystem: "generic", DigestKind: attestation.File,
+					Subjects: []attestation.Subject{{Name: verifytest.Output, Digest: two}},
+					Builds:   []attestation.Build{{Name: verifytest.Build, Outputs: []int{0}, Finished: time.Now(), Occasion: attestation.OccasionBuild}},
+				})
+				l.Append(ledger.Attestation, body)
+				l.Withdraw(b.bob, two)
+				l.Append(ledger.Attestation, body)
+				l.Attest(b.bob, one)
+			},
+			verdict:   divergence.Reproduced,
+			operators: 2, standings: []verify.Standing{verify.Counts, verify.Withdrawn, verify.Counts},
+		},
 		"another's withdrawal": {
 			happens: func(l *verifytest.Ledger, b builders) {
 				l.Attest(b.alice, one)

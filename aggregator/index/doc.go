@@ -8,6 +8,8 @@
 // what waits; batches never show: outputs are judged entry by entry, and the
 // roster, the counts and the numbers of outputs move entry by entry too.
 //
+// A statement that an earlier entry has, of the same builder, moves nothing.
+//
 // Entries that change what earlier claims count for (revocations, changes of a
 // tier, erasures of certificates) and package sets are batches of their own.
 //

@@ -25,6 +25,7 @@ type fold struct {
 	roster     *enrolment.Roster
 	keys       *kinds.Keys // of roster
 	erased     map[attestation.Digest]struct{}
+	statements map[claimKey]struct{}
 	ecosystems map[string]struct{}
 	builders   map[uint32]*store.BuilderStats
 	operators  map[uint32]struct{} // behind builders
@@ -96,6 +97,9 @@ func (f *fold) load(ctx context.Context) (err error) {
 		if builder, ok := f.roster.ByNumber(b.Builder); ok {
 			f.operators[builder.OperatorNumber] = struct{}{}
 		}
+	}
+	if err := f.loadStatements(ctx); err != nil {
+		return err
 	}
 	return f.loadScopes(ctx)
 }

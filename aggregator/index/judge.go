@@ -29,6 +29,9 @@ func (f *fold) index(ctx context.Context, items []*item) error {
 		return err
 	}
 	for _, it := range items {
+		if it.statement != nil && f.repeats(it) {
+			it.statement, it.ignored = nil, again
+		}
 		f.entry(b, it)
 		if it.evidence != nil {
 			f.document(b, it, outputs)

@@ -38,6 +38,7 @@ type model struct {
 	operators map[uint32]bool
 	known     map[string]bool // outputs with a number
 	last      map[string]store.Counts
+	said      map[string]bool // by builder and payload
 }
 
 type change struct {
@@ -50,7 +51,7 @@ func newModel() *model {
 		roster: enrolment.NewRoster(), outputs: map[string]*divergence.Output{}, verdicts: map[string]divergence.Verdict{},
 		ever: map[string]map[attestation.Digest]bool{}, changes: map[string][]change{},
 		days: map[string]map[time.Time]store.Counts{}, sets: map[string][]string{}, builders: map[uint32]store.BuilderStats{},
-		operators: map[uint32]bool{}, known: map[string]bool{}, last: map[string]store.Counts{},
+		operators: map[uint32]bool{}, known: map[string]bool{}, last: map[string]store.Counts{}, said: map[string]bool{},
 	}
 }
 
@@ -70,6 +71,12 @@ func (m *model) apply(index uint64, e *ledger.Entry, log *memory) {
 			m.watermark.Ignored++
 			break
 		}
+		said := string(v.Builder()) + v.PayloadDigest().String()
+		if m.said[said] {
+			m.watermark.Ignored++
+			break
+		}
+		m.said[said] = true
 		m.attest(index, e.ReceivedAt, v)
 	case ledger.PackageSet:
 		m.publish(e, log)
@@ -372,8 +379,14 @@ func (w *world) random(r *rand.Rand, n int) {
 			s := *last.said
 			s.Type, s.Builds, s.Reason = attestation.Withdraw, nil, "a mistake"
 			w.attest(last.by, &s)
-			if r.IntN(2) == 0 {
+			switch r.IntN(3) {
+			case 0: // a duplicate, which brings nothing back
 				w.attest(last.by, last.said)
+			case 1:
+				anew := *last.said
+				anew.Builds = slices.Clone(anew.Builds)
+				anew.Builds[0].Finished = w.now
+				w.attest(last.by, &anew)
 			}
 		case p < 44:
 			s := w.rebuild(ecosystem, choose(10), choose(3))

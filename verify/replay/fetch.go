@@ -80,7 +80,7 @@ func Fetch(ctx context.Context, address, dir string) (p *Published, err error) {
 		return nil, err
 	}
 	defer client.CloseIdleConnections()
-	f := fetcher{client, base, dir}
+	f := fetcher{client, base, dir, stall, maxExport}
 	for range attempts {
 		if p, err = f.fetch(ctx); !errors.Is(err, ErrMoving) {
 			return p, err
@@ -96,6 +96,8 @@ type fetcher struct {
 	client *http.Client
 	base   string
 	dir    string
+	stall  time.Duration
+	most   int64 // of an export
 }
 
 func (f *fetcher) fetch(ctx context.Context) (p *Published, err error) {
@@ -176,8 +178,8 @@ func (f *fetcher) export(ctx context.Context, path string) (file *os.File, size 
 	}
 	if err = os.Remove(file.Name()); err == nil {
 		var n int64
-		if n, err = io.Copy(file, io.LimitReader(body, maxExport)); err == nil && n == maxExport {
-			err = fmt.Errorf("it is larger than %d bytes", int64(maxExport))
+		if n, err = io.Copy(file, io.LimitReader(body, f.most)); err == nil && n == f.most {
+			err = fmt.Errorf("it is larger than %d bytes", f.most)
 		}
 	}
 	if err != nil {
@@ -188,8 +190,8 @@ func (f *fetcher) export(ctx context.Context, path string) (file *os.File, size 
 
 func (f *fetcher) get(ctx context.Context, path string) (io.ReadCloser, http.Header, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	body := &impatient{cancel: cancel}
-	body.timer = time.AfterFunc(stall, func() { cancel(fmt.Errorf("no byte for %v", stall)) })
+	body := &impatient{cancel: cancel, stall: f.stall}
+	body.timer = time.AfterFunc(f.stall, func() { cancel(fmt.Errorf("no byte for %v", f.stall)) })
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, f.base+path, nil)
 	if err != nil {
 		return nil, nil, err
@@ -214,13 +216,14 @@ func (f *fetcher) get(ctx context.Context, path string) (io.ReadCloser, http.Hea
 // impatient gives up when nothing comes.
 type impatient struct {
 	io.ReadCloser
+	stall  time.Duration
 	timer  *time.Timer
 	cancel context.CancelCauseFunc
 }
 
 func (i *impatient) Read(p []byte) (int, error) {
 	n, err := i.ReadCloser.Read(p)
-	i.timer.Reset(stall)
+	i.timer.Reset(i.stall)
 	return n, err
 }
 

@@ -20,9 +20,25 @@ type part struct {
 	days     []dayStart // where the day changes
 	sets     []Set
 	roots    []mapRoot
+	said     []statement
 	builders map[uint32]struct{}
 	totals   Totals
 	unread   uint64
+}
+
+// A statement is what has to be known of one to recognise it in a later entry, and
+// to take that back.
+type statement struct {
+	index        uint64
+	key          statementKey
+	observations uint64
+	failures     uint64
+}
+
+// A statementKey is a builder and the first half of the payload's SHA-256.
+type statementKey struct {
+	builder uint32
+	payload [16]byte
 }
 
 // keyed is an entry and the keys of the map under which it is.
@@ -120,12 +136,16 @@ func (r *Replay) attestation(ctx context.Context, p *part, index uint64, e *ledg
 	p.builders[builder.Number] = struct{}{}
 	p.totals.Attestations++
 	s := v.Statement()
+	payload := v.PayloadDigest()
+	p.said = append(p.said, statement{index: index, key: statementKey{builder.Number, [16]byte(payload[:16])}})
+	said := &p.said[len(p.said)-1]
 	if s.Type == attestation.BuildFailed {
 		failed := map[string]struct{}{}
 		for _, build := range s.Builds {
 			failed[build.Name] = struct{}{}
 		}
-		p.totals.Failures += uint64(len(failed))
+		said.failures = uint64(len(failed))
+		p.totals.Failures += said.failures
 		return nil, true, nil
 	}
 	ids = make([]attestation.OutputID, len(s.Subjects))
@@ -138,7 +158,8 @@ func (r *Replay) attestation(ctx context.Context, p *part, index uint64, e *ledg
 		}
 		return ids, true, nil
 	}
-	p.totals.Observations += uint64(len(s.Subjects))
+	said.observations = uint64(len(s.Subjects))
+	p.totals.Observations += said.observations
 	for _, build := range s.Builds {
 		var inputs divergence.InputsKey
 		if !build.InputsDigest.IsZero() {

@@ -52,20 +52,22 @@ type Replay struct {
 	Erased int // attachments that the ledger took away
 	Totals Totals
 
-	config    Config
-	ledger    Ledger
-	roster    *enrolment.Roster
-	keys      *kinds.Keys // of roster
-	erased    map[attestation.Digest]struct{}
-	timeline  *timeline
-	spill     *spill
-	sorter    *outputmap.Sorter
-	builders  map[uint32]struct{} // with an attestation
-	days      []dayStart
-	revisions []revision
-	roots     []mapRoot
-	unread    uint64 // entries that this program cannot read
-	counts    *counts
+	config   Config
+	ledger   Ledger
+	roster   *enrolment.Roster
+	keys     *kinds.Keys // of roster
+	erased   map[attestation.Digest]struct{}
+	timeline *timeline
+	spill    *spill
+	sorter   *outputmap.Sorter
+	builders map[uint32]struct{} // with an attestation
+	// statements of the entries taken in; some 30 bytes each
+	statements map[statementKey]struct{}
+	days       []dayStart
+	revisions  []revision
+	roots      []mapRoot
+	unread     uint64 // entries that this program cannot read
+	counts     *counts
 }
 
 // dayStart says which entry is the first of a day.
@@ -82,6 +84,7 @@ func Read(ctx context.Context, config Config, l Ledger) (r *Replay, err error) {
 	r = &Replay{
 		Size: l.Size, config: config, ledger: l, roster: enrolment.NewRoster(), timeline: newTimeline(),
 		sorter: outputmap.NewSorter(config.Dir), builders: map[uint32]struct{}{}, counts: newCounts(),
+		statements: map[statementKey]struct{}{},
 	}
 	r.keys = kinds.NewKeys(r.roster, r.certificate)
 	if r.erased, err = l.erased(ctx); err != nil {
@@ -224,6 +227,7 @@ func (r *Replay) enrol(ctx context.Context, index uint64) error {
 
 // take takes in what a piece of the ledger says, in ledger order.
 func (r *Replay) take(p *part) error {
+	r.dropRepeated(p)
 	for partition, ops := range p.ops {
 		if err := r.spill.write(partition, ops); err != nil {
 			return err

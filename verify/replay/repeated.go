@@ -1,0 +1,35 @@
+package replay
+
+import "encoding/binary"
+
+// dropRepeated takes out of a part the statements that an earlier entry has, of the
+// same builder with the same payload: they move nothing and are counted nowhere.
+// Parts have to come in ledger order.
+func (r *Replay) dropRepeated(p *part) {
+	repeated := map[uint64]struct{}{}
+	for _, s := range p.said {
+		if _, known := r.statements[s.key]; !known {
+			r.statements[s.key] = struct{}{}
+			continue
+		}
+		repeated[s.index] = struct{}{}
+		p.totals.Attestations--
+		p.totals.Observations -= s.observations
+		p.totals.Failures -= s.failures
+	}
+	if len(repeated) == 0 {
+		return
+	}
+	for i, ops := range p.ops {
+		kept := ops[:0]
+		for ; len(ops) > 0; ops = ops[opSize:] {
+			if _, drop := repeated[opIndex(ops)]; !drop {
+				kept = append(kept, ops[:opSize]...)
+			}
+		}
+		p.ops[i] = kept
+	}
+}
+
+// opIndex returns the index of an encoded op.
+func opIndex(data []byte) uint64 { return binary.BigEndian.Uint64(data[20:]) }
