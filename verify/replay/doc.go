@@ -16,8 +16,8 @@
 // what changed.
 //
 // So the memory needed is a 256th of what the ledger says of outputs, a few times
-// over, and a few bytes for each day, package set revision and enrolment. The files
-// take 81 bytes for each claim, and 28 for the map.
+// over, some 30 bytes for each statement, to know it again in a later entry, and a
+// few for each day, package set revision and enrolment. The files take 81 bytes for each claim, and 28 for the map.
 //
 // # Comparison
 //
