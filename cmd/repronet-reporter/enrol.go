@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"time"
 
@@ -17,6 +18,9 @@ import (
 	"repronet/internal/cli"
 	"repronet/internal/wire"
 	"repronet/reporter"
+	"repronet/reporter/spool"
+	"repronet/reporter/submit"
+	"repronet/signing/keyless"
 )
 
 // enrolling are the flags of enrol.
@@ -30,7 +34,7 @@ type enrolling struct {
 func enrolCommand() cli.Command {
 	return cli.Command{
 		Name:     "enrol",
-		Synopsis: "[--operator NAME] [--contact TEXT] [--identity BUNDLE] [--wait] [OPTIONS]",
+		Synopsis: "[--operator NAME] [--contact TEXT] [--identity FILE] [--wait] [OPTIONS]",
 		Summary:  "ask the aggregator to accept this builder's statements",
 		About: `  Sends a request that the builder's key signs. It proves that you hold the key,
   and is worth nothing to another aggregator. A person decides, and you need not
@@ -46,6 +50,8 @@ func enrolCommand() cli.Command {
     repronet-reporter enrol --statement > request.json
     cosign attest-blob --statement request.json --bundle identity.json
     repronet-reporter enrol --identity identity.json
+  Where there is an identity token (see 'init'), --identity sigstore:FILE does it in
+  one step; the file is the signing_config.json of a Sigstore deployment.
   The identity's address becomes public: in the transparency log of Sigstore, where
   nobody can erase it, and with the enrolment.
 
@@ -63,7 +69,7 @@ EXAMPLES
 			var e enrolling
 			flags.StringVar(&e.asking.Operator, "operator", "", "your wanted `name` as an operator (a-z, 0-9, -); default: that of 'init'")
 			flags.StringVar(&e.asking.Contact, "contact", "", "how people can reach you, in one line of `text`; it is published")
-			flags.StringVar(&e.identity, "identity", "", "a Sigstore `bundle` file in which your identity signed what --statement printed")
+			flags.StringVar(&e.identity, "identity", "", "a Sigstore bundle `file` in which your identity signed what --statement printed,\nor sigstore:FILE to have it sign now")
 			flags.BoolVar(&e.statement, "statement", false, "print the request for an identity to sign, and send nothing")
 			flags.BoolVar(&e.wait, "wait", false, "wait until somebody decided")
 			flags.BoolVar(&e.asJSON, "json", false, "print one JSON object")
@@ -79,11 +85,8 @@ EXAMPLES
 					return err
 				}
 				desk, err := home.NewDesk(ctx)
-				if errors.Is(err, reporter.ErrNoHome) {
-					return err
-				}
 				if err != nil {
-					return &cli.ExitError{Status: exitTryLater, Err: err}
+					return askError(err)
 				}
 				defer desk.Close()
 				return e.run(ctx, env, desk)
@@ -93,7 +96,8 @@ EXAMPLES
 }
 
 func (e *enrolling) check() error {
-	if e.identity != "" && (e.statement || e.asking != reporter.Asking{}) {
+	signed := e.identity != "" && !keyless.IsReference(e.identity)
+	if e.identity != "" && e.statement || signed && e.asking != (reporter.Asking{}) {
 		return cli.Usagef("--identity sends the request that was signed: give --operator and --contact with --statement")
 	}
 	if e.asking.Operator != "" {
@@ -134,6 +138,13 @@ func (e *enrolling) ask(ctx context.Context, desk *reporter.Desk) (*wire.Enrolme
 	if e.identity == "" {
 		return desk.Ask(ctx, e.asking)
 	}
+	if keyless.IsReference(e.identity) {
+		bundle, err := e.identify(ctx, desk)
+		if err != nil {
+			return nil, err
+		}
+		return desk.AskAs(ctx, bundle)
+	}
 	f, err := os.Open(e.identity)
 	if err != nil {
 		return nil, err
@@ -146,16 +157,35 @@ func (e *enrolling) ask(ctx context.Context, desk *reporter.Desk) (*wire.Enrolme
 	return desk.AskAs(ctx, bundle)
 }
 
-// askError gives an error of asking its exit status.
+// identify has the identity whose token is there sign the request.
+func (e *enrolling) identify(ctx context.Context, desk *reporter.Desk) (bundle []byte, err error) {
+	payload, err := desk.Statement(e.asking)
+	if err != nil {
+		return nil, err
+	}
+	signer, err := keyless.Load(e.identity, &http.Client{Timeout: time.Minute})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, signer.Close()) }()
+	return signer.SignPayload(ctx, payload)
+}
+
+// askError gives an error of asking its exit status: who could not be reached, or
+// has no time, is asked again later.
 func askError(err error) error {
-	problem, answered := errors.AsType[*wire.Problem](err)
-	if answered && problem.Permanent() {
-		return fmt.Errorf("the aggregator refused: %s", problem.Detail)
+	if problem, answered := errors.AsType[*wire.Problem](err); answered {
+		if problem.Permanent() {
+			return fmt.Errorf("the aggregator refused: %s", problem.Detail)
+		}
+		return &cli.ExitError{Status: exitTryLater, Err: errors.New(problem.Detail)}
 	}
-	if answered {
-		err = errors.New(problem.Detail)
+	_, unreachable := errors.AsType[*url.Error](err)
+	_, undelivered := errors.AsType[*submit.RetryError](err)
+	if unreachable || undelivered || errors.Is(err, spool.ErrLocked) {
+		return &cli.ExitError{Status: exitTryLater, Err: err}
 	}
-	return &cli.ExitError{Status: exitTryLater, Err: err}
+	return err
 }
 
 // pollInterval is how often --wait asks.

@@ -2,15 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"log/slog"
-	"net/url"
 
 	"repronet/internal/cli"
-	"repronet/internal/wire"
 	"repronet/reporter"
-	"repronet/reporter/spool"
 )
 
 func rotateCommand() cli.Command {
@@ -60,22 +56,10 @@ EXAMPLES
 				r.Logger = slog.New(slog.NewTextHandler(env.Stderr, nil))
 				answer, err := home.Rotate(ctx, r)
 				if err != nil {
-					return rotateError(err)
+					return askError(err)
 				}
 				return printEnrolment(env.Stdout, answer, *asJSON)
 			}
 		},
 	}
-}
-
-func rotateError(err error) error {
-	if errors.Is(err, spool.ErrLocked) {
-		return &cli.ExitError{Status: exitTryLater, Err: err}
-	}
-	_, answered := errors.AsType[*wire.Problem](err)
-	_, unreachable := errors.AsType[*url.Error](err)
-	if answered || unreachable {
-		return askError(err)
-	}
-	return err
 }

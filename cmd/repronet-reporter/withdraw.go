@@ -29,6 +29,7 @@ EXIT STATUS
   0   recorded; what is withdrawn is on standard output
   1   there is nothing to withdraw, or it could not be read
   64  the command was called wrongly
+  75  the aggregator could not be reached; try again later
 
 EXAMPLES
   repronet-reporter withdraw /nix/store/4i0k…-hello-2.12.1 --reason 'the disk was broken'
@@ -54,7 +55,7 @@ EXAMPLES
 				}
 				desk, err := home.NewDesk(ctx)
 				if err != nil {
-					return err
+					return askError(err)
 				}
 				defer desk.Close()
 				if *statement >= 0 {
@@ -63,7 +64,7 @@ EXAMPLES
 				for _, output := range outputs {
 					indices, err := desk.Claims(ctx, output)
 					if err != nil {
-						return err
+						return askError(err)
 					}
 					if err := withdraw(ctx, env, desk, indices, []string{output}, *reason); err != nil {
 						return err

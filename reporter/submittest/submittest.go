@@ -44,6 +44,7 @@ type Aggregator struct {
 	fault    func(w http.ResponseWriter, r *http.Request) bool
 	lie      func(bundle []byte, result *wire.Result)
 	requests int
+	joining  joining
 }
 
 type claim struct {
@@ -67,11 +68,14 @@ func New(t testing.TB) *Aggregator {
 		t.Fatal(err)
 	}
 	a := &Aggregator{
-		LogKey: key.String(), log: log, key: key,
+		joining: joining{at: map[signing.BuilderID]uint64{}},
+		LogKey:  key.String(), log: log, key: key,
 		enrolled: make(map[signing.BuilderID]signing.Key), indices: make(map[claim]uint64), filters: make(map[string][]byte),
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+wire.SubmitPath, a.submit)
+	mux.HandleFunc("POST "+wire.EnrolmentsPath, a.ask)
+	mux.HandleFunc("GET "+wire.EnrolmentsPath+"/{builder}", a.state)
 	mux.HandleFunc("GET "+wire.LogKeyPath, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, a.LogKey+"\n") })
 	mux.HandleFunc("GET "+wire.FilterPath("{set}"), a.filter)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
