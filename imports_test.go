@@ -51,7 +51,7 @@ var only = map[string][]string{
 	"github.com/danielgtaylor/huma/":       {"repronet/dashboard"},
 	"go.yaml.in/yaml/":                     {"repronet/aggregator", "repronet/verify/policy"},
 	"github.com/prometheus/client_golang/": {"repronet/aggregator"},
-	"modernc.org/sqlite":                   {"repronet/aggregator/state"},
+	"modernc.org/sqlite":                   {"repronet/aggregator/state", "repronet/reporter/collect"},
 }
 
 func TestImportDirections(t *testing.T) {
