@@ -134,11 +134,19 @@ func (f *fold) scope(name string) *scope {
 func (f *fold) catchUp(ctx context.Context) error {
 	size := f.ledger.Size()
 	for f.watermark.Size < size {
-		if err := f.step(ctx, size); err != nil {
-			return fmt.Errorf("indexing entry %d and later: %w", f.watermark.Size, err)
+		if err := f.advance(ctx, size); err != nil {
+			return err
 		}
-		f.config.Progress(f.watermark.Size, size)
 	}
+	return nil
+}
+
+// advance indexes the next batch of the entries before size.
+func (f *fold) advance(ctx context.Context, size uint64) error {
+	if err := f.step(ctx, size); err != nil {
+		return fmt.Errorf("indexing entry %d and later: %w", f.watermark.Size, err)
+	}
+	f.config.Progress(f.watermark.Size, size)
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"repronet/aggregator/store"
@@ -51,7 +52,9 @@ type Index struct {
 
 	rebuilding sync.Mutex // held while a generation is made; before mu
 
-	mu   sync.Mutex // held while writing
+	waiting atomic.Int32 // how many wait for mu, to read at rest
+
+	mu   sync.Mutex // held while writing a batch
 	fold *fold      // nil after a failure: what it holds may not be written
 
 	roster struct {
@@ -113,20 +116,34 @@ func (x *Index) CatchUp(ctx context.Context) error {
 }
 
 func (x *Index) catchUp(ctx context.Context) error {
+	size := x.ledger.Size()
+	for {
+		if more, err := x.batch(ctx, size); err != nil || !more {
+			return err
+		}
+		x.giveWay(ctx)
+	}
+}
+
+// batch indexes the next batch of the entries before size, if there is one.
+func (x *Index) batch(ctx context.Context, size uint64) (more bool, err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.fold == nil {
 		f, err := newFold(ctx, x.config, x.store.Current(), x.ledger)
 		if err != nil {
-			return err
+			return false, err
 		}
 		x.use(f)
 	}
-	if err := x.fold.catchUp(ctx); err != nil {
-		x.fold = nil
-		return err
+	if x.fold.watermark.Size >= size {
+		return false, nil
 	}
-	return nil
+	if err := x.fold.advance(ctx, size); err != nil {
+		x.fold = nil
+		return false, err
+	}
+	return true, nil
 }
 
 // retry is how long Run waits after a failure: the ledger or ClickHouse may come
@@ -174,6 +191,10 @@ func (x *Index) reindex(ctx context.Context) error {
 		return fmt.Errorf("reindexing: %w", err)
 	}
 	defer x.mu.Unlock() // locked by rebuild
+	// Pages that compare builders would be empty until the next one.
+	if _, err := x.rollUp(ctx, tables, func(_ context.Context, read func() error) error { return read() }); err != nil {
+		return errors.Join(fmt.Errorf("reindexing: %w", err), x.store.Discard(context.WithoutCancel(ctx), tables))
+	}
 	if err := x.store.Swap(ctx, tables); err != nil {
 		return fmt.Errorf("reindexing: %w", err)
 	}

@@ -24,6 +24,22 @@ import (
 func (x *Index) RollUp(ctx context.Context) error {
 	tables, release := x.store.Acquire()
 	defer release()
+	watermark, err := x.rollUp(ctx, tables, x.AtRest)
+	if err != nil || watermark == nil {
+		return err
+	}
+	ratio := float64(compactBusy)
+	if watermark.Size == x.ledger.Size() {
+		ratio = compactIdle
+	}
+	return tables.Compact(ctx, watermark.Outputs, ratio)
+}
+
+// rollUp returns the watermark at which it rolled up, nil if there was nothing to
+// do.
+func (x *Index) rollUp(
+	ctx context.Context, tables *store.Tables, atRest func(context.Context, func() error) error,
+) (*store.Watermark, error) {
 	stop := func() {}
 	defer func() { stop() }()
 	var watermark store.Watermark
@@ -31,7 +47,7 @@ func (x *Index) RollUp(ctx context.Context) error {
 	var next func() (*store.State, error, bool)
 	var state *store.State
 	var more bool
-	err := x.AtRest(ctx, func() (err error) {
+	err := atRest(ctx, func() (err error) {
 		if watermark, err = tables.Watermark(ctx); err != nil {
 			return err
 		}
@@ -43,38 +59,31 @@ func (x *Index) RollUp(ctx context.Context) error {
 		return err
 	})
 	if err != nil || next == nil {
-		return err
+		return nil, err
 	}
 	roster, err := rosterBefore(ctx, tables, watermark.Size)
 	if err != nil {
-		return fmt.Errorf("rolling up: %w", err)
+		return nil, fmt.Errorf("rolling up: %w", err)
 	}
 	sums := &sums{roster: roster, verdicts: map[uint32]store.Counts{}, pairs: map[pair]*comparison{}}
 	for more {
 		sums.add(state)
 		if state, err, more = next(); err != nil {
-			return fmt.Errorf("rolling up: %w", err)
+			return nil, fmt.Errorf("rolling up: %w", err)
 		}
 	}
 	odd, err := tables.FindOddStreams(ctx, watermark.Size)
 	if err != nil {
-		return fmt.Errorf("rolling up: %w", err)
+		return nil, fmt.Errorf("rolling up: %w", err)
 	}
 	oddBefore, err := tables.OddStreams(ctx, done)
 	if err != nil {
-		return fmt.Errorf("rolling up: %w", err)
+		return nil, fmt.Errorf("rolling up: %w", err)
 	}
 	x.tellForks(ctx, roster, oddBefore, odd)
-	if err := tables.WriteRollUp(ctx, &store.RollUp{
+	return &watermark, tables.WriteRollUp(ctx, &store.RollUp{
 		Version: watermark.Size, Agreement: sums.agreement(), Verdicts: sums.verdicts, OddStreams: odd, Copying: sums.copying(),
-	}); err != nil {
-		return err
-	}
-	ratio := float64(compactBusy)
-	if watermark.Size == x.ledger.Size() {
-		ratio = compactIdle
-	}
-	return tables.Compact(ctx, watermark.Outputs, ratio)
+	})
 }
 
 // rosterBefore returns the roster as the entries before a ledger index make it.
