@@ -70,3 +70,19 @@ test-gpg: ## Compare every real OpenPGP document with what gpg makes of it (REPR
 test-witness: ## Have the ledger cosigned by another project's witness, installed from the module proxy
 	GOBIN=$(CURDIR)/bin go install filippo.io/torchwood/cmd/litewitness@v0.9.0
 	REPRONET_LITEWITNESS=$(CURDIR)/bin/litewitness go test -count=1 -v -run TestIndependentWitness ./e2e
+
+# Where programs of the Sigstore project are kept.
+SIGSTORE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/repronet/sigstore
+SIGSTORE_SERVICES := fulcio=github.com/sigstore/fulcio@v1.8.8 \
+	rekor-server=github.com/sigstore/rekor-tiles/v2/cmd/rekor-server/posix@v2.3.0 \
+	timestamp-server=github.com/sigstore/timestamp-authority/v2/cmd/timestamp-server@v2.1.3
+
+.PHONY: test-sigstore
+test-sigstore: engine ## Sign without a key through a real Fulcio, Rekor and timestamp authority on loopback
+	@e2e/install.sh $(SIGSTORE) $(SIGSTORE_SERVICES)
+	REPRONET_SIGSTORE=$(SIGSTORE) go test -count=1 -v -run 'TestSigstore$$' ./e2e
+
+.PHONY: test-cosign
+test-cosign: engine ## Have cosign check the bundles of builders with and without a key
+	@e2e/install.sh $(SIGSTORE) $(SIGSTORE_SERVICES) cosign=github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3
+	REPRONET_SIGSTORE=$(SIGSTORE) REPRONET_COSIGN=$(SIGSTORE)/cosign go test -count=1 -v -run 'TestCosign$$' ./e2e
