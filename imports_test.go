@@ -19,6 +19,7 @@ var rules = []struct {
 	{"./ledger", parts(), "libraries know none of the parts"},
 	{"./enrolment/...", parts(), "libraries know none of the parts"},
 	{"./divergence/...", parts(), "libraries know none of the parts"},
+	{"./aggregator/index/...", []string{"repronet/aggregator/state", "repronet/aggregator/joining"}, "what is no evidence moves no verdict"},
 	{"./pkgset/...", parts(), "libraries know none of the parts"},
 	{"./internal/...", parts(), "libraries know none of the parts"},
 	{"./divergence/...", []string{"database/sql", "github.com/ClickHouse/", "os/exec", "net/http"}, "verdicts are a pure function"},

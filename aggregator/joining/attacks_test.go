@@ -13,9 +13,11 @@ import (
 
 	"repronet/aggregator/admin"
 	"repronet/aggregator/joining"
+	"repronet/attestation"
 	"repronet/enrolment"
 	"repronet/enrolment/request"
 	"repronet/internal/wire"
+	"repronet/ledger"
 	"repronet/signing"
 	"repronet/signing/sigstoretest"
 )
@@ -230,6 +232,35 @@ func TestIdentityIsOneOperator(t *testing.T) {
 		w.revoke(signer)
 	}
 	w.expect(identified(t, sigstore, newSigner(t), "alice@example.com"), http.StatusAccepted, "")
+}
+
+// Who signs without a key already is not a second operator by bringing one.
+func TestIdentityThatIsABuilder(t *testing.T) {
+	sigstore, policy := identities(t)
+	w := newWorld(t, policy)
+	rule := signing.IdentityRule{Issuer: issuer, Subject: "ci@example.com"}
+	body, err := (&enrolment.Enrolment{
+		Builder: enrolment.KeylessBuilder(rule), Operator: "project", Tier: enrolment.Counted,
+		Keyless: &enrolment.Keyless{Rule: rule, TrustedRoot: attestation.Digest{1}},
+	}).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	index, err := w.log.Append(t.Context(), ledger.Enrolment, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := w.roster.Apply(index, ledger.Enrolment, body); err != nil {
+		t.Fatal(err)
+	}
+	if a := w.expect(identified(t, sigstore, newSigner(t), "ci@example.com"), http.StatusOK, ""); a.Operator != "project" {
+		t.Errorf("answer %+v", a)
+	}
+	// Once that is revoked, a key does not bring it back.
+	if _, err := w.ingest.Revoke(t.Context(), enrolment.KeylessBuilder(rule), nil, "the workflow was changed"); err != nil {
+		t.Fatal(err)
+	}
+	w.expect(identified(t, sigstore, newSigner(t), "ci@example.com"), http.StatusAccepted, "")
 }
 
 // A hundred free accounts are a hundred operators that weigh nothing.

@@ -41,9 +41,16 @@ func (j *Joining) identified(ctx context.Context, r *enrolment.Request) (bool, e
 	if !j.config.Policy.admits(who) {
 		return false, nil
 	}
+	// About whom was revoked a person decides.
 	operator := j.pseudonym(who)
+	if b, known := j.roster.Keyless(who); known {
+		if b.Revoked {
+			return false, nil
+		}
+		operator = b.Operator // who signs without a key already is nobody else with one
+	}
 	if !j.welcome(operator) {
-		return false, nil // a person decides about somebody whose keys were all revoked
+		return false, nil
 	}
 	if err := j.room(operator); err != nil {
 		return false, err

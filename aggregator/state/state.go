@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 
 	_ "modernc.org/sqlite" // the driver "sqlite", without cgo
 )
@@ -35,6 +36,14 @@ func migrations() []string {
 
 // Open opens the file at path, and makes it if it is not there.
 func Open(ctx context.Context, path string) (*State, error) {
+	// What people say of themselves is for the server alone to read.
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err == nil {
+		err = file.Close()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening the state: %w", err)
+	}
 	// A request is acknowledged when it is on disk.
 	options := url.Values{"_pragma": {"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(5000)"}}
 	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: options.Encode()}).String())
