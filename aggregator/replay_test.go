@@ -47,12 +47,21 @@ func TestReplay(t *testing.T) {
 	w := newWorld(t, nil)
 	w.history()
 	w.settle()
+	if err := w.index.RollUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	dave := w.enrol("dave") // whom the roll-up does not know
+	w.attest(dave, 100, 130, 3)
+	w.settle()
 	m := w.mirror()
 	if err := w.compare(m); err != nil {
 		t.Fatalf("an honest aggregator: %v", err)
 	}
 	output := func(column, n string) string {
 		return "(SELECT " + column + " FROM repronet_1.outputs WHERE key LIKE '%-hello-" + n + "' LIMIT 1)"
+	}
+	update := func(table, what, output string) string {
+		return "ALTER TABLE " + table + " UPDATE " + what + " WHERE output = " + output + " SETTINGS mutations_sync = 1"
 	}
 	for _, test := range []struct{ name, change, back, want string }{
 		{
@@ -74,10 +83,32 @@ func TestReplay(t *testing.T) {
 			"package set stable: history: the ledger makes ",
 		},
 		{
+			"when a divergence began",
+			update("divergences", "since = since - 1", output("output", "120")), update("divergences", "since = since + 1", output("output", "120")),
+			outputName(120) + ": divergence: the ledger makes diverged (split) by 4 operators with 3 digests since ledger index",
+		},
+		{
+			"a divergence that is not listed",
+			update("divergences", "diverged = 0", output("output", "120")), update("divergences", "diverged = 1", output("output", "120")),
+			"published is nothing",
+		},
+		{
+			"a builder's observations",
+			"ALTER TABLE builders UPDATE observations = observations + 1 WHERE builder = 2 SETTINGS mutations_sync = 1",
+			"ALTER TABLE builders UPDATE observations = observations - 1 WHERE builder = 2 SETTINGS mutations_sync = 1",
+			": builder: the ledger makes counted of carol: 2 attestations, 200 observations, the last on ",
+		},
+		{
+			"an agreement",
+			"ALTER TABLE agreement UPDATE agree = agree - 1 WHERE agree > 0 SETTINGS mutations_sync = 1",
+			"ALTER TABLE agreement UPDATE agree = agree + 1 WHERE common > 0 AND a = 0 AND b = 1 SETTINGS mutations_sync = 1",
+			"operators alice and bob: agreement: the ledger makes 100 of 100 alike, published is 99 of 100 alike",
+		},
+		{
 			"a total",
 			"INSERT INTO watermark SELECT id, size, outputs, attestations + 1, observations, failures, ignored, builders, operators, received_at FROM watermark FINAL; ",
 			"OPTIMIZE TABLE watermark FINAL",
-			"all outputs: attestations: the ledger makes 5, published is 6",
+			"all outputs: attestations: the ledger makes 6, published is 7",
 		},
 	} {
 		w.sql(test.change)

@@ -38,7 +38,8 @@ const nothing = "nothing"
 // Compare judges every output, see [Replay.Judge], and returns nil if all that is
 // published follows from the ledger. What does not is a *Difference.
 func (r *Replay) Compare(ctx context.Context, p *Published, visit func(*Output)) error {
-	c := comparer{replay: r}
+	c := comparer{replay: r, divergences: &divergencesComparer{replay: r, published: p.divergences}}
+	r.agreer.asOf = p.agreement.AsOf
 	var err error
 	if c.verdicts, err = newLines[wire.ExportedVerdict](p.verdicts); err != nil {
 		return unreadable(err)
@@ -58,7 +59,15 @@ func (r *Replay) Compare(ctx context.Context, p *Published, visit func(*Output))
 	if c.changes.more {
 		return differ(c.changes.line.Output, "history", nothing, change(c.changes.line))
 	}
-	return r.compareSets(p)
+	if err := c.divergences.upTo(partitions); err != nil {
+		return err
+	}
+	for _, compare := range []func(*Published) error{r.compareSets, r.compareBuilders, r.comparePairs} {
+		if err := compare(p); err != nil {
+			return err
+		}
+	}
+	return r.compareList(ctx, p.divergences)
 }
 
 func unreadable(err error) error { return differ("the export", "form", "JSON lines", err) }
@@ -67,6 +76,8 @@ type comparer struct {
 	replay   *Replay
 	verdicts *lines[wire.ExportedVerdict]
 	changes  *lines[wire.ExportedChange]
+
+	divergences *divergencesComparer
 }
 
 // output compares an output with the next line of each export.
@@ -102,6 +113,9 @@ func (c *comparer) output(ctx context.Context, o *Output) error {
 		}
 	}
 	if err := c.history(o, theirs.Output); err != nil {
+		return err
+	}
+	if err := c.divergences.output(o, theirs.Output); err != nil {
 		return err
 	}
 	if err := c.verdicts.next(); err != nil {

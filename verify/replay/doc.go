@@ -1,6 +1,7 @@
-// Package replay computes everything that an aggregator publishes anew, from the
-// ledger alone: every verdict, its whole history, the counts by day and package
-// set, the totals, and the roots of the verifiable map. It shares the pure
+// Package replay computes what an aggregator publishes anew, from the ledger alone:
+// every verdict, its whole history, the list of divergences, the counts by day and
+// package set, by builder and of all, how operators agree, and the roots of the
+// verifiable map. It shares the pure
 // packages with the aggregator (attestation, signing, enrolment, divergence,
 // outputmap) and none of its code, and needs no database.
 //
@@ -22,7 +23,19 @@
 // # Comparison
 //
 // [Fetch] downloads what an aggregator publishes, all of one state of its index,
-// and [Compare] names the first difference.
+// and [Compare] names the first difference. How operators agree is published as of an
+// earlier entry, which the answer names, and is compared as of there.
+//
+// Not compared is what an answer takes from statements and package sets as they are
+// (names of builds, environments, input edges) and what follows from those edges: a
+// divergence's cause. They move no verdict, and everybody finds the statement under
+// the ledger index beside it. Neither are the streams of builders, which nothing
+// follows from, nor what is found suspicious in them (forks, gaps, copying).
+//
+// # Erasure
+//
+// A replay begins with the erasures among the entries to replay, wherever they
+// stand: what they took away was never there (enrolment.Erasure).
 //
 // # Trust
 //

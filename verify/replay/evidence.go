@@ -26,7 +26,7 @@ func (r *Replay) evidence(ctx context.Context, p *part, index uint64, e *ledger.
 		if !ok {
 			continue // its key came from there
 		}
-		p.builders[builder.Number] = struct{}{}
+		p.heard = append(p.heard, heard{builder.Number, uint64(len(opened.Rows)), e.ReceivedAt})
 		p.totals.Observations += uint64(len(opened.Rows))
 		for _, row := range opened.Rows {
 			o := op{

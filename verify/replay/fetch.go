@@ -25,6 +25,10 @@ type Published struct {
 	sets      []publishedSet
 	summaries map[string]summary        // by package set; "" of all
 	histories map[string][]publishedDay // likewise
+
+	divergences *divergences
+	builders    []publishedBuilder
+	agreement   publishedAgreement
 }
 
 // summary has what is compared of /api/v1/summary.
@@ -90,7 +94,9 @@ func Fetch(ctx context.Context, address, dir string) (p *Published, err error) {
 }
 
 // Close removes the files.
-func (p *Published) Close() error { return errors.Join(p.verdicts.Close(), p.changes.Close()) }
+func (p *Published) Close() error {
+	return errors.Join(closeAll(p.verdicts, p.changes), p.divergences.close())
+}
 
 type fetcher struct {
 	client *http.Client
@@ -104,7 +110,7 @@ func (f *fetcher) fetch(ctx context.Context) (p *Published, err error) {
 	p = &Published{summaries: map[string]summary{}, histories: map[string][]publishedDay{}}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, closeAll(p.verdicts, p.changes))
+			err = errors.Join(err, p.Close())
 			p = nil
 		}
 	}()
@@ -135,6 +141,15 @@ func (f *fetcher) fetch(ctx context.Context) (p *Published, err error) {
 			return p, ErrMoving
 		}
 		p.summaries[name], p.histories[name] = s, days
+	}
+	if p.divergences, err = f.divergences(ctx); err != nil {
+		return p, err
+	}
+	if err := errors.Join(f.json(ctx, "/api/v1/builders", &p.builders), f.json(ctx, "/api/v1/agreement", &p.agreement)); err != nil {
+		return p, err
+	}
+	if p.agreement.AsOf > p.Size {
+		return p, ErrMoving
 	}
 	// The last of the same size says that all in between were.
 	p.verdicts, _, err = f.export(ctx, wire.ExportVerdictsPath+"?size="+strconv.FormatUint(p.Size, 10))

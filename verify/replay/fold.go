@@ -18,7 +18,8 @@ type Output struct {
 	ID        attestation.OutputID
 	First     uint64 // the entry that named it first
 	Judgement divergence.Judgement
-	Changes   []Change // oldest first
+	Changes   []Change          // oldest first
+	Claims    divergence.Output // of one that diverges
 }
 
 // A Change is a transition from one verdict to another.
@@ -34,6 +35,7 @@ func (r *Replay) Judge(ctx context.Context, visit func(*Output) error) error {
 	type result struct {
 		outputs []Output
 		counts  *counts
+		agreer  *agreer
 	}
 	results := [partitions]chan result{}
 	for i := range results {
@@ -56,7 +58,8 @@ func (r *Replay) Judge(ctx context.Context, visit func(*Output) error) error {
 					return err
 				}
 				c := newCounts()
-				results[i] <- result{r.fold(ops, c), c}
+				a := &agreer{asOf: r.agreer.asOf, pairs: map[pair]agreement{}}
+				results[i] <- result{r.fold(ops, c, a), c, a}
 				return nil
 			})
 		}
@@ -72,6 +75,7 @@ func (r *Replay) Judge(ctx context.Context, visit func(*Output) error) error {
 			}
 			<-ahead
 			r.counts.merge(part.counts)
+			r.agreer.merge(part.agreer)
 			for j := range part.outputs {
 				if err := visit(&part.outputs[j]); err != nil {
 					return err
@@ -85,9 +89,9 @@ func (r *Replay) Judge(ctx context.Context, visit func(*Output) error) error {
 }
 
 // fold judges the outputs of one partition.
-func (r *Replay) fold(ops []op, c *counts) []Output {
+func (r *Replay) fold(ops []op, c *counts, a *agreer) []Output {
 	slices.SortStableFunc(ops, func(a, b op) int { return bytes.Compare(a.id[:], b.id[:]) })
-	f := folder{replay: r, counts: c, roster: asOf{timeline: r.timeline}}
+	f := folder{replay: r, counts: c, agreer: a, roster: asOf{timeline: r.timeline}}
 	var outputs []Output
 	for len(ops) > 0 {
 		n := 1
@@ -106,6 +110,7 @@ func (r *Replay) fold(ops []op, c *counts) []Output {
 type folder struct {
 	replay   *Replay
 	counts   *counts
+	agreer   *agreer
 	roster   asOf
 	builders []uint32
 }
@@ -124,8 +129,13 @@ func (f *folder) output(ops []op) (o Output, named bool) {
 	var claims divergence.Output
 	var verdict divergence.Verdict
 	var memberships []uint64
+	compared := f.agreer.asOf == 0
 	for len(ops) > 0 || len(again) > 0 {
 		at := next(ops, again)
+		if !compared && at >= f.agreer.asOf {
+			f.agreer.output(&claims, f.replay.timeline)
+			compared = true
+		}
 		changed := false
 		for ; len(again) > 0 && again[0] == at; again = again[1:] {
 			changed = named
@@ -153,6 +163,12 @@ func (f *folder) output(ops []op) (o Output, named bool) {
 			memberships = append(memberships, at)
 			f.counts.revision(at)[verdict]++
 		}
+	}
+	if !compared {
+		f.agreer.output(&claims, f.replay.timeline)
+	}
+	if verdict == divergence.Diverged {
+		o.Claims = claims
 	}
 	return o, named
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"repronet/attestation"
 	"repronet/divergence"
@@ -15,21 +16,22 @@ import (
 
 // A part is what a piece of the ledger says.
 type part struct {
-	ops      [partitions][]byte
-	keys     []keyed
-	days     []dayStart // where the day changes
-	sets     []Set
-	roots    []mapRoot
-	said     []statement
-	builders map[uint32]struct{}
-	totals   Totals
-	unread   uint64
+	ops    [partitions][]byte
+	keys   []keyed
+	days   []dayStart // where the day changes
+	sets   []Set
+	roots  []mapRoot
+	said   []statement
+	heard  []heard // documents
+	totals Totals
+	unread uint64
 }
 
 // A statement is what has to be known of one to recognise it in a later entry, and
 // to take that back.
 type statement struct {
 	index        uint64
+	receivedAt   time.Time
 	key          statementKey
 	observations uint64
 	failures     uint64
@@ -54,7 +56,7 @@ func (p *part) add(o *op) {
 
 // open reads a piece of the ledger. The roster does not change meanwhile.
 func (r *Replay) open(ctx context.Context, from, to uint64) (*part, error) {
-	p := &part{builders: map[uint32]struct{}{}}
+	p := &part{}
 	day := int64(-1)
 	for record, err := range r.ledger.Tree.Records(ctx, from, to) {
 		if err != nil {
@@ -133,11 +135,10 @@ func (r *Replay) attestation(ctx context.Context, p *part, index uint64, e *ledg
 	if !ok {
 		return nil, false, nil
 	}
-	p.builders[builder.Number] = struct{}{}
 	p.totals.Attestations++
 	s := v.Statement()
 	payload := v.PayloadDigest()
-	p.said = append(p.said, statement{index: index, key: statementKey{builder.Number, [16]byte(payload[:16])}})
+	p.said = append(p.said, statement{index: index, receivedAt: e.ReceivedAt, key: statementKey{builder.Number, [16]byte(payload[:16])}})
 	said := &p.said[len(p.said)-1]
 	if s.Type == attestation.BuildFailed {
 		failed := map[string]struct{}{}

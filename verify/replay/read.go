@@ -60,7 +60,7 @@ type Replay struct {
 	timeline *timeline
 	spill    *spill
 	sorter   *outputmap.Sorter
-	builders map[uint32]struct{} // with an attestation
+	builders map[uint32]*builder // with an attestation
 	// statements of the entries taken in; some 30 bytes each
 	statements map[statementKey]struct{}
 	days       []dayStart
@@ -68,6 +68,7 @@ type Replay struct {
 	roots      []mapRoot
 	unread     uint64 // entries that this program cannot read
 	counts     *counts
+	agreer     *agreer
 }
 
 // dayStart says which entry is the first of a day.
@@ -83,7 +84,8 @@ func Read(ctx context.Context, config Config, l Ledger) (r *Replay, err error) {
 	}
 	r = &Replay{
 		Size: l.Size, config: config, ledger: l, roster: enrolment.NewRoster(), timeline: newTimeline(),
-		sorter: outputmap.NewSorter(config.Dir), builders: map[uint32]struct{}{}, counts: newCounts(),
+		sorter: outputmap.NewSorter(config.Dir), builders: map[uint32]*builder{}, counts: newCounts(),
+		agreer:     &agreer{pairs: map[pair]agreement{}},
 		statements: map[statementKey]struct{}{},
 	}
 	r.keys = kinds.NewKeys(r.roster, r.certificate)
@@ -255,8 +257,8 @@ func (r *Replay) take(p *part) error {
 		r.revisions = append(r.revisions, revision{s, s.Index, math.MaxUint64})
 	}
 	r.roots = append(r.roots, p.roots...)
-	for b := range p.builders {
-		r.builders[b] = struct{}{}
+	for _, h := range p.heard {
+		r.hear(h)
 	}
 	r.unread += p.unread
 	t := &r.Totals

@@ -4,12 +4,14 @@ import "encoding/binary"
 
 // dropRepeated takes out of a part the statements that an earlier entry has, of the
 // same builder with the same payload: they move nothing and are counted nowhere.
-// Parts have to come in ledger order.
+// Those that are new are counted as their builders'. Parts have to come in ledger
+// order.
 func (r *Replay) dropRepeated(p *part) {
 	repeated := map[uint64]struct{}{}
 	for _, s := range p.said {
 		if _, known := r.statements[s.key]; !known {
 			r.statements[s.key] = struct{}{}
+			r.hear(heard{s.key.builder, s.observations, s.receivedAt})
 			continue
 		}
 		repeated[s.index] = struct{}{}

@@ -57,7 +57,8 @@ func decodeOp(data []byte) op {
 // their IDs.
 const partitions = 256
 
-// A spill holds ops in files that vanish with the process, in ledger order.
+// A spill holds what is said of outputs, such as ops in ledger order, in files that
+// vanish with the process.
 type spill struct {
 	files   [partitions]*os.File
 	writers [partitions]*bufio.Writer
@@ -66,14 +67,11 @@ type spill struct {
 func newSpill(dir string) (s *spill, err error) {
 	s = &spill{}
 	for i := range s.files {
-		f, err := os.CreateTemp(dir, "replay-*")
+		f, err := vanishing(dir)
 		if err != nil {
 			return nil, errors.Join(err, s.close())
 		}
 		s.files[i], s.writers[i] = f, bufio.NewWriterSize(f, 1<<15)
-		if err := os.Remove(f.Name()); err != nil {
-			return nil, errors.Join(err, s.close())
-		}
 	}
 	return s, nil
 }
@@ -86,17 +84,34 @@ func (s *spill) write(partition int, ops []byte) error {
 	return err
 }
 
-// read returns the ops of a partition.
-func (s *spill) read(partition int) ([]op, error) {
+// open returns what was written to a partition, and how many bytes that are.
+func (s *spill) open(partition int) (io.Reader, int64, error) {
 	if err := s.writers[partition].Flush(); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	size, err := s.files[partition].Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, 0, err
+	}
+	return bufio.NewReaderSize(io.NewSectionReader(s.files[partition], 0, size), 1<<16), size, nil
+}
+
+// bytes returns what was written to a partition.
+func (s *spill) bytes(partition int) ([]byte, error) {
+	from, _, err := s.open(partition)
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(from)
+}
+
+// read returns the ops of a partition.
+func (s *spill) read(partition int) ([]op, error) {
+	from, size, err := s.open(partition)
 	if err != nil {
 		return nil, err
 	}
 	ops := make([]op, size/opSize)
-	from := bufio.NewReaderSize(io.NewSectionReader(s.files[partition], 0, size), 1<<16)
 	var buf [opSize]byte
 	for i := range ops {
 		if _, err := io.ReadFull(from, buf[:]); err != nil {
@@ -107,7 +122,22 @@ func (s *spill) read(partition int) ([]op, error) {
 	return ops, nil
 }
 
+// vanishing makes a file that vanishes with the process.
+func vanishing(dir string) (*os.File, error) {
+	f, err := os.CreateTemp(dir, "replay-*")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
 func (s *spill) close() error {
+	if s == nil {
+		return nil
+	}
 	var all []error
 	for _, f := range s.files {
 		if f != nil {

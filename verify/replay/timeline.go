@@ -47,8 +47,17 @@ type asOf struct {
 
 // Counts implements divergence.Operators.
 func (a *asOf) Counts(builder uint32, index uint64) (operator uint32, counted bool) {
-	if int(builder) >= len(a.versions) {
+	v := a.version(builder)
+	if v == nil {
 		return 0, false
+	}
+	return v.operator, v.counted && index < v.revokedFrom
+}
+
+// version returns what a builder is at the place; nil before it is enrolled.
+func (a *asOf) version(builder uint32) *version {
+	if int(builder) >= len(a.versions) {
+		return nil
 	}
 	versions := a.versions[builder]
 	i := len(versions)
@@ -56,10 +65,9 @@ func (a *asOf) Counts(builder uint32, index uint64) (operator uint32, counted bo
 		i = sort.Search(i, func(i int) bool { return versions[i].index > a.at })
 	}
 	if i == 0 {
-		return 0, false
+		return nil
 	}
-	v := &versions[i-1]
-	return v.operator, v.counted && index < v.revokedFrom
+	return &versions[i-1]
 }
 
 // rejudgements returns the entries that may change what claims of these builders
