@@ -102,7 +102,7 @@ func examples(t *testing.T) map[string]string {
 		"request": indent(t, must((&request.Request{
 			Origin: "repro.example.org/log", PublicKey: signer.Public(), Operator: "alice", Contact: "alice@example.org", Created: at,
 		}).Encode())),
-		"keyless":    indent(t, keyless()),
+		"keyless":    indent(t, must(keyless().Encode())),
 		"revocation": indent(t, revoked),
 		"erased": indent(t, must((&enrolment.Erasure{
 			Attachment: sha256.Sum256([]byte("a certificate")), Reason: "asked for by the person",
@@ -149,16 +149,16 @@ func receiptOf(t *testing.T, first, second []byte) (key string, receipt []byte) 
 	return key, receipt
 }
 
-func keyless() []byte {
+func keyless() *enrolment.Enrolment {
 	const repository = "https://github.com/org/repo"
 	rule := signing.IdentityRule{
 		Issuer: "https://token.actions.githubusercontent.com", Repository: repository,
 		Subject: repository + "/.github/workflows/rebuild.yml@refs/heads/main",
 	}
-	return must((&enrolment.Enrolment{
+	return &enrolment.Enrolment{
 		Builder: enrolment.KeylessBuilder(rule), Operator: "org", Tier: enrolment.Counted,
 		Keyless: &enrolment.Keyless{Rule: rule, TrustedRoot: sha256.Sum256([]byte("a trusted root"))},
-	}).Encode())
+	}
 }
 
 func rebuild() *attestation.Statement {
