@@ -86,7 +86,7 @@ func (b *bench) light(ctx context.Context) (err error) {
 
 // output is one of the stored outputs that the builders agree on.
 func (b *bench) output(i int) string {
-	n := uint64(i) * 7919 % uint64(b.stored/builders-3)
+	n := uint64(i) * 7919 % (b.whole() - 3)
 	for diverges(n) {
 		n++
 	}

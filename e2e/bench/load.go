@@ -144,8 +144,9 @@ func (s *site) make(ctx context.Context, outputs, each int) (bundles [][]byte, f
 	return bundles, first, group.Wait()
 }
 
-// connections is how many reporters submit at once.
-const connections = 16
+// connections is how many reporters submit at once. Each waits for its receipts,
+// and so for a checkpoint, before it sends more.
+const connections = 64
 
 // requestSize is about what a reporter puts into one request.
 const requestSize = 512 << 10
@@ -206,29 +207,37 @@ func (s *site) post(ctx context.Context, client *http.Client, body []byte, bundl
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// fill stores what is to be there before anything is measured.
-func (b *bench) fill(ctx context.Context) error {
+// fill stores observations until there are so many.
+func (b *bench) fill(ctx context.Context, stored int) error {
 	begin := time.Now()
-	for {
-		s, err := b.filled.summary(ctx)
-		if err != nil {
-			return err
-		}
-		progress("stored %d of %d observations, %.0f s", s.Observations, b.stored, time.Since(begin).Seconds())
-		b.held = s.Observations
-		if b.held >= uint64(b.stored) {
-			return b.filled.settled(ctx)
-		}
-		missing := b.stored - int(s.Observations)
-		bundles, _, err := b.filled.make(ctx, max(1, min(b.sample, missing)/builders), 100)
+	if err := b.count(ctx); err != nil {
+		return err
+	}
+	for b.held < uint64(stored) {
+		progress("stored %d of %d observations, %.0f s", b.held, stored, time.Since(begin).Seconds())
+		outputs := max(1, min(b.sample, stored-int(b.held))/builders)
+		bundles, _, err := b.filled.make(ctx, outputs, 100)
 		if err != nil {
 			return err
 		}
 		if _, err := b.filled.submit(ctx, bundles); err != nil {
 			return err
 		}
-		if err := b.filled.settled(ctx); err != nil {
-			return err
-		}
+		b.held += uint64(outputs * builders)
 	}
+	return b.filled.settled(ctx)
+}
+
+// whole is of how many outputs, the first, it is certain that all builders have
+// spoken: a measurement may have stopped in the middle of later ones.
+func (b *bench) whole() uint64 { return min(b.held, uint64(b.stored)) / builders }
+
+// count asks how much is stored, when all of it is indexed.
+func (b *bench) count(ctx context.Context) error {
+	if err := b.filled.settled(ctx); err != nil {
+		return err
+	}
+	s, err := b.filled.summary(ctx)
+	b.held = s.Observations
+	return err
 }

@@ -197,7 +197,10 @@ func (b *bench) measure(ctx context.Context) (err error) {
 		if b.filled, err = b.open(ctx, b.dir, builders); err != nil {
 			return err
 		}
-		if err = b.fill(ctx); err == nil {
+		if err = b.onTheWay(ctx, stored); err == nil {
+			err = b.fill(ctx, b.stored)
+		}
+		if err == nil {
 			err = b.take(ctx, stored)
 		}
 		if err = errors.Join(err, b.filled.Stop()); ctx.Err() != nil {
@@ -205,6 +208,31 @@ func (b *bench) measure(ctx context.Context) (err error) {
 		}
 	}
 	return errors.Join(err, b.take(ctx, fresh))
+}
+
+// onTheWay takes the steps that should hardly depend on what is stored at smaller
+// sizes too, while the data directory is filled: of 10 M observations the pages at
+// 1 M, of 60 M the ingest at 10 M.
+func (b *bench) onTheWay(ctx context.Context, wanted []step) error {
+	if err := b.count(ctx); err != nil {
+		return err
+	}
+	for _, at := range []struct {
+		stored int
+		steps  []string
+	}{{b.stored / 10, []string{"pages"}}, {b.stored / 6, []string{"ingest"}}} {
+		if uint64(at.stored) < b.held {
+			continue
+		}
+		if err := b.fill(ctx, at.stored); err != nil {
+			return err
+		}
+		steps := slices.DeleteFunc(slices.Clone(wanted), func(s step) bool { return !slices.Contains(at.steps, s.name) })
+		if err := b.take(ctx, steps); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (b *bench) take(ctx context.Context, steps []step) (err error) {

@@ -21,7 +21,7 @@ func (b *bench) pages(ctx context.Context) error {
 		return err
 	}
 	build := func(i int) string {
-		return "/builds/" + strings.TrimPrefix(outputPath(uint64(i*7919%(b.stored/builders))), "/") + ".drv"
+		return "/builds/" + strings.TrimPrefix(outputPath(uint64(i)*7919%b.whole()), "/") + ".drv"
 	}
 	for _, page := range []struct {
 		name    string
