@@ -56,11 +56,11 @@ vulncheck: ## Look for known vulnerabilities (needs the vulnerability database)
 
 .PHONY: bench
 bench: build engine ## Measure everything at 10 M stored observations (STORED=60000000; ONLY=closure,gate; KEEP=1 for the next time)
-	@CGO_ENABLED=1 go run ./e2e/bench $(if $(STORED),--stored $(STORED)) $(if $(ONLY),--only $(ONLY)) $(if $(KEEP),--keep)
+	@CGO_ENABLED=0 go run -trimpath ./e2e/bench $(if $(STORED),--stored $(STORED)) $(if $(ONLY),--only $(ONLY)) $(if $(KEEP),--keep)
 
 .PHONY: bench-short
 bench-short: build engine ## The same, small: 200,000 stored observations (ONLY=closure,gate)
-	@CGO_ENABLED=1 go run ./e2e/bench --short $(if $(ONLY),--only $(ONLY))
+	@CGO_ENABLED=0 go run -trimpath ./e2e/bench --short $(if $(ONLY),--only $(ONLY))
 
 .PHONY: test-gpg
 test-gpg: ## Compare every real OpenPGP document with what gpg makes of it (REPRONET_DATA=DIR has the data)
