@@ -197,9 +197,15 @@ type builderPage struct {
 	MoreStreams int
 	AsOf        string // ledger entries that Verdicts and Copying cover
 	Copying     []copyingView
-	Recent      []claimView
+	Recent      []recentView
 	Divergences string // URL of those in which it holds a digest
 	Evidence    bool
+}
+
+// A recentView is a claim with the output that it is about.
+type recentView struct {
+	Name name
+	claimView
 }
 
 // A copyingView is why a builder's operator seems to copy.
@@ -248,9 +254,9 @@ func (d *Dashboard) builder(c *gin.Context) (string, view, error) {
 	v.Streams = b.Streams[:min(len(b.Streams), historyRows)]
 	v.MoreStreams = len(b.Streams) - len(v.Streams)
 	for _, claim := range b.Recent {
-		v.Recent = append(v.Recent, claimView{
+		v.Recent = append(v.Recent, recentView{outputName(OutputRow{Key: claim.Output}), claimView{
 			Mark: newMark(0, claim.Digest), Index: claim.Index, At: newMoment(claim.ReceivedAt, now), Occasion: why(claim), Status: claim.Status,
-		})
+		}})
 	}
 	return "builder", v, nil
 }

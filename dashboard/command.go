@@ -85,10 +85,16 @@ func attestCommand(b *Build) []command {
 func verifyCommands(b *Build, aggregator string) []command {
 	commands := shell("Once: say which log and which builders you believe. It shows their keys and asks.",
 		"repronet-verify pin --aggregator \x00", aggregator)
-	for i, o := range b.Outputs {
-		if i == 2 {
-			break
+	var outputs, rest []Output // what diverged is what people want to check
+	for _, o := range b.Outputs {
+		if o.Shape != "" {
+			outputs = append(outputs, o)
+		} else {
+			rest = append(rest, o)
 		}
+	}
+	outputs = append(outputs, rest...)
+	for _, o := range outputs[:min(len(outputs), 2)] {
 		line, words := "repronet-verify output \x00 --quorum 2", []string{o.Key}
 		if b.Ecosystem != "nix" && b.Ecosystem != "guix" && b.Ecosystem != "generic" {
 			line, words = line+" --ecosystem \x00", append(words, b.Ecosystem)

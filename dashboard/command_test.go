@@ -56,4 +56,9 @@ func TestCommands(t *testing.T) {
 		verify[0].Text != "repronet-verify pin --aggregator https://x.example" || verify[1].Text != "repronet-verify output 'a b' --quorum 2 --ecosystem go" {
 		t.Errorf("verify by %q", verify)
 	}
+	outputs := []Output{{OutputRow: OutputRow{Key: "a"}}, {OutputRow: OutputRow{Key: "b"}}, {OutputRow: OutputRow{Key: "c", Shape: "split"}}}
+	if verify := verifyCommands(&Build{Ecosystem: "nix", Outputs: outputs}, "https://x.example"); len(verify) != 3 ||
+		verify[1].Text != "repronet-verify output c --quorum 2" || verify[2].Text != "repronet-verify output a --quorum 2" {
+		t.Errorf("verify what diverged by %q", verify)
+	}
 }

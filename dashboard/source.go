@@ -147,7 +147,8 @@ type SetPlan struct {
 
 // Claim is one statement's word on one output.
 type Claim struct {
-	Index        uint64            `json:"index"` // of the ledger entry, the evidence
+	Index        uint64            `json:"index"`            // of the ledger entry, the evidence
+	Output       string            `json:"output,omitempty"` // its key, where the claim is not listed below it
 	ReceivedAt   time.Time         `json:"received_at"`
 	Builder      string            `json:"builder"`
 	Operator     string            `json:"operator"`

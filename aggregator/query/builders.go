@@ -201,7 +201,7 @@ func (q *Query) recent(ctx context.Context, t *store.Tables, b enrolment.Builder
 			if len(d.evidence.Rows) > 0 {
 				row := d.evidence.Rows[0]
 				c := claim(q.index.Roster(), b.Number, index, d, row.Output)
-				c.Digest, c.Kind = row.Digests[0].String(), string(d.evidence.Kind)
+				c.Output, c.Digest, c.Kind = row.Output, row.Digests[0].String(), string(d.evidence.Kind)
 				if s := d.signer(b.ID); s != nil {
 					c.SignedOn = s.SignedAt
 				}
@@ -214,7 +214,7 @@ func (q *Query) recent(ctx context.Context, t *store.Tables, b enrolment.Builder
 		}
 		subject := d.statement.Subjects[0]
 		c := claim(q.index.Roster(), b.Number, index, d, subject.Name)
-		c.Digest = subject.Digest.String()
+		c.Output, c.Digest = subject.Name, subject.Digest.String()
 		claims = append(claims, c)
 	}
 	return claims, nil

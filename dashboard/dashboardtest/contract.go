@@ -345,7 +345,7 @@ func contractBuilders(t *testing.T, source dashboard.Source) {
 	equal(t, "enrolled at", b.EnrolledAt, 2, nil)
 	equal(t, "public key", b.PublicKey, string(PublicKey("b").PEM()), nil)
 	equal(t, "verdicts", b.Verdicts, map[string]uint64{"reproduced": 1, "diverged": 2, "single": 1}, nil)
-	equal(t, "newest claim", b.Recent[0].Digest, Digest("bad").String(), nil)
+	equal(t, "newest claim", []string{b.Recent[0].Output, b.Recent[0].Digest}, []string{taken(), Digest("bad").String()}, nil)
 
 	comparison, err := source.Comparison(ctx)
 	equal(t, "comparison", comparison, &dashboard.Comparison{AsOf: 25, Pairs: []dashboard.Agreement{

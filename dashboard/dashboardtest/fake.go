@@ -157,6 +157,7 @@ func (f *Fake) claim(index uint64, number uint32, entry Entry, made attestation.
 	o.number = append(o.number, number)
 	o.state.Add(c)
 	b.Observations++
+	claim.Output = subject.Name
 	b.Recent = slices.Insert(b.Recent, 0, claim)
 	b.Recent = b.Recent[:min(len(b.Recent), 20)]
 	f.judge(o, index, entry.At)
