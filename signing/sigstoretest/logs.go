@@ -53,7 +53,7 @@ func (s *Sigstore) timestamped(tb testing.TB, tbs []byte) []byte {
 // version writes it: hashedrekord 0.0.2 in canonical JSON.
 func (s *Sigstore) enter(tb testing.TB, digest, signature, certificate []byte) *protorekor.TransparencyLogEntry {
 	tb.Helper()
-	type object = map[string]any // encoding/json sorts its keys
+
 	body, err := json.Marshal(object{
 		"apiVersion": "0.0.2", "kind": "hashedrekord",
 		"spec": object{"hashedRekordV002": object{
@@ -84,3 +84,6 @@ func (s *Sigstore) checkpoint(tb testing.TB, root []byte) string {
 	named := append(keyID(tb, s.log)[:4:4], signature...)
 	return fmt.Sprintf("%s\n— %s %s\n", text, logOrigin, base64.StdEncoding.EncodeToString(named))
 }
+
+// object is one of JSON; encoding/json sorts its members.
+type object = map[string]any

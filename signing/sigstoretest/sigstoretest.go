@@ -36,23 +36,31 @@ import (
 
 // A Sigstore is one deployment.
 type Sigstore struct {
-	timestamps   *ca.VirtualSigstore
 	root         *x509.Certificate
 	intermediate *x509.Certificate
 	issuing      *ecdsa.PrivateKey
+	timestamps   *root.SigstoreTimestampingAuthority
+	timestamping *ecdsa.PrivateKey
 	log, ctLog   *ecdsa.PrivateKey
 }
 
 // New starts a deployment of its own.
 func New(tb testing.TB) *Sigstore {
 	tb.Helper()
-	virtual, err := ca.NewVirtualSigstore()
-	check(tb, err)
 	rootCertificate, rootKey, err := ca.GenerateRootCa()
 	check(tb, err)
 	intermediate, issuing, err := ca.GenerateFulcioIntermediate(rootCertificate, rootKey)
 	check(tb, err)
-	return &Sigstore{virtual, rootCertificate, intermediate, issuing, newKey(tb), newKey(tb)}
+	s := &Sigstore{root: rootCertificate, intermediate: intermediate, issuing: issuing, log: newKey(tb), ctLog: newKey(tb), timestamping: newKey(tb)}
+	authority, authorityKey, err := ca.GenerateTSAIntermediate(rootCertificate, rootKey)
+	check(tb, err)
+	leaf, err := ca.GenerateTSALeafCert(time.Now().Add(-5*time.Minute), s.timestamping, authority, authorityKey)
+	check(tb, err)
+	s.timestamps = &root.SigstoreTimestampingAuthority{
+		Root: rootCertificate, Intermediates: []*x509.Certificate{authority}, Leaf: leaf,
+		ValidityPeriodStart: rootCertificate.NotBefore, URI: "https://timestamps.test",
+	}
+	return s
 }
 
 // A Part of a deployment, which a trusted root may leave out.
@@ -72,7 +80,7 @@ func (s *Sigstore) TrustedRoot(tb testing.TB, without ...Part) []byte {
 	authorities := []root.CertificateAuthority{&root.FulcioCertificateAuthority{
 		Root: s.root, Intermediates: []*x509.Certificate{s.intermediate}, ValidityPeriodStart: s.root.NotBefore, URI: "https://fulcio.test",
 	}}
-	timestamps := s.timestamps.TimestampingAuthorities()
+	timestamps := []root.TimestampingAuthority{s.timestamps}
 	logs, ctLogs := s.transparencyLog(tb, s.log), s.transparencyLog(tb, s.ctLog)
 	for _, part := range without {
 		switch part {
@@ -131,7 +139,8 @@ func (s *Sigstore) Sign(tb testing.TB, who signing.Identity, payload []byte, job
 		if job.OtherTimestamp != nil {
 			authority = job.OtherTimestamp
 		}
-		response, err := authority.timestamps.TimestampResponse(signature)
+		signed := sha256.Sum256(signature)
+		response, err := authority.timestamp(signed[:])
 		check(tb, err)
 		material.TimestampVerificationData = &protobundle.TimestampVerificationData{
 			Rfc3161Timestamps: []*protocommon.RFC3161SignedTimestamp{{SignedTimestamp: response}},
