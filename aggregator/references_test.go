@@ -13,8 +13,21 @@ import (
 	"repronet/aggregator/query"
 	"repronet/enrolment"
 	"repronet/evidence/narinfo"
+	"repronet/internal/peertest"
 	"repronet/signing"
 )
+
+// TestHostileCaches: a cache can neither keep the job waiting nor fill the memory.
+func TestHostileCaches(t *testing.T) {
+	peertest.Peer{Body: "StorePath: ", Most: narinfo.MaxSize}.Survive(t, func(base string) error {
+		r := newReferences(nil, nil)
+		if r.http.Timeout <= 0 {
+			t.Error("nothing bounds a request's time")
+		}
+		r.http.Timeout = peertest.Patience
+		return r.fetch(t.Context(), Cache{base}, "/nix/store/"+strings.Repeat("0", 32)+"-hello")
+	})
+}
 
 // TestReferences: what a cache signed about outputs of a set is fetched once, and
 // counts; what it does not have is asked for again the next time, and what it

@@ -69,9 +69,10 @@ var ErrMoving = errors.New("the aggregator did not stay at one state long enough
 
 const (
 	attempts   = 5
-	stall      = 2 * time.Minute // without a byte
-	maxAnswer  = 64 << 20        // bytes of a summary, a history or the list of sets
-	maxExport  = 1 << 40         // bytes: a disk
+	stall      = 2 * time.Minute // for an answer, and a second for each leastRate bytes
+	leastRate  = 4 << 10
+	maxAnswer  = 64 << 20 // bytes of a summary, a history or the list of sets
+	maxExport  = 1 << 40  // bytes: a disk
 	maxLine    = 16 << 10
 	maxSets    = 10_000
 	problemMax = 512
@@ -205,8 +206,8 @@ func (f *fetcher) export(ctx context.Context, path string) (file *os.File, size 
 
 func (f *fetcher) get(ctx context.Context, path string) (io.ReadCloser, http.Header, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	body := &impatient{cancel: cancel, stall: f.stall}
-	body.timer = time.AfterFunc(f.stall, func() { cancel(fmt.Errorf("no byte for %v", f.stall)) })
+	body := &impatient{cancel: cancel, until: time.Now().Add(f.stall)}
+	body.timer = time.AfterFunc(f.stall, func() { cancel(errTooSlow) })
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, f.base+path, nil)
 	if err != nil {
 		return nil, nil, err
@@ -228,17 +229,21 @@ func (f *fetcher) get(ctx context.Context, path string) (io.ReadCloser, http.Hea
 	return nil, nil, errors.Join(fmt.Errorf("asking the aggregator: GET %s: %s: %q", request.URL, response.Status, text), err)
 }
 
-// impatient gives up when nothing comes.
+var errTooSlow = errors.New("the answer comes too slowly")
+
+// impatient gives up when nothing comes, or hardly anything.
 type impatient struct {
 	io.ReadCloser
-	stall  time.Duration
+	until  time.Time // to give up if nothing more comes
+	read   int64
 	timer  *time.Timer
 	cancel context.CancelCauseFunc
 }
 
 func (i *impatient) Read(p []byte) (int, error) {
 	n, err := i.ReadCloser.Read(p)
-	i.timer.Reset(i.stall)
+	i.read += int64(n)
+	i.timer.Reset(time.Until(i.until.Add(time.Duration(i.read/leastRate) * time.Second)))
 	return n, err
 }
 

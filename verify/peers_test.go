@@ -1,0 +1,58 @@
+package verify
+
+import (
+	"testing"
+
+	"repronet/internal/peertest"
+	"repronet/ledger"
+)
+
+// TestHostileAggregator: an aggregator can neither keep a checker waiting nor fill its
+// memory, whatever it is asked for. What is read of the log is bounded by package
+// ledger.
+func TestHostileAggregator(t *testing.T) {
+	witness, err := ledger.NewWitnessSigner("w.example.org")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		most int64
+		ask  func(t *testing.T, a *Aggregator) error
+	}{
+		"log key": {4096, func(t *testing.T, a *Aggregator) error {
+			key, err := a.LogKey(t.Context())
+			if err == nil {
+				err = (&Pins{}).PinLogKey(key)
+			}
+			return err
+		}},
+		"builder list": {maxPinsSize, func(t *testing.T, a *Aggregator) error {
+			_, err := a.BuilderList(t.Context(), nil)
+			return err
+		}},
+		"map proof": {maxMapAnswer, func(t *testing.T, a *Aggregator) error {
+			l := Light{Aggregator: a, Pins: &Pins{Witnesses: []string{witness.String()}, WitnessQuorum: 1}, State: t.TempDir()}
+			_, _, _, err := l.proof(t.Context(), nil, "generic", "a/a")
+			return err
+		}},
+		"ledger": {ledger.MaxAttachmentSize, func(t *testing.T, a *Aggregator) error {
+			_, err := ledger.FetchAttachment(t.Context(), a.Log(), ledger.AttachmentID{})
+			return err
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			peertest.Peer{Most: test.most}.Survive(t, func(base string) error {
+				a, err := Dial(base)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if a.client.Timeout <= 0 {
+					t.Error("nothing bounds a request's time")
+				}
+				a.client.Timeout = peertest.Patience
+				return test.ask(t, a)
+			})
+		})
+	}
+}
