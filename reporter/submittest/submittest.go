@@ -26,6 +26,7 @@ import (
 	"repronet/ledger"
 	logwriter "repronet/ledger/append"
 	"repronet/signing"
+	"repronet/signing/keys"
 )
 
 // An Aggregator answers as the protocol of package wire says.
@@ -38,6 +39,7 @@ type Aggregator struct {
 
 	mu       sync.Mutex
 	enrolled map[signing.BuilderID]signing.Key
+	jobs     map[signing.Identity]signing.Keyless
 	indices  map[claim]uint64
 	entries  []*signing.Verified // by index
 	filters  map[string][]byte
@@ -70,7 +72,7 @@ func New(t testing.TB) *Aggregator {
 	a := &Aggregator{
 		joining: joining{at: map[signing.BuilderID]uint64{}},
 		LogKey:  key.String(), log: log, key: key,
-		enrolled: make(map[signing.BuilderID]signing.Key), indices: make(map[claim]uint64), filters: make(map[string][]byte),
+		enrolled: make(map[signing.BuilderID]signing.Key), jobs: make(map[signing.Identity]signing.Keyless), indices: make(map[claim]uint64), filters: make(map[string][]byte),
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+wire.SubmitPath, a.submit)
@@ -105,6 +107,13 @@ func (a *Aggregator) Enrol(key *signing.PublicKey) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.enrolled[key.Builder()] = signing.Key{PublicKey: key}
+}
+
+// EnrolJob takes statements of an identity from now on.
+func (a *Aggregator) EnrolJob(who signing.Identity, root *signing.TrustedRoot) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.jobs[who] = signing.Keyless{Builder: keys.NewBuilderID(who.String()), Root: root}
 }
 
 // Publish makes a package set of Nix outputs, or replaces it.
@@ -165,6 +174,14 @@ func (a *Aggregator) Append(ctx context.Context, kind ledger.Kind, body []byte) 
 	defer a.mu.Unlock()
 	a.entries = append(a.entries, nil)
 	return a.log.Append(ctx, kind, body)
+}
+
+func (a *Aggregator) job(_ context.Context, who signing.Identity) (signing.Keyless, error) {
+	keyless, ok := a.jobs[who]
+	if !ok {
+		return signing.Keyless{}, fmt.Errorf("%w: %s", signing.ErrUnknownBuilder, who)
+	}
+	return keyless, nil
 }
 
 func (a *Aggregator) lookup(id signing.BuilderID) (signing.Key, error) {
@@ -244,7 +261,7 @@ func decoded(r *http.Request) ([]byte, error) {
 func (a *Aggregator) take(ctx context.Context, bundle []byte) wire.Result {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	verified, err := signing.Open(bundle, a.lookup, time.Now())
+	verified, err := signing.OpenAny(ctx, bundle, a.lookup, a.job, time.Now())
 	if err != nil {
 		return wire.Result{Problem: wire.NewProblem(statusOf(err), "refused", err.Error())}
 	}
