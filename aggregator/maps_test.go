@@ -167,6 +167,13 @@ func TestMaps(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	t.Run("uncosigned", func(t *testing.T) {
+		demanding := *pins
+		demanding.Witnesses, demanding.WitnessQuorum = []string{must(ledger.NewWitnessSigner("w.example.org")).String()}, 1
+		if _, err := w.ask(w.url, &demanding, 150, time.Hour); !errors.Is(err, ledger.ErrNotCosigned) {
+			t.Error(err)
+		}
+	})
 	t.Run("hidden tail", func(t *testing.T) {
 		old := w.log.Checkpoint().Text
 		proof := must(json.Marshal(must(w.maps.prove(t.Context(), attestation.NewOutputID("nix", outputName(20))))))

@@ -184,6 +184,11 @@ func TestWitnesses(t *testing.T) {
 	if said := mirror(t.TempDir(), 3); !strings.Contains(said, "0 of the pinned witnesses cosigned, 2 are asked for") {
 		t.Error(said)
 	}
+	for _, words := range []string{"output alice/hello-1.0^bin", "output alice/hello-1.0^bin --light", "monitor --once", "replay --aggregator " + s.URL} {
+		if said := c.run(t, 3, words, "--mirror", t.TempDir()); !strings.Contains(said, "not cosigned by enough witnesses") {
+			t.Errorf("%s: %s", words, said)
+		}
+	}
 	if said := mirror(mine, 3); !strings.Contains(said, "two histories") {
 		t.Errorf("one who has seen the first does not say that the log is convicted: %s", said)
 	}
