@@ -2,6 +2,7 @@ package aggregator
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"repronet/attestation"
 	"repronet/divergence"
 	"repronet/enrolment"
+	"repronet/ledger"
 	"repronet/signing"
 	"repronet/signing/sigstoretest"
 	"repronet/verify"
@@ -120,6 +122,15 @@ func TestKeylessBuilders(t *testing.T) {
 	submit(w.job(sigstore, branch, 0, 1))
 	submit(w.job(sigstore, ciJob, 1, 1))
 	submit(w.job(sigstore, branch, 1, 2))
+	// What a server finds at the end of its ledger when it starts is known too.
+	tail := w.job(sigstore, branch, 4, 1)
+	index := w.append(ledger.Attestation, tail)
+	if err := w.known(t.Context(), index, ledger.Attestation, tail); err != nil {
+		t.Fatal(err)
+	}
+	if again, duplicate := submit(tail); !duplicate || again != index {
+		t.Errorf("a bundle of the ledger's end is entry %d, %v", again, duplicate)
+	}
 	w.settle()
 	pins = pin()
 	if evidence := w.evidenceOn(m, pins, 0); evidence.Judgement.Verdict != divergence.Reproduced || evidence.Claims[2].Builder != second {
@@ -127,6 +138,23 @@ func TestKeylessBuilders(t *testing.T) {
 	}
 	if evidence := w.evidenceOn(m, pins, 1); evidence.Judgement.Verdict != divergence.Diverged || evidence.Claims[0].Builder != job {
 		t.Errorf("two operators disagree: %+v", evidence)
+	}
+
+	// Pins with another trusted root take nothing for granted.
+	older := *pins
+	older.Builders = slices.Clone(pins.Builders)
+	for i, b := range older.Builders {
+		if b.ID == second {
+			older.Builders[i].Keyless = &verify.Keyless{IdentityRule: branches, TrustedRoot: other.TrustedRoot(t)}
+		}
+	}
+	if evidence := w.evidenceOn(m, &older, 1); evidence.Judgement.Verdict != divergence.Single || evidence.Claims[1].Standing != verify.NotValid {
+		t.Errorf("under another trusted root: %+v", evidence)
+	}
+	// And without the rule, the statement is a stranger's.
+	older.Builders = slices.DeleteFunc(older.Builders, func(b verify.Builder) bool { return b.ID == second })
+	if evidence := w.evidenceOn(m, &older, 1); evidence.Judgement.Verdict != divergence.Single || len(evidence.Claims) != 1 {
+		t.Errorf("without the rule: %+v", evidence)
 	}
 
 	// Once the first is revoked, the identity is the second's.
@@ -143,7 +171,7 @@ func TestKeylessBuilders(t *testing.T) {
 	if err := w.compare(m); err != nil {
 		t.Errorf("replay: %v", err)
 	}
-	if got := w.replay(m).Totals; got.Attestations != 6 {
-		t.Errorf("replay counts %d attestations, want 6", got.Attestations)
+	if got := w.replay(m).Totals; got.Attestations != 7 {
+		t.Errorf("replay counts %d attestations, want 7", got.Attestations)
 	}
 }

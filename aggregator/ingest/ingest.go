@@ -147,6 +147,8 @@ func (in *Ingest) open(ctx context.Context, bundle []byte) (*signing.Verified, *
 // refuse says in a problem document why a bundle was not opened.
 func (in *Ingest) refuse(err error) *wire.Problem {
 	switch {
+	case errors.Is(err, kinds.ErrUnknownIdentity):
+		return in.problem(http.StatusForbidden, "not-enrolled", fmt.Sprintf("%v: ask who runs the aggregator to enrol the identity.", err))
 	case errors.Is(err, signing.ErrUnknownBuilder):
 		return in.problem(http.StatusForbidden, "not-enrolled",
 			fmt.Sprintf("%v: ask for it with 'repronet-reporter enrol'.", err))

@@ -11,13 +11,16 @@ import (
 	"repronet/signing"
 )
 
+// ErrUnknownIdentity is wrapped where no builder has a rule that matches.
+var ErrUnknownIdentity = fmt.Errorf("%w by this identity", signing.ErrUnknownBuilder)
+
 // Keyless is the [signing.KeylessLookup] of the roster: statements of keyless
 // builders need an attachment too.
 func (k *Keys) Keyless(ctx context.Context, who signing.Identity) (signing.Keyless, error) {
 	b, ok := k.roster.Keyless(who)
 	switch {
 	case !ok:
-		return signing.Keyless{}, fmt.Errorf("%w: %s", signing.ErrUnknownBuilder, who)
+		return signing.Keyless{}, fmt.Errorf("%w: %s", ErrUnknownIdentity, who)
 	case b.Revoked:
 		return signing.Keyless{}, fmt.Errorf("%w: builder %s was revoked from ledger index %d on", signing.ErrKeyNotValid, b.ID, b.RevokedFrom)
 	}
