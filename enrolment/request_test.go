@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"repronet/attestation"
 	"repronet/enrolment"
 	"repronet/enrolment/request"
+	"repronet/ledger"
 	"repronet/signing"
 )
 
@@ -117,7 +119,11 @@ func TestOpenRequestRefuses(t *testing.T) {
 		}
 		return signed(bytes.Replace(payload, []byte(old), []byte(replacement), 1))
 	}
-	swapped := strings.Replace(string(signed(payload)), string(alice.Public().Hint()), mallory.Public().Hint(), 1)
+	swapped := strings.Replace(string(signed(payload)), alice.Public().Hint(), mallory.Public().Hint(), 1)
+	// Mallory's signature under Alice's name, and Alice's over what she did not say.
+	forged := strings.Replace(string(sign(t, mallory, payload)), mallory.Public().Hint(), alice.Public().Hint(), 1)
+	changedAfter := strings.Replace(string(sign(t, alice, payload)), base64.StdEncoding.EncodeToString(payload),
+		base64.StdEncoding.EncodeToString(changed(func(r *request.Request) { r.Operator = "bob" })), 1)
 	tests := map[string]struct {
 		document []byte
 		want     error
@@ -125,6 +131,8 @@ func TestOpenRequestRefuses(t *testing.T) {
 	}{
 		"another ledger's":         {signed(changed(func(r *request.Request) { r.Origin = "other.example.org" })), enrolment.ErrRequest, "meant for the ledger"},
 		"a key that is not held":   {document(t, request.Document{Request: sign(t, mallory, payload)}), signing.ErrSignature, "signed it, not"},
+		"a forged signature":       {document(t, request.Document{Request: jsontext.Value(forged)}), signing.ErrSignature, "is not what builder"},
+		"changed after signing":    {document(t, request.Document{Request: jsontext.Value(changedAfter)}), signing.ErrSignature, "is not what builder"},
 		"a signature of another":   {[]byte(swapped), signing.ErrSignature, "signed it, not"},
 		"old":                      {signed(changed(func(r *request.Request) { r.Created = r.Created.Add(-request.MaxAge - time.Minute) })), enrolment.ErrRequest, "make a new one"},
 		"from the future":          {signed(changed(func(r *request.Request) { r.Created = r.Created.Add(request.Skew + time.Minute) })), enrolment.ErrRequest, "check this machine's clock"},
@@ -208,6 +216,60 @@ func TestEndorsement(t *testing.T) {
 				t.Errorf("error %v, want %v", err, tt.want)
 			}
 		})
+	}
+}
+
+// TestReplaces holds every reader of the ledger to what an aggregator may write:
+// a key speaks only for its own operator, and not once it is revoked.
+func TestReplaces(t *testing.T) {
+	r := enrolment.NewRoster()
+	apply := func(index uint64, kind ledger.Kind, body []byte, err error) error {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		check := r.Check(kind, body)
+		_, _, applied := r.Apply(index, kind, body)
+		if (check == nil) != (applied == nil) {
+			t.Errorf("checked: %v, applied: %v", check, applied)
+		}
+		return applied
+	}
+	enrol := func(index uint64, key *signing.PublicKey, operator string, replaces signing.BuilderID) error {
+		t.Helper()
+		body, err := (&enrolment.Enrolment{
+			Builder: key.Builder(), PublicKey: key.DER(), Operator: operator, Tier: enrolment.Counted,
+			Replaces: replaces, Endorsement: attestation.Digest{byte(index)},
+		}).Encode()
+		return apply(index, ledger.Enrolment, body, err)
+	}
+	older, newer, other := newSigner(t).Public(), newSigner(t).Public(), newSigner(t).Public()
+	if err := enrol(1, older, "alice", ""); err != nil {
+		t.Fatal(err)
+	}
+	for name, err := range map[string]error{
+		"another operator's": enrol(2, newer, "bob", older.Builder()),
+		"nobody":             enrol(3, newer, "alice", other.Builder()),
+	} {
+		if !errors.Is(err, enrolment.ErrConflict) {
+			t.Errorf("replaces %s: %v", name, err)
+		}
+	}
+	if err := enrol(4, newer, "alice", older.Builder()); err != nil {
+		t.Fatal(err)
+	}
+	if b, _ := r.Builder(newer.Builder()); b.Replaces != older.Builder() || b.Endorsement != (attestation.Digest{4}) {
+		t.Errorf("builder %+v", b)
+	}
+	body, err := (&enrolment.Revocation{Builder: older.Builder(), From: enrolment.FromNow, Reason: "lost"}).Encode()
+	if err := apply(5, ledger.Revocation, body, err); err != nil {
+		t.Fatal(err)
+	}
+	if b, _ := r.Builder(older.Builder()); b.RevokedFrom != 5 || b.RevokedAt != 5 {
+		t.Errorf("revoked from %d at %d, want 5", b.RevokedFrom, b.RevokedAt)
+	}
+	if err := enrol(6, other, "alice", older.Builder()); !errors.Is(err, enrolment.ErrConflict) {
+		t.Errorf("replaces a revoked key: %v", err)
 	}
 }
 
