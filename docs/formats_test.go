@@ -24,6 +24,7 @@ import (
 	"repronet/enrolment"
 	"repronet/enrolment/request"
 	"repronet/ledger"
+	"repronet/outputmap"
 	"repronet/signing"
 )
 
@@ -88,6 +89,8 @@ func examples(t *testing.T) map[string]string {
 	first := must((&ledger.Entry{Kind: ledger.Enrolment, ReceivedAt: at, Body: enrolled}).Encode())
 	second := must((&ledger.Entry{Kind: ledger.Attestation, ReceivedAt: at.Add(time.Second), Body: bundle}).Encode())
 	key, receipt := receiptOf(t, first, second)
+	root, proof := mapOf(t, first, second)
+	witness, cosigned := cosignedOf(t, key, receipt)
 	const header = 1 + 1 + len("attestation") + 8
 	return map[string]string{
 		"statement":    indent(t, payload),
@@ -110,6 +113,10 @@ func examples(t *testing.T) map[string]string {
 		"entry-header": hex.EncodeToString(second[:header]) + "\n",
 		"log-key":      key + "\n",
 		"receipt":      indent(t, receipt),
+		"map-root":     indent(t, root),
+		"map-proof":    indent(t, proof),
+		"witness-key":  witness + "\n",
+		"cosigned":     cosigned,
 	}
 }
 
@@ -147,6 +154,72 @@ func receiptOf(t *testing.T, first, second []byte) (key string, receipt []byte) 
 		t.Fatal(err)
 	}
 	return key, receipt
+}
+
+// mapOf returns the root of the map of two entries, and the proof of the first output.
+func mapOf(t *testing.T, entries ...[]byte) (root, proof []byte) {
+	t.Helper()
+	sorter := outputmap.NewSorter(t.TempDir())
+	defer sorter.Close()
+	for i, data := range entries {
+		entry, err := ledger.DecodeEntry(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys, err := outputmap.Keys(entry)
+		if err == nil {
+			err = sorter.Add(uint64(i), keys...)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	snapshot, err := outputmap.Build(t.TempDir()+"/map", sorter.Pairs(nil), uint64(len(entries)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer snapshot.Close()
+	proven, err := snapshot.Prove(attestation.NewOutputID("nix", rebuild().Subjects[0].Name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if proof, err = proven.Encode(); err == nil {
+		root, err = snapshot.Root().Encode()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return root, proof
+}
+
+// cosignedOf returns a witness's key and the receipt's checkpoint, cosigned.
+func cosignedOf(t *testing.T, logKey string, receipt []byte) (key, cosigned string) {
+	t.Helper()
+	const name = "witness.example.org"
+	seed := bytes.Repeat([]byte{2}, ed25519.SeedSize)
+	public, ok := ed25519.NewKeyFromSeed(seed).Public().(ed25519.PublicKey)
+	if !ok {
+		t.Fatal("not an Ed25519 key")
+	}
+	hash := sha256.Sum256(append([]byte(name+"\n\x04"), public...))
+	witness, err := ledger.ParseWitnessSigner(fmt.Sprintf("PRIVATE+KEY+%s+%x+%s", name, hash[:4],
+		base64.StdEncoding.EncodeToString(append([]byte{4}, seed...))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	verifier, err := note.NewVerifier(logKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r ledger.Receipt
+	if err := json.Unmarshal(receipt, &r); err != nil {
+		t.Fatal(err)
+	}
+	c, err := ledger.OpenCheckpoint([]byte(r.Checkpoint), verifier)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return witness.String(), r.Checkpoint + string(witness.Cosign(c, at))
 }
 
 func keyless() *enrolment.Enrolment {
