@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/binary"
 	"runtime"
 	"slices"
 
@@ -53,7 +54,7 @@ func (r *Replay) Judge(ctx context.Context, visit func(*Output) error) error {
 				return workers.Wait()
 			}
 			workers.Go(func() error {
-				ops, err := r.spill.read(i)
+				ops, err := r.spill.bytes(i)
 				if err != nil {
 					return err
 				}
@@ -89,21 +90,48 @@ func (r *Replay) Judge(ctx context.Context, visit func(*Output) error) error {
 }
 
 // fold judges the outputs of one partition.
-func (r *Replay) fold(ops []op, c *counts, a *agreer) []Output {
-	slices.SortStableFunc(ops, func(a, b op) int { return bytes.Compare(a.id[:], b.id[:]) })
+func (r *Replay) fold(encoded []byte, c *counts, a *agreer) []Output {
 	f := folder{replay: r, counts: c, agreer: a, roster: asOf{timeline: r.timeline}}
 	var outputs []Output
-	for len(ops) > 0 {
-		n := 1
-		for n < len(ops) && ops[n].id == ops[0].id {
-			n++
+	var ops []op // of one output
+	places := byOutput(encoded)
+	for i, p := range places {
+		ops = append(ops, decodeOp(encoded[p.at*opSize:]))
+		if i+1 < len(places) && idAt(encoded, places[i+1].at) == ops[0].id {
+			continue
 		}
-		if o, named := f.output(ops[:n]); named {
+		if o, named := f.output(ops); named {
 			outputs = append(outputs, o)
 		}
-		ops = ops[n:]
+		ops = ops[:0]
 	}
 	return outputs
+}
+
+// A place is where an op is, and the first bytes of its output's ID.
+type place struct {
+	prefix uint64
+	at     int
+}
+
+// byOutput returns the places of the ops by output, those of one in ledger order.
+func byOutput(encoded []byte) []place {
+	places := make([]place, len(encoded)/opSize)
+	for i := range places {
+		places[i] = place{binary.BigEndian.Uint64(encoded[i*opSize:]), i}
+	}
+	slices.SortFunc(places, func(a, b place) int {
+		if a.prefix != b.prefix {
+			return cmp.Compare(a.prefix, b.prefix)
+		}
+		x, y := idAt(encoded, a.at), idAt(encoded, b.at)
+		return cmp.Or(bytes.Compare(x[:], y[:]), cmp.Compare(a.at, b.at))
+	})
+	return places
+}
+
+func idAt(encoded []byte, at int) attestation.OutputID {
+	return attestation.OutputID(encoded[at*opSize:][:len(attestation.OutputID{})])
 }
 
 // A folder folds one output after the other.

@@ -16,7 +16,7 @@ import (
 
 // A part is what a piece of the ledger says.
 type part struct {
-	ops    [partitions][]byte
+	ops    *[partitions][]byte
 	keys   []keyed
 	days   []dayStart // where the day changes
 	sets   []Set
@@ -57,6 +57,11 @@ func (p *part) add(o *op) {
 // open reads a piece of the ledger. The roster does not change meanwhile.
 func (r *Replay) open(ctx context.Context, from, to uint64) (*part, error) {
 	p := &part{}
+	if buffers, ok := r.buffers.Get().(*[partitions][]byte); ok {
+		p.ops = buffers
+	} else {
+		p.ops = new([partitions][]byte)
+	}
 	day := int64(-1)
 	for record, err := range r.ledger.Tree.Records(ctx, from, to) {
 		if err != nil {

@@ -66,7 +66,8 @@ type Replay struct {
 	days       []dayStart
 	revisions  []revision
 	roots      []mapRoot
-	unread     uint64 // entries that this program cannot read
+	unread     uint64    // entries that this program cannot read
+	buffers    sync.Pool // of *[partitions][]byte, for parts
 	counts     *counts
 	agreer     *agreer
 }
@@ -234,7 +235,9 @@ func (r *Replay) take(p *part) error {
 		if err := r.spill.write(partition, ops); err != nil {
 			return err
 		}
+		p.ops[partition] = ops[:0]
 	}
+	r.buffers.Put(p.ops)
 	for _, e := range p.keys {
 		if err := r.sorter.Add(e.index, e.ids...); err != nil {
 			return err

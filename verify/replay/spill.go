@@ -84,42 +84,20 @@ func (s *spill) write(partition int, ops []byte) error {
 	return err
 }
 
-// open returns what was written to a partition, and how many bytes that are.
-func (s *spill) open(partition int) (io.Reader, int64, error) {
+// bytes returns what was written to a partition.
+func (s *spill) bytes(partition int) ([]byte, error) {
 	if err := s.writers[partition].Flush(); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	size, err := s.files[partition].Seek(0, io.SeekEnd)
 	if err != nil {
-		return nil, 0, err
-	}
-	return bufio.NewReaderSize(io.NewSectionReader(s.files[partition], 0, size), 1<<16), size, nil
-}
-
-// bytes returns what was written to a partition.
-func (s *spill) bytes(partition int) ([]byte, error) {
-	from, _, err := s.open(partition)
-	if err != nil {
 		return nil, err
 	}
-	return io.ReadAll(from)
-}
-
-// read returns the ops of a partition.
-func (s *spill) read(partition int) ([]op, error) {
-	from, size, err := s.open(partition)
-	if err != nil {
-		return nil, err
+	data := make([]byte, size)
+	if _, err := s.files[partition].ReadAt(data, 0); err != nil && size > 0 {
+		return nil, fmt.Errorf("reading back what was set aside: %w", err)
 	}
-	ops := make([]op, size/opSize)
-	var buf [opSize]byte
-	for i := range ops {
-		if _, err := io.ReadFull(from, buf[:]); err != nil {
-			return nil, fmt.Errorf("reading back what was set aside: %w", err)
-		}
-		ops[i] = decodeOp(buf[:])
-	}
-	return ops, nil
+	return data, nil
 }
 
 // vanishing makes a file that vanishes with the process.
