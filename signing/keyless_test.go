@@ -245,3 +245,48 @@ func TestOpenAny(t *testing.T) {
 		t.Errorf("no trusted root: %v", err)
 	}
 }
+
+// FuzzOpenKeyless: what strangers send as a job's bundle is refused in one of the
+// ways that callers know, whatever it is.
+func FuzzOpenKeyless(f *testing.F) {
+	sigstore := sigstoretest.New(f)
+	root, err := signing.ParseTrustedRoot(sigstore.TrustedRoot(f))
+	if err != nil {
+		f.Fatal(err)
+	}
+	payload := encode(f, statementOf(1))
+	good := sigstore.Sign(f, ciJob, payload, sigstoretest.Job{})
+	f.Add(good)
+	for _, job := range []sigstoretest.Job{{NoEntry: true}, {NoSCT: true}, {NoTimestamp: true}} {
+		f.Add(sigstore.Sign(f, ciJob, payload, job))
+	}
+	nobody := func(signing.BuilderID) (signing.Key, error) { return signing.Key{}, signing.ErrUnknownBuilder }
+	anybody := func(context.Context, signing.Identity) (signing.Keyless, error) {
+		return signing.Keyless{Builder: "anybody", Root: root}, nil
+	}
+	f.Fuzz(func(t *testing.T, bundle []byte) {
+		v, err := signing.OpenAny(t.Context(), bundle, nobody, anybody, time.Now())
+		if err != nil {
+			if !signing.IsRefusal(err) {
+				t.Errorf("not a refusal: %v", err)
+			}
+			return
+		}
+		if !bytes.Equal(v.Payload(), payload) {
+			t.Errorf("verified what nobody signed: %s", v.Payload())
+		}
+	})
+}
+
+// FuzzParseTrustedRoot: a trusted root comes from an aggregator that nobody trusts.
+func FuzzParseTrustedRoot(f *testing.F) {
+	sigstore := sigstoretest.New(f)
+	f.Add(sigstore.TrustedRoot(f))
+	f.Add(sigstore.TrustedRoot(f, sigstoretest.Timestamps))
+	bundle := sigstore.Sign(f, ciJob, encode(f, statementOf(1)), sigstoretest.Job{})
+	f.Fuzz(func(_ *testing.T, text []byte) {
+		if root, err := signing.ParseTrustedRoot(text); err == nil {
+			_, _, _, _ = root.OpenKeyless(bundle, attestation.PayloadType) // must only not panic
+		}
+	})
+}

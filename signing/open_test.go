@@ -209,6 +209,11 @@ func TestOpenRefuses(t *testing.T) {
 				b["verificationMaterial"] = map[string]any{"certificate": map[string]any{"rawBytes": "MIIB"}}
 			}), signing.ErrUnknownBuilder, "keys only are known here",
 		},
+		"no certificate": {
+			edit(func(b, _ map[string]any) {
+				b["verificationMaterial"] = map[string]any{"certificate": map[string]any{}}
+			}), signing.ErrMalformed, "its certificate is empty",
+		},
 		"no key":         {edit(func(b, _ map[string]any) { delete(b, "verificationMaterial") }), signing.ErrMalformed, "it names no key"},
 		"malformed hint": {setHint("???"), signing.ErrMalformed, "it names no key"},
 		"short hint":     {setHint("AAAA"), signing.ErrMalformed, "it names no key"},

@@ -75,6 +75,9 @@ func ParseBundle(bundleJSON []byte) (*Bundle, error) {
 		return nil, fmt.Errorf("%w: a payload of %d bytes, at most %d are accepted: split the statement", ErrTooLarge, len(envelope.Payload), attestation.MaxPayloadSize)
 	}
 	if certificate := message.GetVerificationMaterial().GetCertificate(); certificate != nil {
+		if len(certificate.GetRawBytes()) == 0 {
+			return nil, malformed("its certificate is empty")
+		}
 		return &Bundle{Message: &message, Certificate: certificate.GetRawBytes(), Payload: envelope.Payload}, nil
 	}
 	var sum [sha256.Size]byte
