@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"repronet/dashboard"
+	"repronet/enrolment/request"
 	"repronet/internal/wire"
 	"repronet/ledger"
 	"repronet/reporter/spool"
@@ -143,6 +144,7 @@ func TestJoining(t *testing.T) {
 		t.Error("the list of builders has a person's address")
 	}
 
+	t.Run("erased", func(t *testing.T) { eraseRequest(t, s) })
 	t.Run("rejected", func(t *testing.T) {
 		carol := newVolunteer(t, s.URL, "carol")
 		carol.enrol()
@@ -172,6 +174,24 @@ func TestJoining(t *testing.T) {
 		alice.run(1, "withdraw", "project/bad^out", "--reason", "again")
 		bob.run(1, "withdraw", "--statement", "0", "--reason", "not a statement")
 	})
+}
+
+// eraseRequest deletes what somebody said of themselves, which decides nothing.
+func eraseRequest(t *testing.T, s *server) {
+	builder := (*decode[[]wire.Builder](t, s.admin(t, "builders list --json")))[0]
+	attachment := s.URL + wire.LogPath + "/attachments/sha256/" + builder.Endorsement
+	text, err := fetch(t.Context(), attachment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bundle := decode[request.Document](t, string(text)).Request; !strings.Contains(string(bundle), "dsseEnvelope") {
+		t.Errorf("the endorsement is %s", text)
+	}
+	s.admin(t, "erase", builder.Endorsement, "--reason", "asked for by the person", "--yes")
+	if text, err := fetch(t.Context(), attachment); err == nil {
+		t.Errorf("still served: %s", text)
+	}
+	verdict(t, s, "hello", "reproduced", 2)
 }
 
 // rotate has a volunteer change keys while a reporter runs and statements wait.
