@@ -2,6 +2,8 @@ package aggregator
 
 import (
 	"bytes"
+	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -44,6 +46,14 @@ func (w *world) job(sigstore *sigstoretest.Sigstore, who signing.Identity, n int
 		Builds:   []attestation.Build{{Name: outputName(n) + ".drv", Outputs: []int{0}, Finished: time.Now(), Occasion: attestation.OccasionBuild}},
 	}
 	return sigstore.Sign(w.t, who, must(s.Encode()), sigstoretest.Job{})
+}
+
+func (w *world) get(path string) string {
+	w.t.Helper()
+	request := must(http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.url+path, nil))
+	response := must(http.DefaultClient.Do(request))
+	defer response.Body.Close()
+	return string(must(io.ReadAll(response.Body)))
 }
 
 func (w *world) evidenceOn(m *verify.Mirror, pins *verify.Pins, n int) *verify.Evidence {
@@ -111,6 +121,12 @@ func TestKeylessBuilders(t *testing.T) {
 	evidence := w.evidenceOn(m, pins, 0)
 	if evidence.Judgement.Verdict != divergence.Single || len(evidence.Claims) != 2 || evidence.Claims[1].Builder != job {
 		t.Errorf("two builders of one operator: %+v", evidence)
+	}
+
+	for _, path := range []string{"/api/v1/builders/", "/builders/"} {
+		if body := w.get(path + string(job)); !strings.Contains(body, ciJob.Subject) {
+			t.Errorf("%s does not name the identity: %s", path, body)
+		}
 	}
 
 	// A pattern for another branch, of another operator: the exact rule is first.

@@ -264,8 +264,9 @@ type Copying struct {
 // BuilderDetail is everything shown about a builder.
 type BuilderDetail struct {
 	Builder
-	PublicKey     string        `json:"public_key"` // PEM; empty of an OpenPGP certificate
+	PublicKey     string        `json:"public_key"` // PEM; empty of an OpenPGP certificate or an identity
 	Certificates  []Certificate `json:"certificates,omitempty"`
+	Identity      *Identity     `json:"identity,omitempty"`
 	EnrolledAt    uint64        `json:"enrolled_at"` // ledger index
 	RevokedFrom   *uint64       `json:"revoked_from,omitempty"`
 	RevokedAt     *uint64       `json:"revoked_at,omitempty"` // of the revocation; greater of one that is back-dated
@@ -282,6 +283,15 @@ type Certificate struct {
 	Project     string `json:"project"`
 	Fingerprint string `json:"fingerprint"`
 	SHA256      string `json:"sha256"` // of the attachment to the ledger that has it
+}
+
+// Identity is a rule for the Sigstore identities that are a builder; see
+// docs/formats.md.
+type Identity struct {
+	Issuer      string `json:"issuer"`
+	Subject     string `json:"subject"`
+	Repository  string `json:"repository,omitempty"`
+	TrustedRoot string `json:"trusted_root"` // SHA-256 of the attachment to the ledger that has it
 }
 
 // Stream is one installation's chain of statements.

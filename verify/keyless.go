@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -29,6 +30,14 @@ func (k *Keyless) validate(id signing.BuilderID) error {
 	}
 	_, err := signing.ParseTrustedRoot(k.TrustedRoot)
 	return err
+}
+
+// Same reports whether both are no rule, or the same one under the same trusted root.
+func (k *Keyless) Same(other *Keyless) bool {
+	if k == nil || other == nil {
+		return k == other
+	}
+	return k.IdentityRule == other.IdentityRule && bytes.Equal(k.TrustedRoot, other.TrustedRoot)
 }
 
 // enrolled returns what enrols the identity.

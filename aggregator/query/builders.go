@@ -160,6 +160,11 @@ func (q *Query) Builder(ctx context.Context, id signing.BuilderID) (*dashboard.B
 			Project: c.Project, Fingerprint: string(c.Fingerprint), SHA256: c.Certificate.Hex(),
 		})
 	}
+	if k := b.Keyless; k != nil {
+		d.Identity = &dashboard.Identity{
+			Issuer: k.Rule.Issuer, Subject: k.Rule.Subject, Repository: k.Rule.Repository, TrustedRoot: k.TrustedRoot.Hex(),
+		}
+	}
 	if b.Revoked {
 		d.RevokedFrom, d.RevokedAt, d.RevokedReason = &b.RevokedFrom, &b.RevokedAt, b.RevokedReason
 	}

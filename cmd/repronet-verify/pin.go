@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"flag"
 	"fmt"
@@ -184,10 +185,13 @@ func (p *pinCommand) ask(ctx context.Context, env *cli.Env, pins *verify.Pins) e
 	for _, b := range builders {
 		i := slices.IndexFunc(known, func(k verify.Builder) bool { return k.ID == b.ID })
 		changed := ""
-		if i >= 0 && (known[i].Operator != b.Operator || !known[i].NotBefore.Equal(b.NotBefore) || !known[i].NotAfter.Equal(b.NotAfter)) {
+		if i >= 0 && (known[i].Operator != b.Operator || !known[i].Keyless.Same(b.Keyless) || !known[i].NotBefore.Equal(b.NotBefore) || !known[i].NotAfter.Equal(b.NotAfter)) {
 			changed = fmt.Sprintf("CHANGES the pin of operator %s", known[i].Operator)
 		}
 		fmt.Fprintf(env.Stderr, "  %s  %s%s\n", b.ID, b.Operator, mark(i >= 0, changed))
+		if k := b.Keyless; k != nil {
+			fmt.Fprintf(env.Stderr, "    by the identity %s of %s, under a trusted root with SHA-256 %x\n", k.Subject, k.Issuer, sha256.Sum256(k.TrustedRoot))
+		}
 		pins.Pin(b)
 	}
 	if len(builders) == 0 {
