@@ -5,6 +5,7 @@ package peertest
 
 import (
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
@@ -71,9 +72,7 @@ func (p Peer) Survive(t *testing.T, ask func(base string) error) {
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				// Until its body is read, a server does not notice that a request's sender goes.
 				_, _ = io.Copy(io.Discard, r.Body)
-				for key, values := range p.Header {
-					w.Header()[key] = values
-				}
+				maps.Copy(w.Header(), p.Header)
 				serve(w, r, &served)
 			}))
 			begin := time.Now()

@@ -231,7 +231,7 @@ func (l *Ledger) Handler() http.Handler {
 	mux.Handle(wire.LogPath+"/", http.StripPrefix(wire.LogPath, http.FileServer(http.Dir(l.Dir))))
 	mux.HandleFunc(wire.LogKeyPath, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(l.Key.String() + "\n")) })
 	mux.HandleFunc(wire.BuildersPath, func(w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode(l.Builders())
+		_ = json.NewEncoder(w).Encode(l.Builders()) //nolint:contextcheck // the test's own
 	})
 	return mux
 }
