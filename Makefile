@@ -80,9 +80,9 @@ SIGSTORE_SERVICES := fulcio=github.com/sigstore/fulcio@v1.8.8 \
 .PHONY: test-sigstore
 test-sigstore: engine ## Sign without a key through a real Fulcio, Rekor and timestamp authority on loopback
 	@e2e/install.sh $(SIGSTORE) $(SIGSTORE_SERVICES)
-	REPRONET_SIGSTORE=$(SIGSTORE) go test -count=1 -v -run 'TestSigstore$$' ./e2e
+	REPRONET_SIGSTORE=$(SIGSTORE) go test -count=1 -v -run 'TestSigstore' ./e2e
 
 .PHONY: test-cosign
 test-cosign: engine ## Have cosign check the bundles of builders with and without a key
 	@e2e/install.sh $(SIGSTORE) $(SIGSTORE_SERVICES) cosign=github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3
-	REPRONET_SIGSTORE=$(SIGSTORE) REPRONET_COSIGN=$(SIGSTORE)/cosign go test -count=1 -v -run 'TestCosign$$' ./e2e
+	REPRONET_SIGSTORE=$(SIGSTORE) REPRONET_COSIGN=$(SIGSTORE)/cosign go test -count=1 -v -run 'TestCosign|TestSigstoreJoining' ./e2e
