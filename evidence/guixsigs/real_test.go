@@ -104,23 +104,29 @@ func readKeys(t testing.TB, tree *Tree) *openpgp.Keyring {
 	return openpgp.NewKeyring(project, certificates...)
 }
 
-// enrolled returns the keys of a ledger that enrols each certificate as an operator
-// of its own.
-func enrolled(t testing.TB, ring *openpgp.Keyring) *kinds.Keys {
+// enrolled returns the keys of a ledger that enrols all editions of each
+// certificate, as an operator of its own.
+func enrolled(t testing.TB, tree *Tree) *kinds.Keys {
 	t.Helper()
-	roster, attachments := enrolment.NewRoster(), map[attestation.Digest][]byte{}
-	for i, c := range ring.Certificates() {
-		sum := attestation.Digest(sha256.Sum256(c.Bytes()))
-		attachments[sum] = c.Bytes()
-		body, err := (&enrolment.Enrolment{
-			Builder: c.Builder(), Operator: fmt.Sprintf("operator-%d", i), Tier: enrolment.Counted,
-			OpenPGP: &enrolment.OpenPGP{Fingerprint: c.Fingerprint(), Project: project, Certificate: sum},
-		}).Encode()
-		if err == nil {
-			_, _, err = roster.Apply(uint64(i), ledger.Enrolment, body)
-		}
+	roster, attachments, next := enrolment.NewRoster(), map[attestation.Digest][]byte{}, uint64(0)
+	for k, err := range tree.Keys() {
 		if err != nil {
 			t.Fatal(err)
+		}
+		for _, c := range k.Certificates {
+			sum := attestation.Digest(sha256.Sum256(c.Bytes()))
+			attachments[sum] = c.Bytes()
+			body, err := (&enrolment.Enrolment{
+				Builder: c.Builder(), Operator: "of-" + string(c.Builder()), Tier: enrolment.Counted,
+				OpenPGP: &enrolment.OpenPGP{Fingerprint: c.Fingerprint(), Project: project, Certificate: sum},
+			}).Encode()
+			if err == nil {
+				_, _, err = roster.Apply(next, ledger.Enrolment, body)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			next++
 		}
 	}
 	return kinds.NewKeys(roster, func(_ context.Context, sum attestation.Digest) ([]byte, error) { return attachments[sum], nil })
@@ -282,7 +288,7 @@ func TestRealDataAgainstGPG(t *testing.T) {
 	slices.Sort(want)
 
 	tree := openTree(t, dir)
-	keys := enrolled(t, readKeys(t, tree))
+	keys := enrolled(t, tree)
 	states := map[string]int{}
 	p := newPositions()
 	for _, f := range readDocuments(t, tree) {
