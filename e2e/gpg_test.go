@@ -2,16 +2,20 @@ package e2e
 
 import (
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"repronet/internal/wire"
 )
 
 // gpg is a GnuPG home with the keys of people.
@@ -194,4 +198,36 @@ func TestRelayAnyRepository(t *testing.T) {
 		t.Fatal(err)
 	}
 	compareWithGPG(t, s, project, expect(t, r.dir, time.Now()), relay(t, s, 1, "guix-sigs", "--project", project, r.dir))
+	r.erase(s, project)
+}
+
+// erase has somebody's certificate erased: everything is as if it had never been
+// there, for gpg too, and for whoever replays.
+func (r *repository) erase(s *server, project string) {
+	t := r.t
+	t.Helper()
+	var builders []wire.Builder
+	if err := json.Unmarshal([]byte(s.admin(t, "builders list", "--json")), &builders); err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(builders, func(b wire.Builder) bool { return b.Operator == "ada" })
+	if i < 0 {
+		t.Fatalf("ada is not enrolled: %+v", builders)
+	}
+	sum := builders[i].OpenPGP[0].Certificate
+	if _, err := s.Command(t.Context(), "erase", "--reason", "asked for", sum); err == nil {
+		t.Error("erased without --yes")
+	}
+	s.admin(t, "erase", "--reason", "asked for", "--yes", sum)
+	if _, err := s.Command(t.Context(), "erase", "--reason", "asked for", "--yes", sum); err == nil {
+		t.Error("erased twice")
+	}
+	if _, err := s.Command(t.Context(), "builders import-openpgp", "--project", project, r.dir); err == nil {
+		t.Error("the erased certificate is imported again")
+	}
+	if err := os.Remove(filepath.Join(r.dir, "builder-keys", "ada.gpg")); err != nil {
+		t.Fatal(err)
+	}
+	compareWithGPG(t, s, project, expect(t, r.dir, time.Now()), relay(t, s, 0, "guix-sigs", "--project", project, r.dir))
+	identical(t, s)
 }

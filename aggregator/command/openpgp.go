@@ -146,9 +146,12 @@ func (i *importer) certificate(ctx context.Context, operator string, certificate
 	packets := certificate.Bytes()
 	sum := sha256.Sum256(packets)
 	known := i.known[certificate.Builder()]
-	if slices.ContainsFunc(known.OpenPGP, func(c wire.Certificate) bool {
+	if n := slices.IndexFunc(known.OpenPGP, func(c wire.Certificate) bool {
 		return c.Project == i.project && c.Certificate == hex.EncodeToString(sum[:])
-	}) {
+	}); n >= 0 {
+		if known.OpenPGP[n].Erased {
+			return fmt.Errorf("certificate %s was erased, and stays so", certificate.Fingerprint())
+		}
 		i.result.Known++
 		return nil
 	}

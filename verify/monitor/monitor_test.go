@@ -86,6 +86,17 @@ func (s *scene) acknowledge(l *verifytest.Ledger, digest byte) uint64 {
 	return index
 }
 
+// TestErased: a ledger that erases an attachment does what it may.
+func TestErased(t *testing.T) {
+	s := newScene(t)
+	dave, _ := s.ledger.Certify("dave")
+	s.ledger.Publish()
+	s.want()
+	s.ledger.Erase(dave.Sum())
+	s.ledger.Publish()
+	s.want()
+}
+
 // want makes a round, and returns its alert.
 func (s *scene) want(kinds ...monitor.Kind) []monitor.Alert {
 	s.t.Helper()
