@@ -158,6 +158,9 @@ func TestInvalidLogs(t *testing.T) {
 		"entry and its hashes": func(f map[string][]byte) {
 			f["tile/entries/001"], f["tile/0/001"] = other["tile/entries/001"], other["tile/0/001"]
 		},
+		"re-ordered": func(f map[string][]byte) {
+			f["tile/entries/000"], f["tile/entries/001"] = f["tile/entries/001"], f["tile/entries/000"]
+		},
 		"bad tile":        func(f map[string][]byte) { f["tile/0/000"] = bytes.Clone(f["tile/0/000"]); f["tile/0/000"][77] ^= 1 },
 		"bad top tile":    func(f map[string][]byte) { f["tile/1/000.p/2"] = make([]byte, 64) },
 		"truncated":       func(f map[string][]byte) { delete(f, "tile/entries/002.p/188") },
