@@ -116,8 +116,11 @@ func TestKeylessEnrolmentRefuses(t *testing.T) {
 func TestKeylessBuildersDiffer(t *testing.T) {
 	seen := map[signing.BuilderID]signing.IdentityRule{}
 	for _, rule := range []signing.IdentityRule{
-		{Issuer: "a", Subject: "b", Repository: "c"}, {Issuer: "a", Subject: "bc"}, {Issuer: "ab", Subject: "c"},
-		{Issuer: "a", Subject: "b"}, {Issuer: "a", Subject: "", Repository: "b"},
+		{Issuer: "a", Subject: "b", Repository: "c"},
+		{Issuer: "a", Subject: "bc"},
+		{Issuer: "ab", Subject: "c"},
+		{Issuer: "a", Subject: "b"},
+		{Issuer: "a", Subject: "", Repository: "b"},
 	} {
 		id := enrolment.KeylessBuilder(rule)
 		if other, ok := seen[id]; ok {
