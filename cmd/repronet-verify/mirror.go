@@ -62,11 +62,7 @@ EXIT STATUS
 						Alive  time.Time `json:"alive,omitzero"`
 					}{c.Origin, c.Size, c.Root.String(), alive.UTC()}, json.Deterministic(true))
 				}
-				age := "without entries"
-				if !alive.IsZero() {
-					age = fmt.Sprintf("%v old", time.Since(alive).Round(time.Second))
-				}
-				_, err = fmt.Fprintf(env.Stdout, "%s: %d entries, root %s, %s\n", c.Origin, c.Size, c.Root, age)
+				_, err = fmt.Fprintf(env.Stdout, "%s: %d entries, root %s, %s\n", c.Origin, c.Size, c.Root, age(alive))
 				return err
 			})
 		},

@@ -113,11 +113,11 @@ func (c *watcher) run(ctx context.Context, env *cli.Env, args []string) (err err
 		}
 		for _, a := range alerts {
 			if !slices.Contains(shown, a) {
-				c.print(env, mirror, &a)
+				c.print(ctx, env, mirror, &a)
 			}
 		}
 		if len(alerts) == 0 && (c.once || len(shown) > 0) {
-			c.print(env, mirror, nil)
+			c.print(ctx, env, mirror, nil)
 		}
 		shown = alerts
 		if c.once || slices.ContainsFunc(alerts, monitor.Alert.Convicts) {
@@ -164,25 +164,30 @@ func (c *watcher) status(alerts []monitor.Alert) error {
 }
 
 // print prints an alert, or that nothing is wrong.
-func (c *watcher) print(env *cli.Env, mirror *verify.Mirror, a *monitor.Alert) {
+func (c *watcher) print(ctx context.Context, env *cli.Env, mirror *verify.Mirror, a *monitor.Alert) {
 	now := time.Now().UTC().Truncate(time.Second)
 	var size uint64
 	if checkpoint := mirror.Checkpoint(); checkpoint != nil {
 		size = checkpoint.Size
 	}
+	alive, err := mirror.Alive(ctx)
+	if err != nil {
+		alive = time.Time{} // an alert says what is wrong
+	}
 	if c.json {
 		event := struct {
 			Time    time.Time      `json:"time"`
 			Entries uint64         `json:"entries"` // verified
+			Alive   time.Time      `json:"alive,omitzero"`
 			Alert   *monitor.Alert `json:",inline"`
-		}{now, size, a}
+		}{now, size, alive.UTC(), a}
 		if err := json.MarshalWrite(env.Stdout, event, json.Deterministic(true)); err == nil {
 			fmt.Fprintln(env.Stdout)
 		}
 		return
 	}
 	if a == nil {
-		fmt.Fprintf(env.Stdout, "%s ok: %d entries, nothing is wrong\n", now.Format(time.RFC3339), size)
+		fmt.Fprintf(env.Stdout, "%s ok: %d entries, %s, nothing is wrong\n", now.Format(time.RFC3339), size, age(alive))
 		return
 	}
 	fmt.Fprintf(env.Stdout, "%s %s: %s\n", now.Format(time.RFC3339), a.Kind, a.Detail)

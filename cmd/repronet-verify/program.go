@@ -123,6 +123,14 @@ func declareMaxAge(flags *flag.FlagSet, maxAge *time.Duration) {
 	flags.DurationVar(maxAge, "max-age", defaultMaxAge, "`time` after which the newest state of the ledger is too old; 0 for never")
 }
 
+// age says how old the newest state of a ledger is.
+func age(alive time.Time) string {
+	if alive.IsZero() {
+		return "without entries"
+	}
+	return fmt.Sprintf("%v old", time.Since(alive).Round(time.Second))
+}
+
 // update extends the mirror. A ledger that is shown in an older state than was
 // seen is no reason to stop: what was seen is here. One without news is, as it may
 // be a ledger whose news are held back.
