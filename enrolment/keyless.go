@@ -3,6 +3,7 @@ package enrolment
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"repronet/attestation"
 	"repronet/signing"
@@ -28,6 +29,10 @@ func KeylessBuilder(rule signing.IdentityRule) signing.BuilderID {
 func (e *Enrolment) validateKeyless() error {
 	if err := e.Keyless.Rule.Validate(); err != nil {
 		return err
+	}
+	// Entries stay for ever, so they name no person: an e-mail address is not a URI.
+	if !strings.HasPrefix(strings.TrimPrefix(e.Keyless.Rule.Subject, "^"), "https://") {
+		return fmt.Errorf("subject %.100q is not that of a CI job, which begins with https://: a person enrols a key, with 'repronet-reporter enrol --identity'", e.Keyless.Rule.Subject)
 	}
 	if builder := KeylessBuilder(e.Keyless.Rule); builder != e.Builder {
 		return fmt.Errorf("the identity belongs to builder %s, not %.40q", builder, e.Builder)

@@ -36,7 +36,7 @@ func TestKeylessRoster(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	all, main := ci("^wf@.*$", "everybody"), ci("wf@main", "main")
+	all, main := ci("^https://ci.example/wf@.*$", "everybody"), ci("https://ci.example/wf@main", "main")
 	apply(enrol(t, 1, "alice", enrolment.Counted))
 	apply(all)
 	apply(main)
@@ -58,29 +58,29 @@ func TestKeylessRoster(t *testing.T) {
 			t.Errorf("%v is %s, want %s", who, got, want)
 		}
 	}
-	want(job("wf@main"), "everybody")
-	want(job("wf@next"), "everybody")
-	want(job("evil wf@main"), "nobody")
-	stranger := job("wf@main")
+	want(job("https://ci.example/wf@main"), "everybody")
+	want(job("https://ci.example/wf@next"), "everybody")
+	want(job("evil https://ci.example/wf@main"), "nobody")
+	stranger := job("https://ci.example/wf@main")
 	stranger.Issuer = "https://evil.example"
 	want(stranger, "nobody")
 	// Another trusted root, and no other rule: the number stays.
-	renewed := ci("^wf@.*$", "everybody")
+	renewed := ci("^https://ci.example/wf@.*$", "everybody")
 	renewed.Keyless.TrustedRoot = attestation.Digest{2}
 	apply(renewed)
-	if b, _ := h.roster.Keyless(job("wf@main")); b.Keyless.TrustedRoot != renewed.Keyless.TrustedRoot || b.Number != 1 {
+	if b, _ := h.roster.Keyless(job("https://ci.example/wf@main")); b.Keyless.TrustedRoot != renewed.Keyless.TrustedRoot || b.Number != 1 {
 		t.Errorf("after renewal: %+v", b)
 	}
 	apply(&enrolment.Revocation{Builder: all.Builder, From: enrolment.FromNow})
-	want(job("wf@main"), "main")
-	want(job("wf@next"), "revoked everybody")
-	if list := h.roster.Published(); list[1].Keyless == nil || list[1].Keyless.Subject != "^wf@.*$" || list[0].Keyless != nil {
+	want(job("https://ci.example/wf@main"), "main")
+	want(job("https://ci.example/wf@next"), "revoked everybody")
+	if list := h.roster.Published(); list[1].Keyless == nil || list[1].Keyless.Subject != "^https://ci.example/wf@.*$" || list[0].Keyless != nil {
 		t.Errorf("published: %+v", list)
 	}
 }
 
 func TestKeylessEnrolmentRefuses(t *testing.T) {
-	good, err := ci("wf@main", "org").Encode()
+	good, err := ci("https://ci.example/wf@main", "org").Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,11 @@ func TestKeylessEnrolmentRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, change := range map[string]func(*enrolment.Enrolment){
-		"another rule's builder":    func(e *enrolment.Enrolment) { e.Keyless.Rule.Subject = "wf@next" },
+		"a person's address": func(e *enrolment.Enrolment) {
+			e.Keyless.Rule.Subject = "^alice@example\\.org$"
+			e.Builder = enrolment.KeylessBuilder(e.Keyless.Rule)
+		},
+		"another rule's builder":    func(e *enrolment.Enrolment) { e.Keyless.Rule.Subject = "https://ci.example/wf@next" },
 		"another repository's":      func(e *enrolment.Enrolment) { e.Keyless.Rule.Repository = "" },
 		"no trusted root":           func(e *enrolment.Enrolment) { e.Keyless.TrustedRoot = attestation.Digest{} },
 		"a key as well":             func(e *enrolment.Enrolment) { e.PublicKey = key(t, 1).DER() },
@@ -100,13 +104,13 @@ func TestKeylessEnrolmentRefuses(t *testing.T) {
 			e.Builder = enrolment.KeylessBuilder(e.Keyless.Rule)
 		},
 	} {
-		e := ci("wf@main", "org")
+		e := ci("https://ci.example/wf@main", "org")
 		change(e)
 		if _, err := e.Encode(); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
-	hidden := strings.Replace(string(good), `"rule":{`, `"rule":{"subject":"wf@main",`, 1)
+	hidden := strings.Replace(string(good), `"rule":{`, `"rule":{"subject":"https://ci.example/wf@main",`, 1)
 	if err := enrolment.NewRoster().Check(ledger.Enrolment, []byte(hidden)); err == nil {
 		t.Error("a subject twice: accepted")
 	}

@@ -15,7 +15,7 @@ import (
 
 func TestKeylessPins(t *testing.T) {
 	sigstore := sigstoretest.New(t)
-	rule := signing.IdentityRule{Issuer: "https://token.example.org", Subject: "^wf@[a-z]+$", Repository: "https://github.com/org/repo"}
+	rule := signing.IdentityRule{Issuer: "https://token.example.org", Subject: "^https://ci.example/wf@[a-z]+$", Repository: "https://github.com/org/repo"}
 	pin := func() verify.Builder {
 		return verify.Builder{
 			ID: enrolment.KeylessBuilder(rule), Operator: "org",
@@ -37,7 +37,7 @@ func TestKeylessPins(t *testing.T) {
 	for says, change := range map[string]func(*verify.Builder){
 		"the identity is that of builder": func(b *verify.Builder) { b.Keyless.Subject = "^.*$" },
 		"parsing trusted root":            func(b *verify.Builder) { b.Keyless.TrustedRoot = []byte("{}") },
-		"begins with":                     func(b *verify.Builder) { b.Keyless.Subject = "^wf@" },
+		"begins with":                     func(b *verify.Builder) { b.Keyless.Subject = "^https://ci.example/wf@" },
 		"not exactly one of":              func(b *verify.Builder) { b.PublicKey = []byte{1} },
 	} {
 		b := pin()

@@ -237,8 +237,9 @@ func TestIdentityIsOneOperator(t *testing.T) {
 // Who signs without a key already is not a second operator by bringing one.
 func TestIdentityThatIsABuilder(t *testing.T) {
 	sigstore, policy := identities(t)
+	rule := signing.IdentityRule{Issuer: issuer, Subject: "https://ci.example.com/job"}
+	policy.Rules = append(policy.Rules, rule)
 	w := newWorld(t, policy)
-	rule := signing.IdentityRule{Issuer: issuer, Subject: "ci@example.com"}
 	body, err := (&enrolment.Enrolment{
 		Builder: enrolment.KeylessBuilder(rule), Operator: "project", Tier: enrolment.Counted,
 		Keyless: &enrolment.Keyless{Rule: rule, TrustedRoot: attestation.Digest{1}},
@@ -253,14 +254,14 @@ func TestIdentityThatIsABuilder(t *testing.T) {
 	if _, _, err := w.roster.Apply(index, ledger.Enrolment, body); err != nil {
 		t.Fatal(err)
 	}
-	if a := w.expect(identified(t, sigstore, newSigner(t), "ci@example.com"), http.StatusOK, ""); a.Operator != "project" {
+	if a := w.expect(identified(t, sigstore, newSigner(t), "https://ci.example.com/job"), http.StatusOK, ""); a.Operator != "project" {
 		t.Errorf("answer %+v", a)
 	}
 	// Once that is revoked, a key does not bring it back.
 	if _, err := w.ingest.Revoke(t.Context(), enrolment.KeylessBuilder(rule), nil, "the workflow was changed"); err != nil {
 		t.Fatal(err)
 	}
-	w.expect(identified(t, sigstore, newSigner(t), "ci@example.com"), http.StatusAccepted, "")
+	w.expect(identified(t, sigstore, newSigner(t), "https://ci.example.com/job"), http.StatusAccepted, "")
 }
 
 // A hundred free accounts are a hundred operators that weigh nothing.
