@@ -3,12 +3,16 @@ package aggregator
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"repronet/aggregator/admin"
 	"repronet/attestation"
@@ -145,24 +149,51 @@ func TestErase(t *testing.T) {
 	}
 }
 
-// TestEraseAfterCrash: the process ends between the entry and the deletion; the
-// next one deletes before it takes anything.
+// TestEraseAfterCrash: the process ends between the entry and the deletion, or after
+// it; the next one deletes before it takes anything, and reads documents that nobody
+// indexed as if the certificate had never been there.
 func TestEraseAfterCrash(t *testing.T) {
+	for _, deleted := range []bool{false, true} {
+		t.Run(fmt.Sprintf("deleted %t", deleted), func(t *testing.T) { eraseAfterCrash(t, deleted) })
+	}
+}
+
+func eraseAfterCrash(t *testing.T, deleted bool) {
 	data := t.TempDir()
-	var sum attestation.Digest
-	var kept string
-	t.Run("first", func(t *testing.T) {
+	var bob *openpgptest.Person
+	var config Config
+	t.Run("before", func(t *testing.T) {
 		w := newWorld(t, func(c *Config) { c.Data = data })
-		bob := w.certify("bob")
-		sum, kept = bob.Sum(), filepath.Join(w.ledgerDir(), "attachments/sha256", bob.Sum().Hex())
+		bob, config = w.certify("bob"), w.config
 		if !w.relay(bob, "a", "one") {
 			t.Fatal("the document does not count")
 		}
 		w.settle()
-		w.append(ledger.Erased, must((&enrolment.Erasure{Attachment: sum, Reason: "asked for"}).Encode()))
 	})
+	kept := filepath.Join(data, "ledger/attachments/sha256", bob.Sum().Hex())
+	// Nothing indexes these.
+	a := must(Open(t.Context(), config, Dependencies{Logger: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry()}))
+	for _, entry := range []struct {
+		kind ledger.Kind
+		body []byte
+	}{
+		{ledger.OpenPGPSums, bob.Sign("demo", strings.Repeat("b", 64)+"  two\n", time.Now())},
+		{ledger.Erased, must((&enrolment.Erasure{Attachment: bob.Sum(), Reason: "asked for"}).Encode())},
+	} {
+		if _, err := a.log.Append(t.Context(), entry.kind, entry.body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := a.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := os.Stat(kept); err != nil {
 		t.Fatal(err)
+	}
+	if deleted {
+		if err := os.Remove(kept); err != nil {
+			t.Fatal(err)
+		}
 	}
 	w := newWorld(t, func(c *Config) { c.Data = data })
 	if _, err := os.Stat(kept); !errors.Is(err, os.ErrNotExist) {
@@ -175,10 +206,10 @@ func TestEraseAfterCrash(t *testing.T) {
 	if err := w.compare(w.mirror()); err != nil {
 		t.Error(err)
 	}
-	if got := w.status("/log/attachments/sha256/" + sum.Hex()); got != http.StatusGone {
+	if got := w.status("/log/attachments/sha256/" + bob.Sum().Hex()); got != http.StatusGone {
 		t.Errorf("GET of the attachment: %d", got)
 	}
-	if _, err := w.Erase(t.Context(), sum, "again"); err == nil {
+	if _, err := w.Erase(t.Context(), bob.Sum(), "again"); err == nil {
 		t.Error("erased twice")
 	}
 }

@@ -29,8 +29,9 @@
 // Not compared is what an answer takes from statements and package sets as they are
 // (names of builds, environments, input edges) and what follows from those edges: a
 // divergence's cause. They move no verdict, and everybody finds the statement under
-// the ledger index beside it. Neither are the streams of builders, which nothing
-// follows from, nor what is found suspicious in them (forks, gaps, copying).
+// the ledger index beside it. Neither is what only a builder's own page says, which
+// would take a request for each: the verdicts on its outputs, and its streams with
+// what is suspicious in them (forks, gaps, copying).
 //
 // # Erasure
 //
