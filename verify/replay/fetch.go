@@ -173,7 +173,12 @@ func (f *fetcher) json(ctx context.Context, path string, into any) error {
 		return err
 	}
 	defer body.Close()
-	if err := json.UnmarshalRead(io.LimitReader(body, maxAnswer), into); err != nil {
+	// All of it before it is parsed: white space in pieces takes quadratic time.
+	text, err := io.ReadAll(io.LimitReader(body, maxAnswer))
+	if err == nil {
+		err = json.Unmarshal(text, into)
+	}
+	if err != nil {
 		return fmt.Errorf("reading %s%s: %w", f.base, path, err)
 	}
 	return nil
