@@ -221,6 +221,7 @@ func (l *Listener) run(ctx context.Context) {
 		case <-ctx.Done():
 			_ = l.Close()
 		case <-l.drained:
+			l.linger(ctx)
 		}
 		if err := errors.Join(closeSwarm(l.swarm), l.limits.Close()); err != nil {
 			l.logger.Warn("closing the libp2p host", "error", err)
@@ -228,6 +229,17 @@ func (l *Listener) run(ctx context.Context) {
 		return
 	}
 }
+
+// linger gives the last answers time to arrive: they were written, but a connection
+// that is closed before its peer has read them may be reset.
+func (l *Listener) linger(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(lingerTime):
+	}
+}
+
+const lingerTime = 250 * time.Millisecond
 
 func (l *Listener) closeIdle(after time.Duration) {
 	for _, c := range l.swarm.Conns() {
