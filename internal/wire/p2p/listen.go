@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -61,6 +62,7 @@ type Config struct {
 // Listener is a [net.Listener] whose connections are libp2p streams.
 type Listener struct {
 	swarm  *swarm.Swarm
+	addr   net.Addr // the first of Config.Listen
 	limits io.Closer
 	logger *slog.Logger
 	mux    *multistream.MultistreamMuxer[protocol.ID]
@@ -131,6 +133,9 @@ func listen(ctx context.Context, cfg Config, limits network.ResourceManager) (_ 
 		if err := s.Listen(addr); err != nil {
 			return nil, errors.Join(fmt.Errorf("listening on %s: %w", addr, err), closeSwarm(s), limits.Close())
 		}
+		if l.addr == nil {
+			l.addr = netAddr(s.ListenAddresses()[0])
+		}
 	}
 	go l.run(ctx)
 	return l, nil
@@ -153,7 +158,8 @@ func parseListen(listen []string) ([]ma.Multiaddr, error) {
 
 // Addrs returns the addresses on which clients of this network reach the
 // listener, each complete with its peer ID. An unspecified address (0.0.0.0) is
-// replaced by those of the machine's interfaces.
+// replaced by those of the machine's interfaces. They are sorted: the swarm gives
+// them in no order.
 func (l *Listener) Addrs() []string {
 	addrs, err := l.swarm.InterfaceListenAddresses()
 	if err != nil {
@@ -164,15 +170,14 @@ func (l *Listener) Addrs() []string {
 	for _, addr := range addrs {
 		full = append(full, addr.String()+"/p2p/"+l.swarm.LocalPeer().String())
 	}
+	slices.Sort(full)
 	return full
 }
 
-// Addr returns the first address the listener listens on.
+// Addr returns the first address the listener was told to listen on, with the
+// port it got.
 func (l *Listener) Addr() net.Addr {
-	if addrs := l.swarm.ListenAddresses(); len(addrs) > 0 {
-		return netAddr(addrs[0])
-	}
-	return &net.TCPAddr{}
+	return l.addr
 }
 
 // Accept waits for the next stream. After Close it returns [net.ErrClosed].

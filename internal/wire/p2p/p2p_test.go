@@ -149,6 +149,20 @@ func TestRoundTrip(t *testing.T) {
 
 // A client that failed to connect tries when it is asked to, whatever it has
 // seen before.
+// The swarm keeps its addresses in no order; the listener's stay as they are.
+func TestAddressesAreStable(t *testing.T) {
+	l, _ := startServer(t, echoServer())
+	first := l.Addrs()
+	for range 100 {
+		if got := l.Addr().Network(); got != "tcp" {
+			t.Fatalf("Addr is a %s address; the first of %v is wanted", got, testListen)
+		}
+		if diff := cmp.Diff(first, l.Addrs()); diff != "" {
+			t.Fatalf("the addresses changed (-before +now):\n%s", diff)
+		}
+	}
+}
+
 func TestServerComesLater(t *testing.T) {
 	keyFile := filepath.Join(t.TempDir(), "key")
 	l, err := Listen(t.Context(), Config{Listen: testListen, KeyFile: keyFile})
