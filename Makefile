@@ -48,7 +48,7 @@ check: lint test ## Everything that must hold before a commit lands
 lint: ## Modules, format, linters, dead code
 	go mod tidy -diff
 	$(TOOL) golangci-lint run ./...
-	@dead="$$($(TOOL) deadcode -test ./...)"; if [ -n "$$dead" ]; then echo "$$dead"; exit 1; fi
+	@dead="$$($(TOOL) deadcode -tags long -test ./...)"; if [ -n "$$dead" ]; then echo "$$dead"; exit 1; fi
 
 .PHONY: vulncheck
 vulncheck: ## Look for known vulnerabilities (needs the vulnerability database)
@@ -69,7 +69,7 @@ test-gpg: ## Compare every real OpenPGP document with what gpg makes of it (REPR
 .PHONY: test-witness
 test-witness: ## Have the ledger cosigned by another project's witness, installed from the module proxy
 	GOBIN=$(CURDIR)/bin go install filippo.io/torchwood/cmd/litewitness@v0.9.0
-	REPRONET_LITEWITNESS=$(CURDIR)/bin/litewitness go test -count=1 -v -run TestIndependentWitness ./e2e
+	REPRONET_LITEWITNESS=$(CURDIR)/bin/litewitness go test -tags long -count=1 -v -run TestIndependentWitness ./e2e
 
 # Where programs of the Sigstore project are kept.
 SIGSTORE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/repronet/sigstore
@@ -80,9 +80,9 @@ SIGSTORE_SERVICES := fulcio=github.com/sigstore/fulcio@v1.8.8 \
 .PHONY: test-sigstore
 test-sigstore: engine ## Sign without a key through a real Fulcio, Rekor and timestamp authority on loopback
 	@e2e/install.sh $(SIGSTORE) $(SIGSTORE_SERVICES)
-	REPRONET_SIGSTORE=$(SIGSTORE) go test -count=1 -v -run 'TestSigstore' ./e2e
+	REPRONET_SIGSTORE=$(SIGSTORE) go test -tags long -count=1 -v -run TestSigstore ./e2e
 
 .PHONY: test-cosign
 test-cosign: engine ## Have cosign check the bundles of builders with and without a key
 	@e2e/install.sh $(SIGSTORE) $(SIGSTORE_SERVICES) cosign=github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3
-	REPRONET_SIGSTORE=$(SIGSTORE) REPRONET_COSIGN=$(SIGSTORE)/cosign go test -count=1 -v -run 'TestCosign|TestSigstoreJoining' ./e2e
+	REPRONET_SIGSTORE=$(SIGSTORE) REPRONET_COSIGN=$(SIGSTORE)/cosign go test -tags long -count=1 -v -run 'TestCosign|TestSigstoreJoining' ./e2e

@@ -3,8 +3,6 @@ package aggregator
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
-	"crypto/rand"
 	"fmt"
 	"io"
 	"log/slog"
@@ -22,6 +20,7 @@ import (
 	"repronet/internal/chdb"
 	"repronet/ledger"
 	"repronet/signing"
+	"repronet/signing/signingtest"
 	"repronet/verify"
 )
 
@@ -90,11 +89,7 @@ func (w *world) enrol(operator string) *signing.Signer {
 
 func (w *world) enrolAs(operator string, tier enrolment.Tier) *signing.Signer {
 	w.t.Helper()
-	_, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	signer := must(signing.NewSigner(private))
+	signer := signingtest.New(w.t)
 	key := signer.Public()
 	if _, err := w.Enrol(w.t.Context(), &enrolment.Enrolment{
 		Builder: key.Builder(), PublicKey: key.DER(), Operator: operator, Tier: tier,

@@ -1,12 +1,7 @@
 package e2e
 
 import (
-	"archive/tar"
-	"compress/gzip"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"net/url"
 	"os"
 	"os/exec"
@@ -20,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"repronet/dashboard"
+	"repronet/evidence/guixsigs/guixsigstest"
 )
 
 // relayed is what repronet-reporter relay --json says.
@@ -147,7 +143,7 @@ func compareWithGPG(t *testing.T, s *server, project string, want expected, r re
 func TestRelayRealAttestations(t *testing.T) {
 	t.Parallel()
 	const project = "bitcoin-core"
-	dir := extract(t, "bitcoin-core-guix.sigs.tar.gz")
+	dir := guixsigstest.Extract(t)
 	s := startAggregator(t)
 	if _, err := s.Command(t.Context(), "builders import-openpgp", "--project", project, dir); err != nil {
 		t.Fatal(err)
@@ -167,44 +163,6 @@ func TestRelayRealAttestations(t *testing.T) {
 	again := relay(t, s, 0, "guix-sigs", "--project", project, dir)
 	if again.Duplicates != again.Documents || indexed(t, s.URL).LedgerSize != summary.LedgerSize {
 		t.Errorf("relaying again: %d of %d are duplicates", again.Duplicates, again.Documents)
-	}
-}
-
-// extract unpacks an archive of the directory that REPRONET_DATA names, without
-// its topmost folder.
-func extract(t *testing.T, archive string) string {
-	t.Helper()
-	data := os.Getenv("REPRONET_DATA")
-	if data == "" {
-		data = filepath.Join("..", "..", "shared", "data")
-	}
-	f, err := os.Open(filepath.Join(data, archive))
-	if err != nil {
-		lacking(t, fmt.Sprintf("%v: REPRONET_DATA does not name the directory with it", err))
-	}
-	defer f.Close()
-	unzipped, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	for r := tar.NewReader(unzipped); ; {
-		header, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return dir
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, name, _ := strings.Cut(strings.TrimPrefix(header.Name, "./"), "/")
-		if header.Typeflag != tar.TypeReg || !filepath.IsLocal(name) {
-			continue
-		}
-		content, err := io.ReadAll(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		write(t, filepath.Join(dir, name), string(content))
 	}
 }
 

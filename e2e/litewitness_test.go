@@ -1,8 +1,9 @@
+//go:build long
+
 package e2e
 
 import (
 	"bufio"
-	"context"
 	"crypto/sha256"
 	"database/sql"
 	"encoding/base64"
@@ -14,7 +15,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -33,7 +33,7 @@ const litewitnessEnv = "REPRONET_LITEWITNESS"
 func TestIndependentWitness(t *testing.T) {
 	program := os.Getenv(litewitnessEnv)
 	if program == "" {
-		t.Skipf("%s names no litewitness: run make test-witness", litewitnessEnv)
+		t.Fatalf("%s names no litewitness: run make test-witness", litewitnessEnv)
 	}
 	dir, err := os.MkdirTemp("", "lw") //nolint:usetesting // an agent's socket has a short path
 	if err != nil {
@@ -96,20 +96,8 @@ func startLitewitness(t *testing.T, program, dir string, log *ledgerappend.Key) 
 		}
 		return string(out)
 	}
-	start := func(command *exec.Cmd) {
-		t.Helper()
-		command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-		if err := command.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			_ = command.Process.Kill()
-			_ = command.Wait() // it was killed
-		})
-	}
-	background := context.WithoutCancel(t.Context()) // killed in the clean-up
 	run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", filepath.Join(dir, "key"))
-	start(exec.CommandContext(background, "ssh-agent", "-D", "-a", filepath.Join(dir, "agent")))
+	startProgram(t, exec.Command("ssh-agent", "-D", "-a", filepath.Join(dir, "agent")))
 	waitFor(t, "unix", filepath.Join(dir, "agent"))
 	run("ssh-add", "-q", filepath.Join(dir, "key"))
 	fingerprint := strings.Fields(run("ssh-keygen", "-lf", filepath.Join(dir, "key")))[1]
@@ -124,13 +112,13 @@ func startLitewitness(t *testing.T, program, dir string, log *ledgerappend.Key) 
 	}
 	database := filepath.Join(dir, "litewitness.db")
 	knowLog(t, database, log)
-	command := exec.CommandContext(background, program, "-name", "litewitness.example.org", "-db", database,
+	command := exec.Command(program, "-name", "litewitness.example.org", "-db", database,
 		"-ssh-agent", filepath.Join(dir, "agent"), "-listen", address, "-key", fingerprint)
 	messages, err := command.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	start(command)
+	startProgram(t, command)
 	lines := bufio.NewScanner(messages)
 	for pattern := regexp.MustCompile(`vkey="?(\S+?)"?$`); vkey == ""; {
 		if !lines.Scan() {

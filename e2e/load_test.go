@@ -3,7 +3,6 @@ package e2e
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -23,6 +22,7 @@ import (
 	"repronet/attestation"
 	"repronet/internal/wire"
 	"repronet/signing"
+	"repronet/signing/signingtest"
 )
 
 // A load is statements that several builders sign and submit side by side, and
@@ -58,14 +58,7 @@ type loader struct {
 // newLoader enrols a builder of an operator.
 func newLoader(t *testing.T, l *load, s *server, operator string, seed uint64) *loader {
 	t.Helper()
-	_, private, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := signing.NewSigner(private)
-	if err != nil {
-		t.Fatal(err)
-	}
+	signer := signingtest.New(t)
 	file := filepath.Join(t.TempDir(), "builder.pub")
 	if err := os.WriteFile(file, signer.Public().PEM(), 0o600); err != nil {
 		t.Fatal(err)

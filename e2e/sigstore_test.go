@@ -1,3 +1,5 @@
+//go:build long
+
 package e2e
 
 import (
@@ -63,6 +65,19 @@ func (s *server) enrolJob(t *testing.T, at *sigstore, operator string) signing.B
 	return signing.BuilderID(strings.TrimSpace(strings.SplitN(out, "\n", 2)[0]))
 }
 
+// reportHello has alice, an enrolled builder with a key, report a build.
+func reportHello(t *testing.T, s *server) *volunteer {
+	t.Helper()
+	r, err := network.NewReporter(t.Context(), s.Aggregator, filepath.Join(t.TempDir(), "alice"), "alice", s.URL, "--report", "all")
+	if err != nil {
+		t.Fatal(err)
+	}
+	alice := &volunteer{t, r.Dir}
+	alice.attest("hello", "hello")
+	alice.run(0, "run", "--once")
+	return alice
+}
+
 // bundles returns the statements in a ledger of some entries.
 func bundles(t *testing.T, base string, size uint64) [][]byte {
 	t.Helper()
@@ -81,13 +96,7 @@ func bundles(t *testing.T, base string, size uint64) [][]byte {
 func TestSigstore(t *testing.T) {
 	at := startSigstore(t)
 	s := startAggregator(t)
-	alice, err := network.NewReporter(t.Context(), s.Aggregator, filepath.Join(t.TempDir(), "alice"), "alice", s.URL, "--report", "all")
-	if err != nil {
-		t.Fatal(err)
-	}
-	key := &volunteer{t, alice.Dir}
-	key.attest("hello", "hello")
-	key.run(0, "run", "--once")
+	reportHello(t, s)
 
 	job := newJob(t, at, s.URL)
 	job.attest("hello", "hello")
@@ -127,17 +136,11 @@ func TestSigstore(t *testing.T) {
 func TestCosign(t *testing.T) {
 	cosign := os.Getenv(cosignEnv)
 	if cosign == "" {
-		t.Skipf("%s names no cosign: run make test-cosign", cosignEnv)
+		t.Fatalf("%s names no cosign: run make test-cosign", cosignEnv)
 	}
 	at := startSigstore(t)
 	s := startAggregator(t)
-	alice, err := network.NewReporter(t.Context(), s.Aggregator, filepath.Join(t.TempDir(), "alice"), "alice", s.URL, "--report", "all")
-	if err != nil {
-		t.Fatal(err)
-	}
-	key := &volunteer{t, alice.Dir}
-	key.attest("hello", "hello")
-	key.run(0, "run", "--once")
+	alice := reportHello(t, s)
 	s.enrolJob(t, at, "org")
 	job := newJob(t, at, s.URL)
 	job.attest("hello", "hello")
@@ -150,7 +153,7 @@ func TestCosign(t *testing.T) {
 		args   []string
 		want   bool
 	}{
-		{"a builder's key", signed[0], []string{"--key", filepath.Join(alice.Dir, "builder.pub"), "--insecure-ignore-tlog"}, true},
+		{"a builder's key", signed[0], []string{"--key", filepath.Join(alice.dir, "builder.pub"), "--insecure-ignore-tlog"}, true},
 		{"a job's identity", signed[1], []string{
 			"--trusted-root", at.trustedRoot, "--use-signed-timestamps", "--certificate-oidc-issuer", at.issuer,
 			"--certificate-identity", jobRepository + jobWorkflow,

@@ -1,3 +1,5 @@
+//go:build long
+
 package e2e
 
 import (
@@ -35,7 +37,7 @@ func startSigstore(t *testing.T) *sigstore {
 	t.Helper()
 	programs := os.Getenv(sigstoreEnv)
 	if programs == "" {
-		t.Skipf("%s names no Fulcio, timestamp authority and Rekor: run make test-sigstore", sigstoreEnv)
+		t.Fatalf("%s names no Fulcio, timestamp authority and Rekor: run make test-sigstore", sigstoreEnv)
 	}
 	dir, err := os.MkdirTemp("", "sigstore") //nolint:usetesting // Fulcio's socket has a short path
 	if err != nil {
@@ -63,18 +65,11 @@ func startSigstore(t *testing.T) *sigstore {
 	ports := freePorts(t, 7)
 	serve := func(name string, args ...string) {
 		t.Helper()
-		command := exec.CommandContext(context.WithoutCancel(t.Context()), filepath.Join(programs, name), append([]string{"serve"}, args...)...) // killed in the clean-up
+		command := exec.Command(filepath.Join(programs, name), append([]string{"serve"}, args...)...)
 		command.Dir = dir
 		log := messages(t, name)
 		command.Stdout, command.Stderr = log, log
-		command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-		if err := command.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			_ = command.Process.Kill()
-			_ = command.Wait() // it was killed
-		})
+		startProgram(t, command)
 	}
 	serve("fulcio", "--ca", "ephemeralca", "--config-path", config, "--ct-log-url", ctLog.url,
 		"--http-host", "127.0.0.1", "--http-port", ports[0], "--grpc-host", "127.0.0.1", "--grpc-port", ports[1],
@@ -115,6 +110,19 @@ func startSigstore(t *testing.T) *sigstore {
 		"timestampAuthorities":   []object{authorityOf(t, timestamps, poll(t, timestamps+"/api/v1/timestamp/certchain"), validFor)},
 	})
 	return s
+}
+
+// startProgram starts a program that is killed when the test ends.
+func startProgram(t *testing.T, command *exec.Cmd) {
+	t.Helper()
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = command.Process.Kill()
+		_ = command.Wait() // it was killed
+	})
 }
 
 func logOf(t *testing.T, url string, key *ecdsa.PrivateKey, validFor object) object {

@@ -24,7 +24,7 @@ import (
 
 	"repronet/ledger"
 	ledgerappend "repronet/ledger/append"
-	"repronet/verify/verifytest"
+	"repronet/signing/signingtest"
 )
 
 // A witnessing is a repronet-verify witness as a process.
@@ -126,7 +126,7 @@ func TestWitnesses(t *testing.T) {
 	enrol := func(operator string) {
 		t.Helper()
 		pem := filepath.Join(t.TempDir(), "key.pem")
-		if err := os.WriteFile(pem, verifytest.NewSigner(t).Public().PEM(), 0o600); err != nil {
+		if err := os.WriteFile(pem, signingtest.New(t).Public().PEM(), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := s.Command(t.Context(), "builders enrol", "--operator", operator, "--key", pem); err != nil {

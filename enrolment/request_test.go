@@ -3,7 +3,6 @@ package enrolment_test
 import (
 	"bytes"
 	"crypto/ed25519"
-	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"strings"
@@ -18,22 +17,10 @@ import (
 	"repronet/enrolment/request"
 	"repronet/ledger"
 	"repronet/signing"
+	"repronet/signing/signingtest"
 )
 
 const origin = "repro.example.org/2026"
-
-func newSigner(t *testing.T) *signing.Signer {
-	t.Helper()
-	_, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := signing.NewSigner(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
 
 // asks is what a signer asks for.
 func asks(signer *signing.Signer) *request.Request {
@@ -75,7 +62,7 @@ func nobody(id signing.BuilderID) (signing.Key, error) {
 }
 
 func TestOpenRequest(t *testing.T) {
-	alice := newSigner(t)
+	alice := signingtest.New(t)
 	want := asks(alice)
 	text := document(t, request.Document{Request: sign(t, alice, encode(t, want))})
 	got, err := enrolment.OpenRequest(text, origin, nobody, time.Now())
@@ -94,7 +81,7 @@ func TestOpenRequest(t *testing.T) {
 // TestOpenRequestRefuses holds what somebody could send who wants to be taken for
 // another, or to be enrolled where or when it was not asked for.
 func TestOpenRequestRefuses(t *testing.T) {
-	alice, mallory := newSigner(t), newSigner(t)
+	alice, mallory := signingtest.New(t), signingtest.New(t)
 	now := time.Now()
 	payload := encode(t, asks(alice))
 	changed := func(change func(*request.Request)) []byte {
@@ -172,7 +159,7 @@ func TestOpenRequestRefuses(t *testing.T) {
 
 // TestEndorsement has an older key speak for a newer one.
 func TestEndorsement(t *testing.T) {
-	older, newer, mallory := newSigner(t), newSigner(t), newSigner(t)
+	older, newer, mallory := signingtest.New(t), signingtest.New(t), signingtest.New(t)
 	now := time.Now()
 	r := asks(newer)
 	r.Replaces = older.Public().Builder()
@@ -243,7 +230,7 @@ func TestReplaces(t *testing.T) {
 		}).Encode()
 		return apply(index, ledger.Enrolment, body, err)
 	}
-	older, newer, other := newSigner(t).Public(), newSigner(t).Public(), newSigner(t).Public()
+	older, newer, other := signingtest.New(t).Public(), signingtest.New(t).Public(), signingtest.New(t).Public()
 	if err := enrol(1, older, "alice", ""); err != nil {
 		t.Fatal(err)
 	}

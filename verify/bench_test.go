@@ -2,7 +2,6 @@ package verify_test
 
 import (
 	"fmt"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -10,7 +9,6 @@ import (
 
 	"repronet/attestation"
 	"repronet/ledger"
-	"repronet/verify"
 	"repronet/verify/verifytest"
 )
 
@@ -48,26 +46,14 @@ func BenchmarkMirror(b *testing.B) {
 	pins := l.Pins(l.Serve())
 	var fetch, index, lookup time.Duration
 	b.ResetTimer()
-	for i := range b.N {
-		m, err := verify.OpenMirror(b.Context(), filepath.Join(b.TempDir(), fmt.Sprint(i)), l.Key.Verifier())
-		if err != nil {
-			b.Fatal(err)
-		}
+	for range b.N {
+		m, fetched, indexed := verifytest.FillMirror(b, l, pins)
 		start := time.Now()
-		var fetched time.Time
-		if err := pins.Update(b.Context(), m, func(work string, done, total uint64) {
-			if work == "fetching" && done == total {
-				fetched = time.Now()
-			}
-		}); err != nil {
-			b.Fatal(err)
-		}
-		indexed := time.Now()
 		e, err := m.Evidence(b.Context(), pins, "nix", name(entries*outputs/2))
 		if err != nil || len(e.Claims) != 1 {
 			b.Fatalf("%+v, %v", e, err)
 		}
-		fetch, index, lookup = fetch+fetched.Sub(start), index+indexed.Sub(fetched), lookup+time.Since(indexed)
+		fetch, index, lookup = fetch+fetched, index+indexed, lookup+time.Since(start)
 		if err := m.Close(); err != nil {
 			b.Fatal(err)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"repronet/attestation"
+	"repronet/signing/signingtest"
 	"repronet/verify"
 	"repronet/verify/verifytest"
 )
@@ -64,7 +65,7 @@ func TestHashPath(t *testing.T) {
 }
 
 func TestPins(t *testing.T) {
-	key, other := verifytest.NewSigner(t).Public(), verifytest.NewSigner(t).Public()
+	key, other := signingtest.New(t).Public(), signingtest.New(t).Public()
 	l := verifytest.NewLedger(t)
 	path := filepath.Join(t.TempDir(), "sub", "verify.json")
 	pins, err := verify.LoadOrNewPins(path)

@@ -3,12 +3,10 @@ package command
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
 	"os"
-	"text/tabwriter"
 	"time"
 
 	"repronet/aggregator/admin"
@@ -147,18 +145,12 @@ EXAMPLES
 			from := flags.Int64("from", -1, "first ledger `index` that does not count; -1 stands for the end")
 			reason := flags.String("reason", "", "`text` that is published beside it")
 			return func(ctx context.Context, env *cli.Env, args []string) error {
-				// Flags may stand after the builder too.
-				if len(args) > 1 {
-					if err := flags.Parse(args[1:]); err != nil || flags.NArg() > 0 {
-						return cli.Usagef("want one BUILDER, then options")
-					}
-				}
-				if len(args) == 0 || *reason == "" {
-					return cli.Usagef("want BUILDER and --reason TEXT")
-				}
-				id, err := signing.ParseBuilderID(args[0])
+				id, err := builderArgument(flags, args)
 				if err != nil {
-					return cli.Usagef("%v", err)
+					return err
+				}
+				if *reason == "" {
+					return cli.Usagef("want --reason TEXT")
 				}
 				var first *uint64
 				if *from >= 0 {
@@ -180,40 +172,16 @@ EXAMPLES
 func listBuilders() cli.Command {
 	return cli.Command{
 		Name: "builders list", Synopsis: "[OPTIONS]", Summary: "list the enrolled builders",
-		Prepare: func(flags *flag.FlagSet) func(context.Context, *cli.Env, []string) error {
-			var s settings
-			s.declareData(flags)
-			asJSON := flags.Bool("json", false, "print JSON")
-			return func(ctx context.Context, env *cli.Env, args []string) error {
-				if len(args) > 0 {
-					return cli.Usagef("unexpected argument %q", args[0])
+		Prepare: listing[wire.Builder]{
+			fetch:  admin.Service.Builders,
+			header: []string{"BUILDER", "OPERATOR", "TIER", "ENROLLED AT", "REVOKED FROM"},
+			row: func(b wire.Builder) []string {
+				revoked := "-"
+				if b.RevokedFrom != nil {
+					revoked = fmt.Sprint(*b.RevokedFrom)
 				}
-				return s.administer(ctx, env, func(service admin.Service) error {
-					builders, err := service.Builders(ctx)
-					if err != nil {
-						return err
-					}
-					return printBuilders(env.Stdout, builders, *asJSON)
-				})
-			}
-		},
+				return []string{string(b.ID), b.Operator, string(b.Tier), fmt.Sprint(b.EnrolledAt), revoked}
+			},
+		}.prepare,
 	}
-}
-
-func printBuilders(w io.Writer, builders []wire.Builder, asJSON bool) error {
-	if asJSON {
-		encoder := json.NewEncoder(w)
-		encoder.SetIndent("", " ")
-		return encoder.Encode(builders)
-	}
-	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(table, "BUILDER\tOPERATOR\tTIER\tENROLLED AT\tREVOKED FROM")
-	for _, b := range builders {
-		revoked := "-"
-		if b.RevokedFrom != nil {
-			revoked = fmt.Sprint(*b.RevokedFrom)
-		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\n", b.ID, b.Operator, b.Tier, b.EnrolledAt, revoked)
-	}
-	return table.Flush()
 }

@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -72,9 +71,7 @@ EXAMPLES
 						return err
 					}
 					fmt.Fprintf(env.Stderr, "erased attachment %s at ledger index %d\n", sum.Hex(), index)
-					return json.NewEncoder(env.Stdout).Encode(struct {
-						Index uint64 `json:"index"`
-					}{index})
+					return printJSON(env.Stdout, map[string]any{"index": index})
 				})
 			}
 		},

@@ -2,12 +2,9 @@ package command
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"repronet/aggregator/admin"
@@ -27,53 +24,18 @@ func pendingBuilders() cli.Command {
 EXAMPLES
   repronet-aggregator builders pending
   repronet-aggregator builders pending --json | jq -r '.[].builder'`,
-		Prepare: func(flags *flag.FlagSet) func(context.Context, *cli.Env, []string) error {
-			var s settings
-			s.declareData(flags)
-			asJSON := flags.Bool("json", false, "print JSON")
-			return func(ctx context.Context, env *cli.Env, args []string) error {
-				if len(args) > 0 {
-					return cli.Usagef("unexpected argument %q", args[0])
+		Prepare: listing[admin.Pending]{
+			fetch:  admin.Service.Pending,
+			header: []string{"BUILDER", "OPERATOR", "IDENTITY", "ASKED", "CONTACT"},
+			row: func(p admin.Pending) []string {
+				operator := dash(p.Operator)
+				if p.OperatorKnown {
+					operator += " (known)"
 				}
-				return s.administer(ctx, env, func(service admin.Service) error {
-					pending, err := service.Pending(ctx)
-					if err != nil {
-						return err
-					}
-					return printPending(env.Stdout, pending, *asJSON)
-				})
-			}
-		},
+				return []string{string(p.Builder), operator, dash(p.Identity), p.Received.Format(time.RFC3339), dash(p.Contact)}
+			},
+		}.prepare,
 	}
-}
-
-func printPending(w io.Writer, pending []admin.Pending, asJSON bool) error {
-	if asJSON {
-		return printJSON(w, pending)
-	}
-	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(table, "BUILDER\tOPERATOR\tIDENTITY\tASKED\tCONTACT")
-	for _, p := range pending {
-		operator := dash(p.Operator)
-		if p.OperatorKnown {
-			operator += " (known)"
-		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", p.Builder, operator, dash(p.Identity), p.Received.Format(time.RFC3339), dash(p.Contact))
-	}
-	return table.Flush()
-}
-
-func dash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
-}
-
-func printJSON(w io.Writer, value any) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", " ")
-	return encoder.Encode(value)
 }
 
 // builderArgument reads the one builder that a command is about; flags may stand

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"path"
@@ -115,7 +114,7 @@ func (i *importer) run(ctx context.Context, env *cli.Env, dir string) error {
 	}
 	progress.Clear()
 	fmt.Fprintf(env.Stderr, "%d certificates enrolled for %s, %d were known, %d files passed over\n", i.result.Enrolled, i.project, i.result.Known, i.result.Skipped)
-	if err := json.NewEncoder(env.Stdout).Encode(i.result); err != nil {
+	if err := printJSON(env.Stdout, i.result); err != nil {
 		return err
 	}
 	switch {

@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -66,7 +65,7 @@ func publish(ctx context.Context, env *cli.Env, service admin.Service, set admin
 	if published.Failed > 0 {
 		fmt.Fprintf(env.Stderr, "%d attributes could not be evaluated and are not in it\n", published.Failed)
 	}
-	return json.NewEncoder(env.Stdout).Encode(published)
+	return printJSON(env.Stdout, published)
 }
 
 func reindex() cli.Command {

@@ -21,6 +21,7 @@ import (
 	"repronet/enrolment"
 	"repronet/ledger"
 	"repronet/signing"
+	"repronet/signing/signingtest"
 )
 
 // A load is a ledger that is made while it is read: builders that go through a
@@ -40,7 +41,7 @@ const loadBuilders = 5
 func newLoad(stored, perEntry int) *load {
 	l := &load{universe: max(stored/loadBuilders, 1000), perEntry: perEntry, ready: map[uint64]*ledger.Entry{}}
 	for i := range loadBuilders {
-		l.builders = append(l.builders, newSigner(strconv.Itoa(i)))
+		l.builders = append(l.builders, signingtest.Named(strconv.Itoa(i)))
 	}
 	l.entries = loadBuilders + stored/perEntry
 	return l

@@ -9,6 +9,7 @@ import (
 	"repronet/aggregator/index"
 	"repronet/enrolment"
 	"repronet/signing"
+	"repronet/signing/signingtest"
 )
 
 // A play is what operators say of outputs that come out differently.
@@ -20,7 +21,7 @@ type play struct {
 
 func (p *play) enrols(tier enrolment.Tier, operators ...string) {
 	for _, o := range operators {
-		p.signers[o] = newSigner(o)
+		p.signers[o] = signingtest.Named(o)
 		p.enrol(p.signers[o], o, tier)
 	}
 }

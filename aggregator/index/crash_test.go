@@ -23,6 +23,7 @@ import (
 	"repronet/enrolment"
 	"repronet/internal/chdb"
 	"repronet/internal/chdb/chdbtest"
+	"repronet/signing/signingtest"
 )
 
 // breaking is a connection that breaks at an INSERT into a table: before it, or
@@ -128,7 +129,7 @@ func TestStatementsFail(t *testing.T) {
 // they have of its entries must not count again, one by one.
 func TestResumeEntryByEntry(t *testing.T) {
 	w := newWorld(t)
-	a, b := newSigner("a"), newSigner("b")
+	a, b := signingtest.Named("a"), signingtest.Named("b")
 	w.enrol(a, "alice", enrolment.Counted)
 	w.enrol(b, "bob", enrolment.Counted)
 	withdraw := func(name, digest string) *attestation.Statement {

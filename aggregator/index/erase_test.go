@@ -16,6 +16,7 @@ import (
 	"repronet/enrolment"
 	"repronet/evidence/openpgp/openpgptest"
 	"repronet/ledger"
+	"repronet/signing/signingtest"
 	"repronet/verify/replay"
 )
 
@@ -68,7 +69,7 @@ func TestErasure(t *testing.T) {
 	w.now = w.now.Add(24 * time.Hour)
 	contact := attestation.Digest{7}
 	joined := enrolment.Enrolment{
-		Builder: newSigner("carol").Public().Builder(), PublicKey: newSigner("carol").Public().DER(),
+		Builder: signingtest.Named("carol").Public().Builder(), PublicKey: signingtest.Named("carol").Public().DER(),
 		Operator: "carol", Tier: enrolment.Counted, Endorsement: contact,
 	}
 	w.append(ledger.Enrolment, must(joined.Encode()))
@@ -153,17 +154,7 @@ func (w *world) replayed(want *result) {
 	if r.Erased != 3 {
 		t.Errorf("%d erased", r.Erased)
 	}
-	got := map[attestation.OutputID]outputResult{}
-	if err := r.Judge(t.Context(), func(o *replay.Output) error {
-		result := outputResult{Verdict: o.Judgement.Verdict}
-		for _, c := range o.Changes {
-			result.Changes = append(result.Changes, change{c.Index, c.From, c.To})
-		}
-		got[o.ID] = result
-		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
+	got := judgedBy(t, r)
 	for n, o := range want.Outputs {
 		ecosystem, key := split(n)
 		same := got[attestation.NewOutputID(ecosystem, key)]

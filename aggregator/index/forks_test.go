@@ -9,12 +9,13 @@ import (
 	"repronet/aggregator/index"
 	"repronet/attestation"
 	"repronet/enrolment"
+	"repronet/signing/signingtest"
 )
 
 // A forked stream is told once, and again when it forks elsewhere.
 func TestForkedStreamIsLogged(t *testing.T) {
 	w := newWorld(t)
-	alice := newSigner("alice")
+	alice := signingtest.Named("alice")
 	w.enrol(alice, "alice", enrolment.Counted)
 	link := func(sequence uint64, digest string) {
 		s := w.rebuild("generic", "hello", digest)

@@ -8,11 +8,12 @@ import (
 	"repronet/aggregator/index"
 	"repronet/aggregator/store"
 	"repronet/enrolment"
+	"repronet/signing/signingtest"
 )
 
 func TestCatchUp(t *testing.T) {
 	w := newWorld(t)
-	a, b, c := newSigner("a"), newSigner("b"), newSigner("c")
+	a, b, c := signingtest.Named("a"), signingtest.Named("b"), signingtest.Named("c")
 	w.enrol(a, "alice", enrolment.Counted)
 	w.enrol(b, "bob", enrolment.Counted)
 	w.attest(a, w.rebuild("generic", "hello", "1", "date", "2"))

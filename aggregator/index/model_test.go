@@ -21,6 +21,7 @@ import (
 	"repronet/ledger"
 	"repronet/pkgset"
 	"repronet/signing"
+	"repronet/signing/signingtest"
 )
 
 // A model is what the index should say, computed entry by entry in the most
@@ -335,7 +336,7 @@ func (w *world) random(r *rand.Rand, n int) {
 	}
 	var builders []builder
 	for i := range 7 {
-		builders = append(builders, builder{newSigner(strconv.Itoa(i)), fmt.Sprintf("operator-%d", i/2)}) // operators with two builders
+		builders = append(builders, builder{signingtest.Named(strconv.Itoa(i)), fmt.Sprintf("operator-%d", i/2)}) // operators with two builders
 	}
 	ecosystems := []string{"generic", "debian"}
 	tier := func() enrolment.Tier {

@@ -52,17 +52,7 @@ func TestReplay(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := map[attestation.OutputID]outputResult{}
-		if err := r.Judge(t.Context(), func(o *replay.Output) error {
-			result := outputResult{Verdict: o.Judgement.Verdict}
-			for _, c := range o.Changes {
-				result.Changes = append(result.Changes, change{c.Index, c.From, c.To})
-			}
-			got[o.ID] = result
-			return nil
-		}); err != nil {
-			t.Fatal(err)
-		}
+		got := judgedBy(t, r)
 		want := m.result()
 		outputs := map[attestation.OutputID]outputResult{}
 		for n := range m.known {
@@ -106,4 +96,21 @@ func TestReplay(t *testing.T) {
 func split(n string) (ecosystem, key string) {
 	ecosystem, key, _ = strings.Cut(n, " ")
 	return ecosystem, key
+}
+
+// judgedBy returns the verdicts and histories of a replay.
+func judgedBy(t testing.TB, r *replay.Replay) map[attestation.OutputID]outputResult {
+	t.Helper()
+	got := map[attestation.OutputID]outputResult{}
+	if err := r.Judge(t.Context(), func(o *replay.Output) error {
+		result := outputResult{Verdict: o.Judgement.Verdict}
+		for _, c := range o.Changes {
+			result.Changes = append(result.Changes, change{c.Index, c.From, c.To})
+		}
+		got[o.ID] = result
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return got
 }

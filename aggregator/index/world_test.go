@@ -2,7 +2,6 @@ package index_test
 
 import (
 	"context"
-	"crypto/ed25519"
 	"crypto/sha256"
 	"fmt"
 	"io/fs"
@@ -92,12 +91,6 @@ func must[T any](value T, err error) T {
 		panic(err)
 	}
 	return value
-}
-
-// newSigner returns the signer of a name: always the same, in every process.
-func newSigner(name string) *signing.Signer {
-	seed := sha256.Sum256([]byte(name))
-	return must(signing.NewSigner(ed25519.NewKeyFromSeed(seed[:])))
 }
 
 func (w *world) enrol(signer *signing.Signer, operator string, tier enrolment.Tier) uint64 {

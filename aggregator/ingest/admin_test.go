@@ -5,12 +5,13 @@ import (
 
 	"repronet/aggregator/ingest"
 	"repronet/enrolment"
+	"repronet/signing/signingtest"
 )
 
 // TestEnrolUnchanged enrols a builder again: what says nothing new is no entry.
 func TestEnrolUnchanged(t *testing.T) {
 	s := newServer(t, ingest.Config{}, nil)
-	key := newSigner(t).Public()
+	key := signingtest.New(t).Public()
 	e := enrolment.Enrolment{Builder: key.Builder(), PublicKey: key.DER(), Operator: "alice", Tier: enrolment.Open}
 	enrol := func(entries uint64) (index uint64) {
 		t.Helper()

@@ -23,6 +23,7 @@ import (
 	"repronet/attestation"
 	"repronet/enrolment"
 	"repronet/internal/wire"
+	"repronet/signing/signingtest"
 )
 
 var update = flag.Bool("update", false, "rewrite the tables of docs/bad-input.md")
@@ -114,7 +115,7 @@ func badBundles(t *testing.T, s *server) []badBundle {
 			e["payload"] = base64.StdEncoding.EncodeToString([]byte(payload()))
 		}), forbidden, "bad-signature", "signature does not verify"},
 		{"a signature by another key", bytes.Replace(good, []byte(signer.Public().Hint()), []byte(other.Public().Hint()), 1), forbidden, "bad-signature", "or another key signed it"},
-		{"a key that is not enrolled", sign(t, newSigner(t), statement()), forbidden, "not-enrolled", "ask for it with 'repronet-reporter enrol'"},
+		{"a key that is not enrolled", sign(t, signingtest.New(t), statement()), forbidden, "not-enrolled", "ask for it with 'repronet-reporter enrol'"},
 		{"an expired key", sign(t, expired, statement()), forbidden, "key-not-valid", "expired on 2026-01-02T03:04:05Z"},
 		{"a key that is not valid yet", sign(t, early, statement()), forbidden, "key-not-valid", "not before 2199-01-02T03:04:05Z"},
 		{"a revoked key", sign(t, revoked, statement()), forbidden, "key-not-valid", "was revoked from ledger index 4 on"},

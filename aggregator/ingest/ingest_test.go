@@ -25,6 +25,7 @@ import (
 	"repronet/internal/wire"
 	"repronet/ledger"
 	"repronet/signing"
+	"repronet/signing/signingtest"
 )
 
 func TestSubmitOne(t *testing.T) {
@@ -308,7 +309,7 @@ func TestRevocation(t *testing.T) {
 		contains(t, s.submit(t, sign(t, signer, statement())).problem, http.StatusForbidden, "key-not-valid", "was revoked from ledger index 2 on")
 	})
 	s.stored(t, 0, func() { // administrative entries that would change nothing are not written
-		if _, err := s.ingest.Revoke(t.Context(), newSigner(t).Public().Builder(), nil, ""); !errors.Is(err, enrolment.ErrConflict) {
+		if _, err := s.ingest.Revoke(t.Context(), signingtest.New(t).Public().Builder(), nil, ""); !errors.Is(err, enrolment.ErrConflict) {
 			t.Errorf("revoking a stranger: %v", err)
 		}
 		if _, err := s.ingest.Revoke(t.Context(), "nobody", nil, ""); err == nil {
@@ -320,7 +321,7 @@ func TestRevocation(t *testing.T) {
 // TestOneKeyOneOperator: a key enrolled twice, at once, belongs to one operator.
 func TestOneKeyOneOperator(t *testing.T) {
 	s := newServer(t, ingest.Config{}, nil)
-	key := newSigner(t).Public()
+	key := signingtest.New(t).Public()
 	results := make([]error, 10)
 	s.stored(t, 1, func() {
 		var admins sync.WaitGroup

@@ -2,7 +2,6 @@ package ingest_test
 
 import (
 	"bytes"
-	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,6 +23,7 @@ import (
 	"repronet/ledger"
 	appendlog "repronet/ledger/append"
 	"repronet/signing"
+	"repronet/signing/signingtest"
 )
 
 // server is an Ingest over a real ledger, behind a real HTTP server.
@@ -67,23 +67,10 @@ func newServer(t *testing.T, config ingest.Config, wrap func(ingest.Log) ingest.
 	return s
 }
 
-func newSigner(t *testing.T) *signing.Signer {
-	t.Helper()
-	_, private, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := signing.NewSigner(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return signer
-}
-
 // enrolled returns a signer whose key was enrolled.
 func (s *server) enrolled(t *testing.T, operator string, change func(*enrolment.Enrolment)) *signing.Signer {
 	t.Helper()
-	signer := newSigner(t)
+	signer := signingtest.New(t)
 	e := &enrolment.Enrolment{
 		Builder: signer.Public().Builder(), PublicKey: signer.Public().DER(), Operator: operator, Tier: enrolment.Counted,
 	}

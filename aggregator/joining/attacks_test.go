@@ -19,6 +19,7 @@ import (
 	"repronet/internal/wire"
 	"repronet/ledger"
 	"repronet/signing"
+	"repronet/signing/signingtest"
 	"repronet/signing/sigstoretest"
 )
 
@@ -43,7 +44,7 @@ func (w *world) revoke(signer *signing.Signer) {
 // for, and cannot take back what was said since.
 func TestReplayOfAnothersRequest(t *testing.T) {
 	w := newWorld(t, joining.Policy{})
-	alice, mallory := newSigner(t), newSigner(t)
+	alice, mallory := signingtest.New(t), signingtest.New(t)
 	first := asks(t, alice, func(r *request.Request) { r.Operator, r.Created = "alise", now().Add(-time.Minute) })
 	w.expect(first, http.StatusAccepted, "")
 	w.expect(asks(t, alice, named("alice")), http.StatusAccepted, "")
@@ -62,7 +63,7 @@ func TestReplayOfAnothersRequest(t *testing.T) {
 
 func TestRequestToAnotherAggregator(t *testing.T) {
 	w := newWorld(t, joining.Policy{})
-	a := w.expect(asks(t, newSigner(t), func(r *request.Request) { r.Origin = "other.example/log" }), http.StatusBadRequest, "malformed")
+	a := w.expect(asks(t, signingtest.New(t), func(r *request.Request) { r.Origin = "other.example/log" }), http.StatusBadRequest, "malformed")
 	if !strings.Contains(a.Detail, "meant for the ledger") {
 		t.Errorf("told %q", a.Detail)
 	}
@@ -70,7 +71,7 @@ func TestRequestToAnotherAggregator(t *testing.T) {
 
 func TestRequestForAKeyNotHeld(t *testing.T) {
 	w := newWorld(t, joining.Policy{})
-	victim, mallory := newSigner(t), newSigner(t)
+	victim, mallory := signingtest.New(t), signingtest.New(t)
 	d := asks(t, victim, named("mallory"))
 	d.Request = signed(t, mallory, payloadOf(t, d))
 	w.expect(d, http.StatusForbidden, "bad-signature")
@@ -94,7 +95,7 @@ func TestKeyUnderTwoOperators(t *testing.T) {
 		t.Errorf("%d entries were written", w.log.Size()-size)
 	}
 
-	mallory := newSigner(t)
+	mallory := signingtest.New(t)
 	w.expect(asks(t, mallory, named("alice")), http.StatusAccepted, "")
 	approval := admin.Approval{Builder: mallory.Public().Builder()}
 	if _, _, err := w.joining.Approve(t.Context(), approval); err == nil || !strings.Contains(err.Error(), "has builders already") {
@@ -114,7 +115,7 @@ func TestEndorsementByARevokedKey(t *testing.T) {
 	w := newWorld(t, joining.Policy{})
 	older := w.enrol(enrolment.Enrolment{Operator: "alice"})
 	w.revoke(older)
-	w.expect(replaces(t, older, newSigner(t), false), http.StatusForbidden, "key-not-valid")
+	w.expect(replaces(t, older, signingtest.New(t), false), http.StatusForbidden, "key-not-valid")
 }
 
 func TestEndorsementByAnExpiredKey(t *testing.T) {
@@ -122,7 +123,7 @@ func TestEndorsementByAnExpiredKey(t *testing.T) {
 	expired := w.enrol(enrolment.Enrolment{Operator: "alice", NotAfter: now().Add(-time.Minute)})
 	early := w.enrol(enrolment.Enrolment{Operator: "bob", NotBefore: now().Add(time.Hour)})
 	for _, older := range []*signing.Signer{expired, early} {
-		w.expect(replaces(t, older, newSigner(t), false), http.StatusForbidden, "key-not-valid")
+		w.expect(replaces(t, older, signingtest.New(t), false), http.StatusForbidden, "key-not-valid")
 	}
 }
 
@@ -145,7 +146,7 @@ func TestAHundredKeysOfOneOperator(t *testing.T) {
 	older := w.enrol(enrolment.Enrolment{Operator: "alice"})
 	var asking sync.WaitGroup
 	for range 99 {
-		d := replaces(t, older, newSigner(t), false)
+		d := replaces(t, older, signingtest.New(t), false)
 		asking.Go(func() {
 			if _, problem := w.ask(d); problem != nil {
 				t.Error(problem)
@@ -153,7 +154,7 @@ func TestAHundredKeysOfOneOperator(t *testing.T) {
 		})
 	}
 	asking.Wait()
-	if _, problem := w.ask(replaces(t, older, newSigner(t), false)); problem == nil || !strings.HasSuffix(problem.Type, "too-many-keys") {
+	if _, problem := w.ask(replaces(t, older, signingtest.New(t), false)); problem == nil || !strings.HasSuffix(problem.Type, "too-many-keys") {
 		t.Errorf("one more: %v", problem)
 	}
 	n := 0
@@ -205,7 +206,7 @@ func identified(t *testing.T, sigstore *sigstoretest.Sigstore, signer *signing.S
 func TestIdentityIsOneOperator(t *testing.T) {
 	sigstore, policy := identities(t)
 	w := newWorld(t, policy)
-	one, two, other := newSigner(t), newSigner(t), newSigner(t)
+	one, two, other := signingtest.New(t), signingtest.New(t), signingtest.New(t)
 	operators := map[*signing.Signer]string{}
 	for signer, subject := range map[*signing.Signer]string{one: "alice@example.com", two: "alice@example.com", other: "bob@example.com"} {
 		a := w.expect(identified(t, sigstore, signer, subject), http.StatusOK, "")
@@ -223,7 +224,7 @@ func TestIdentityIsOneOperator(t *testing.T) {
 	if w.builder(one).Tier != enrolment.Counted || w.builder(two).Tier != enrolment.Counted || w.builder(other).Tier != enrolment.Open {
 		t.Error("vouching did not concern one operator as a whole")
 	}
-	three := newSigner(t)
+	three := signingtest.New(t)
 	if a := w.expect(identified(t, sigstore, three, "alice@example.com"), http.StatusOK, ""); a.Tier != "counted" || a.Operator != operators[one] {
 		t.Errorf("a key of an operator that is vouched for: %+v", a)
 	}
@@ -231,7 +232,7 @@ func TestIdentityIsOneOperator(t *testing.T) {
 	for _, signer := range []*signing.Signer{one, two, three} {
 		w.revoke(signer)
 	}
-	w.expect(identified(t, sigstore, newSigner(t), "alice@example.com"), http.StatusAccepted, "")
+	w.expect(identified(t, sigstore, signingtest.New(t), "alice@example.com"), http.StatusAccepted, "")
 }
 
 // Who signs without a key already is not a second operator by bringing one.
@@ -254,14 +255,14 @@ func TestIdentityThatIsABuilder(t *testing.T) {
 	if _, _, err := w.roster.Apply(index, ledger.Enrolment, body); err != nil {
 		t.Fatal(err)
 	}
-	if a := w.expect(identified(t, sigstore, newSigner(t), "https://ci.example.com/job"), http.StatusOK, ""); a.Operator != "project" {
+	if a := w.expect(identified(t, sigstore, signingtest.New(t), "https://ci.example.com/job"), http.StatusOK, ""); a.Operator != "project" {
 		t.Errorf("answer %+v", a)
 	}
 	// Once that is revoked, a key does not bring it back.
 	if _, err := w.ingest.Revoke(t.Context(), enrolment.KeylessBuilder(rule), nil, "the workflow was changed"); err != nil {
 		t.Fatal(err)
 	}
-	w.expect(identified(t, sigstore, newSigner(t), "https://ci.example.com/job"), http.StatusAccepted, "")
+	w.expect(identified(t, sigstore, signingtest.New(t), "https://ci.example.com/job"), http.StatusAccepted, "")
 }
 
 // A hundred free accounts are a hundred operators that weigh nothing.
@@ -270,7 +271,7 @@ func TestAHundredFreeAccountsOfOnePerson(t *testing.T) {
 	w := newWorld(t, policy)
 	var asking sync.WaitGroup
 	for n := range 100 {
-		d := identified(t, sigstore, newSigner(t), fmt.Sprintf("free%d@example.com", n))
+		d := identified(t, sigstore, signingtest.New(t), fmt.Sprintf("free%d@example.com", n))
 		asking.Go(func() {
 			if _, problem := w.ask(d); problem != nil {
 				t.Error(problem)
@@ -294,22 +295,22 @@ func TestAHundredFreeAccountsOfOnePerson(t *testing.T) {
 func TestIdentitiesThatAreNotAdmitted(t *testing.T) {
 	sigstore, policy := identities(t)
 	w := newWorld(t, policy)
-	lookalike := newSigner(t)
+	lookalike := signingtest.New(t)
 	w.expect(identified(t, sigstore, lookalike, "alice@example.com.evil.example"), http.StatusAccepted, "")
 	pending, err := w.joining.Pending(t.Context())
 	if err != nil || len(pending) != 1 || !strings.Contains(pending[0].Identity, "evil.example") {
 		t.Errorf("pending %+v, %v", pending, err)
 	}
-	w.expect(identified(t, sigstoretest.New(t), newSigner(t), "alice@example.com"), http.StatusForbidden, "bad-signature")
+	w.expect(identified(t, sigstoretest.New(t), signingtest.New(t), "alice@example.com"), http.StatusForbidden, "bad-signature")
 
 	// Mallory has the bundle of Alice's identity over Alice's request.
-	theirs := identified(t, sigstore, newSigner(t), "alice@example.com")
-	mine := asks(t, newSigner(t), named("wanted"))
+	theirs := identified(t, sigstore, signingtest.New(t), "alice@example.com")
+	mine := asks(t, signingtest.New(t), named("wanted"))
 	mine.Identity = theirs.Identity
 	w.expect(mine, http.StatusForbidden, "bad-signature")
 
 	without := newWorld(t, joining.Policy{})
-	without.expect(identified(t, sigstore, newSigner(t), "alice@example.com"), http.StatusAccepted, "")
+	without.expect(identified(t, sigstore, signingtest.New(t), "alice@example.com"), http.StatusAccepted, "")
 }
 
 // A flood from one address does not keep others from asking, whatever it says in

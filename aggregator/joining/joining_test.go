@@ -16,12 +16,13 @@ import (
 	"repronet/enrolment/request"
 	"repronet/internal/wire"
 	"repronet/ledger"
+	"repronet/signing/signingtest"
 )
 
 // TestApprove has a person approve a request.
 func TestApprove(t *testing.T) {
 	w := newWorld(t, joining.Policy{})
-	alice := newSigner(t)
+	alice := signingtest.New(t)
 	if a := w.state(alice); a.status != http.StatusNotFound {
 		t.Errorf("before anybody asked: %d", a.status)
 	}
@@ -70,7 +71,7 @@ func TestApprove(t *testing.T) {
 
 func TestReject(t *testing.T) {
 	w := newWorld(t, joining.Policy{})
-	alice := newSigner(t)
+	alice := signingtest.New(t)
 	id := alice.Public().Builder()
 	if err := w.joining.Reject(t.Context(), id, "no"); err == nil {
 		t.Error("a request that nobody made was rejected")
@@ -131,7 +132,7 @@ func TestRotation(t *testing.T) {
 	w := newWorld(t, joining.Policy{})
 	expiry := now().AddDate(1, 0, 0)
 	older := w.enrol(enrolment.Enrolment{Operator: "alice", Tier: enrolment.Open, NotAfter: expiry})
-	newer := newSigner(t)
+	newer := signingtest.New(t)
 	d := replaces(t, older, newer, false)
 	a := w.expect(d, http.StatusOK, "")
 	if a.State != wire.Enrolled || a.Operator != "alice" || a.Tier != "open" {
@@ -149,7 +150,7 @@ func TestRotation(t *testing.T) {
 	if w.builder(older).Revoked {
 		t.Error("the old key was revoked")
 	}
-	newest := newSigner(t)
+	newest := signingtest.New(t)
 	w.expect(replaces(t, newer, newest, true), http.StatusOK, "")
 	if b := w.builder(newer); !b.Revoked || b.RevokedFrom != b.RevokedAt || b.RevokedAt != w.log.Size()-1 {
 		t.Errorf("the replaced key: %+v", b)
@@ -181,7 +182,7 @@ func TestAskRefuses(t *testing.T) {
 	server := httptest.NewServer(router)
 	defer server.Close()
 	starting := &world{t: t, url: server.URL}
-	for _, a := range []answer{starting.send(asks(t, newSigner(t), nil)), starting.state(newSigner(t))} {
+	for _, a := range []answer{starting.send(asks(t, signingtest.New(t), nil)), starting.state(signingtest.New(t))} {
 		if a.status != http.StatusServiceUnavailable {
 			t.Errorf("before the ledger is read: %d", a.status)
 		}

@@ -3,7 +3,6 @@ package joining_test
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -27,6 +26,7 @@ import (
 	"repronet/ledger"
 	appendlog "repronet/ledger/append"
 	"repronet/signing"
+	"repronet/signing/signingtest"
 )
 
 const origin = "test.example/log"
@@ -105,23 +105,10 @@ func newWorld(t *testing.T, policy joining.Policy) *world {
 	return w
 }
 
-func newSigner(t *testing.T) *signing.Signer {
-	t.Helper()
-	_, private, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := signing.NewSigner(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return signer
-}
-
 // enrol enrols a key as an operator of the aggregator does by hand.
 func (w *world) enrol(e enrolment.Enrolment) *signing.Signer {
 	w.t.Helper()
-	signer := newSigner(w.t)
+	signer := signingtest.New(w.t)
 	e.Builder, e.PublicKey = signer.Public().Builder(), signer.Public().DER()
 	if e.Tier == "" {
 		e.Tier = enrolment.Counted

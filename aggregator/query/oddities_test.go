@@ -17,6 +17,7 @@ import (
 	"repronet/ledger"
 	"repronet/pkgset"
 	"repronet/signing"
+	"repronet/signing/signingtest"
 )
 
 // A script writes a ledger step by step.
@@ -37,7 +38,7 @@ func (s *script) add(kind ledger.Kind, body []byte) uint64 {
 }
 
 func (s *script) enrol(label string, tier enrolment.Tier) uint64 {
-	key := dashboardtest.PublicKey(label)
+	key := signingtest.Named(label).Public()
 	e := enrolment.Enrolment{Builder: key.Builder(), PublicKey: key.DER(), Operator: label, Tier: tier}
 	return s.add(ledger.Enrolment, must(e.Encode()))
 }
@@ -46,7 +47,7 @@ func (s *script) say(label string, statement *attestation.Statement) (index uint
 	for i := range statement.Builds {
 		statement.Builds[i].Finished = s.now
 	}
-	signer := must(signing.NewSigner(dashboardtest.Key(label)))
+	signer := signingtest.Named(label)
 	bundle := must(signer.Sign(s.t.Context(), statement))
 	_, payload, err := signing.Peek(bundle)
 	if err != nil {

@@ -25,7 +25,7 @@ import (
 	"repronet/internal/chdb/chdbtest"
 	"repronet/ledger"
 	"repronet/pkgset"
-	"repronet/signing"
+	"repronet/signing/signingtest"
 )
 
 // memory is a ledger in memory.
@@ -81,7 +81,7 @@ func write(ctx context.Context, s *dashboardtest.Scenario) *memory {
 		l.entries = append(l.entries, &ledger.Entry{Kind: kind, ReceivedAt: at, Body: body})
 	}
 	for _, b := range s.Builders {
-		key := dashboardtest.PublicKey(b.Label)
+		key := signingtest.Named(b.Label).Public()
 		e := enrolment.Enrolment{Builder: key.Builder(), PublicKey: key.DER(), Operator: b.Operator, Tier: b.Tier}
 		add(ledger.Enrolment, s.EnrolledAt(), must(e.Encode()))
 	}
@@ -105,7 +105,7 @@ func write(ctx context.Context, s *dashboardtest.Scenario) *memory {
 			e := enrolment.Revocation{Builder: dashboardtest.ID(entry.Revoke), From: l.Size()}
 			add(ledger.Revocation, entry.At, must(e.Encode()))
 		default:
-			signer := must(signing.NewSigner(dashboardtest.Key(entry.Builder)))
+			signer := signingtest.Named(entry.Builder)
 			add(ledger.Attestation, entry.At, must(signer.Sign(ctx, entry.Statement)))
 		}
 	}

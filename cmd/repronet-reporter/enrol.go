@@ -80,13 +80,9 @@ EXAMPLES
 				if err := e.check(); err != nil {
 					return err
 				}
-				home, err := dir()
+				desk, err := openDesk(ctx, dir)
 				if err != nil {
 					return err
-				}
-				desk, err := home.NewDesk(ctx)
-				if err != nil {
-					return askError(err)
 				}
 				defer desk.Close()
 				return e.run(ctx, env, desk)
@@ -169,6 +165,19 @@ func (e *enrolling) identify(ctx context.Context, desk *reporter.Desk) (bundle [
 	}
 	defer func() { err = errors.Join(err, signer.Close()) }()
 	return signer.SignPayload(ctx, payload)
+}
+
+// openDesk opens what asks the aggregator for a builder. The caller closes it.
+func openDesk(ctx context.Context, dir func() (reporter.Home, error)) (*reporter.Desk, error) {
+	home, err := dir()
+	if err != nil {
+		return nil, err
+	}
+	desk, err := home.NewDesk(ctx)
+	if err != nil {
+		return nil, askError(err)
+	}
+	return desk, nil
 }
 
 // askError gives an error of asking its exit status: who could not be reached, or

@@ -49,13 +49,9 @@ EXAMPLES
 				if strings.TrimSpace(*reason) == "" || len(*reason) > attestation.MaxTextLength {
 					return cli.Usagef("want --reason TEXT of at most %d bytes", attestation.MaxTextLength)
 				}
-				home, err := dir()
+				desk, err := openDesk(ctx, dir)
 				if err != nil {
 					return err
-				}
-				desk, err := home.NewDesk(ctx)
-				if err != nil {
-					return askError(err)
 				}
 				defer desk.Close()
 				if *statement >= 0 {

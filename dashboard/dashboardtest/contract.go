@@ -13,6 +13,7 @@ import (
 	"repronet/dashboard"
 	"repronet/enrolment"
 	"repronet/signing"
+	"repronet/signing/signingtest"
 )
 
 // Contract checks that a source answers as package dashboard expects.
@@ -343,7 +344,7 @@ func contractBuilders(t *testing.T, source dashboard.Source) {
 		ID: string(ID("b")), Operator: "beech", Tier: "counted", Attestations: 5, Observations: 4, LastSeen: contractDay(6), Flags: b.Flags, AsOf: 25,
 	}, nil)
 	equal(t, "enrolled at", b.EnrolledAt, 2, nil)
-	equal(t, "public key", b.PublicKey, string(PublicKey("b").PEM()), nil)
+	equal(t, "public key", b.PublicKey, string(signingtest.Named("b").Public().PEM()), nil)
 	equal(t, "verdicts", b.Verdicts, map[string]uint64{"reproduced": 1, "diverged": 2, "single": 1}, nil)
 	equal(t, "newest claim", []string{b.Recent[0].Output, b.Recent[0].Digest}, []string{taken(), Digest("bad").String()}, nil)
 

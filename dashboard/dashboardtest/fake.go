@@ -14,6 +14,7 @@ import (
 	"repronet/dashboard"
 	"repronet/divergence"
 	"repronet/enrolment"
+	"repronet/signing/signingtest"
 )
 
 // Fake is a dashboard.Source in memory. It judges with package divergence, like
@@ -56,7 +57,7 @@ func NewFake(s *Scenario) *Fake {
 	for _, b := range s.Builders {
 		f.roster = append(f.roster, &builder{BuilderDetail: dashboard.BuilderDetail{
 			Builder:   dashboard.Builder{ID: string(ID(b.Label)), Operator: b.Operator, Tier: string(b.Tier), Flags: []string{}},
-			PublicKey: string(PublicKey(b.Label).PEM()), EnrolledAt: f.size,
+			PublicKey: string(signingtest.Named(b.Label).Public().PEM()), EnrolledAt: f.size,
 			Streams: []dashboard.Stream{}, Verdicts: map[string]uint64{}, Recent: []dashboard.Claim{},
 		}})
 		f.size++

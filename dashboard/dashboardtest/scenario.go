@@ -4,14 +4,13 @@
 package dashboardtest
 
 import (
-	"crypto/ed25519"
 	"crypto/sha256"
-	"fmt"
 	"time"
 
 	"repronet/attestation"
 	"repronet/enrolment"
 	"repronet/signing"
+	"repronet/signing/signingtest"
 )
 
 // A Scenario is a ledger before it is encoded. The enrolments come first, one
@@ -59,23 +58,8 @@ func (s *Scenario) EnrolledAt() time.Time {
 	return s.Entries[0].At.Add(-time.Minute)
 }
 
-// Key is the private key of the builder with a label: always the same.
-func Key(label string) ed25519.PrivateKey {
-	seed := sha256.Sum256([]byte("dashboardtest " + label))
-	return ed25519.NewKeyFromSeed(seed[:])
-}
-
-// PublicKey is the public key of the builder with a label.
-func PublicKey(label string) *signing.PublicKey {
-	key, err := signing.NewPublicKey(Key(label).Public())
-	if err != nil {
-		panic(fmt.Sprintf("an ed25519 key is refused: %v", err))
-	}
-	return key
-}
-
 // ID is the builder's ID.
-func ID(label string) signing.BuilderID { return PublicKey(label).Builder() }
+func ID(label string) signing.BuilderID { return signingtest.Named(label).Public().Builder() }
 
 // Digest is a digest that a test can name.
 func Digest(label string) attestation.Digest { return sha256.Sum256([]byte(label)) }

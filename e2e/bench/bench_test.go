@@ -29,7 +29,7 @@ func TestShort(t *testing.T) {
 	bin := programs(t)
 	t.Chdir(filepath.Join("..", ".."))
 	var table strings.Builder
-	b := bench{dir: filepath.Join(t.TempDir(), "data"), datasets: datasets(), out: &table, keep: true, sizes: sizes{
+	b := bench{dir: filepath.Join(t.TempDir(), "data"), out: &table, keep: true, sizes: sizes{
 		stored: 5000, sample: 5000, latencies: 5, requests: 20, closure: 150, mapped: 10_000, tree: 1 << 20, idle: time.Second,
 	}}
 	if err := b.run(t.Context(), bin); err != nil {

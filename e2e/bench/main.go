@@ -31,7 +31,6 @@ func main() {
 	bin := flag.String("bin", "bin", "`directory` of the programs")
 	flag.StringVar(&b.dir, "data", "run/bench", "`directory` for data, removed at the end")
 	flag.BoolVar(&b.keep, "keep", false, "keep the stored observations, and use those that were kept")
-	flag.StringVar(&b.datasets, "datasets", datasets(), "`directory` with "+guixSigs+" (default $REPRONET_DATA)")
 	short := flag.Bool("short", false, "the short form: everything, small")
 	stored := flag.Int("stored", 0, "`observations` to store before measuring (default 10,000,000, short 200,000)")
 	only := flag.String("only", "", "`steps` to take, separated by commas, of: "+strings.Join(b.names(), ", "))
@@ -81,12 +80,12 @@ var (
 
 type bench struct {
 	sizes
-	dir, datasets string
-	keep          bool
-	only          []string // steps; none: all
-	out           io.Writer
-	programs      network.Programs
-	report        report
+	dir      string
+	keep     bool
+	only     []string // steps; none: all
+	out      io.Writer
+	programs network.Programs
+	report   report
 
 	filled *site  // with the stored observations, if a step needs them
 	held   uint64 // observations in it

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"repronet/evidence/guixsigs"
+	"repronet/evidence/guixsigs/guixsigstest"
 	"repronet/evidence/openpgp"
 	"repronet/internal/wire"
 )
@@ -21,23 +22,12 @@ import (
 // project is whose documents are relayed.
 const project = "bitcoin-core"
 
-// guixSigs is a snapshot of the public repository bitcoin-core/guix.sigs.
-const guixSigs = "bitcoin-core-guix.sigs.tar.gz"
-
-// datasets is the directory of the real data, where nothing else is said.
-func datasets() string {
-	if dir := os.Getenv("REPRONET_DATA"); dir != "" {
-		return dir
-	}
-	return filepath.Join("..", "shared", "data")
-}
-
 // relay measures how long it takes to hand on a project's whole history of signed
 // builds.
 func (b *bench) relay(ctx context.Context) error {
-	archive := filepath.Join(b.datasets, guixSigs)
+	archive := guixsigstest.Archive()
 	if _, err := os.Stat(archive); err != nil {
-		b.report.missing("relaying the Bitcoin Core data set", fmt.Sprintf("%v: name the directory that has it with --datasets", err))
+		b.report.missing("relaying the Bitcoin Core data set", fmt.Sprintf("%v: name the directory that has it in REPRONET_DATA", err))
 		return nil
 	}
 	tree := filepath.Join(b.tmp, "guix.sigs")

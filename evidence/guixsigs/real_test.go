@@ -1,15 +1,10 @@
 package guixsigs
 
 import (
-	"archive/tar"
-	"bufio"
 	"bytes"
-	"compress/gzip"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -26,71 +21,17 @@ import (
 	"repronet/divergence"
 	"repronet/enrolment"
 	"repronet/evidence"
+	"repronet/evidence/guixsigs/guixsigstest"
 	"repronet/evidence/kinds"
 	"repronet/evidence/openpgp"
 	"repronet/ledger"
 )
 
-const (
-	project = "demo"
-	archive = "bitcoin-core-guix.sigs.tar.gz"
-)
+const project = "demo"
 
 // received is when the tests take the documents to come in: after the last of
 // them was signed.
 var received = time.Date(2026, 8, 1, 0, 0, 0, 0, time.UTC)
-
-// realData extracts the archive of real attestations, or those of some versions
-// and all keys.
-func realData(t testing.TB, versions ...string) string {
-	t.Helper()
-	data := os.Getenv("REPRONET_DATA")
-	if data == "" {
-		data = filepath.Join("..", "..", "..", "shared", "data")
-	}
-	f, err := os.Open(filepath.Join(data, archive))
-	if errors.Is(err, os.ErrNotExist) {
-		const advice = "NOT TESTED ON REAL DATA: there is no " + archive + " in the directory that REPRONET_DATA names; it is a snapshot of the public repository bitcoin-core/guix.sigs on GitHub"
-		if os.Getenv("CI") != "" {
-			t.Fatal(advice)
-		}
-		t.Skip(advice)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	unzipped, err := gzip.NewReader(bufio.NewReader(f))
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	for r := tar.NewReader(unzipped); ; {
-		header, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return dir
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, name, _ := strings.Cut(strings.TrimPrefix(header.Name, "./"), "/")
-		version, _, _ := strings.Cut(name, "/")
-		if header.Typeflag != tar.TypeReg || !filepath.IsLocal(name) || len(versions) > 0 && version != keysFolder && !slices.Contains(versions, version) {
-			continue
-		}
-		file := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		content, err := io.ReadAll(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
 
 func readKeys(t testing.TB, tree *Tree) *openpgp.Keyring {
 	t.Helper()
@@ -215,7 +156,7 @@ func count(lines []string) map[string]int {
 // TestRealDataWithSignaturesIgnored counts as facts about the data do: by folder,
 // whoever signed.
 func TestRealDataWithSignaturesIgnored(t *testing.T) {
-	documents := readDocuments(t, openTree(t, realData(t)))
+	documents := readDocuments(t, openTree(t, guixsigstest.Extract(t)))
 	p := newPositions()
 	versions, distinct := map[string]bool{}, map[string]bool{}
 	folders := map[string]bool{}
@@ -273,7 +214,7 @@ func TestRealDataAgainstGPG(t *testing.T) {
 	if os.Getenv("REPRONET_GUIX_SIGS") == "all" {
 		versions = nil
 	}
-	dir := realData(t, versions...)
+	dir := guixsigstest.Extract(t, versions...)
 	script, err := filepath.Abs(filepath.Join("..", "..", "e2e", "guix-sigs-expected.sh"))
 	if err != nil {
 		t.Fatal(err)
@@ -327,7 +268,7 @@ func TestRealDataAgainstGPG(t *testing.T) {
 
 // BenchmarkOpen measures how many real documents one core reads and judges.
 func BenchmarkOpen(b *testing.B) {
-	tree := openTree(b, realData(b))
+	tree := openTree(b, guixsigstest.Extract(b))
 	ring := readKeys(b, tree)
 	var bodies [][]byte
 	for _, f := range readDocuments(b, tree) {
@@ -350,7 +291,7 @@ func BenchmarkOpen(b *testing.B) {
 
 // BenchmarkKeys measures parsing and checking all certificates of a project.
 func BenchmarkKeys(b *testing.B) {
-	tree := openTree(b, realData(b, keysFolder))
+	tree := openTree(b, guixsigstest.Extract(b, keysFolder))
 	var files [][]byte
 	for k, err := range tree.Keys() {
 		if err != nil {

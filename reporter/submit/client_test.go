@@ -17,22 +17,8 @@ import (
 	"repronet/reporter/submittest"
 	"repronet/signing"
 	"repronet/signing/keys"
+	"repronet/signing/signingtest"
 )
-
-func newSigner(t *testing.T) *signing.Signer {
-	t.Helper()
-	pem, err := signing.GenerateKey(signing.Ed25519)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := t.TempDir() + "/key"
-	writeFile(t, path, pem)
-	s, err := signing.LoadSigner(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
 
 func bundle(t *testing.T, signer *signing.Signer, n int) submit.Bundle {
 	t.Helper()
@@ -64,7 +50,7 @@ func payloadOf(t *testing.T, text []byte) []byte {
 
 func setUp(t *testing.T) (*submittest.Aggregator, *signing.Signer, *submit.Client) {
 	t.Helper()
-	a, signer := submittest.New(t), newSigner(t)
+	a, signer := submittest.New(t), signingtest.New(t)
 	a.Enrol(signer.Public())
 	key, err := note.NewVerifier(a.LogKey)
 	if err != nil {
@@ -101,7 +87,7 @@ func TestSubmit(t *testing.T) {
 // No answer that is not proven counts.
 func TestLyingReceipts(t *testing.T) {
 	a, signer, client := setUp(t)
-	other := newSigner(t)
+	other := signingtest.New(t)
 	a.Enrol(other.Public())
 	foreign := bundle(t, other, 100)
 	if answers, err := client.Submit(t.Context(), []submit.Bundle{foreign}); err != nil || answers[0].Receipt == nil {

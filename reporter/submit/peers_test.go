@@ -7,12 +7,13 @@ import (
 	"repronet/internal/peertest"
 	"repronet/internal/wire"
 	"repronet/reporter/submit"
+	"repronet/signing/signingtest"
 )
 
 // TestHostileAggregator: an aggregator can neither keep a reporter waiting nor fill its
 // memory.
 func TestHostileAggregator(t *testing.T) {
-	bundles := []submit.Bundle{bundle(t, newSigner(t), 1)}
+	bundles := []submit.Bundle{bundle(t, signingtest.New(t), 1)}
 	for name, header := range map[string]http.Header{
 		"answers": {"Content-Type": {wire.LinesType}}, "refusals": {"Content-Type": {"application/problem+json"}},
 	} {

@@ -3,7 +3,6 @@ package closure_test
 import (
 	"crypto/sha256"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -145,21 +144,9 @@ func BenchmarkClosure(b *testing.B) {
 			pins := l.Pins(l.Serve())
 			var fetch, index, check time.Duration
 			b.ResetTimer()
-			for i := range b.N {
-				m, err := verify.OpenMirror(b.Context(), filepath.Join(b.TempDir(), fmt.Sprint(i)), l.Key.Verifier())
-				if err != nil {
-					b.Fatal(err)
-				}
+			for range b.N {
+				m, fetched, indexed := verifytest.FillMirror(b, l, pins)
 				start := time.Now()
-				fetched := start
-				if err := pins.Update(b.Context(), m, func(work string, done, total uint64) {
-					if work == "fetching" && done == total {
-						fetched = time.Now()
-					}
-				}); err != nil {
-					b.Fatal(err)
-				}
-				indexed := time.Now()
 				report, err := closure.Check(b.Context(), m, pins, p, list, time.Now(), quiet)
 				if err != nil {
 					b.Fatal(err)
@@ -167,7 +154,7 @@ func BenchmarkClosure(b *testing.B) {
 				if _, refused := report.Refused(); refused > 0 || len(report.Results) != outputs || report.Results[7].Operators != builders {
 					b.Fatalf("%d refused, %+v", refused, report.Results[7])
 				}
-				fetch, index, check = fetch+fetched.Sub(start), index+indexed.Sub(fetched), check+time.Since(indexed)
+				fetch, index, check = fetch+fetched, index+indexed, check+time.Since(start)
 				if err := m.Close(); err != nil {
 					b.Fatal(err)
 				}

@@ -11,6 +11,7 @@ import (
 	"repronet/internal/wire"
 	"repronet/ledger"
 	"repronet/outputmap"
+	"repronet/signing/signingtest"
 	"repronet/verify/monitor"
 	"repronet/verify/verifytest"
 )
@@ -166,7 +167,7 @@ func TestBackDatedRevocation(t *testing.T) {
 	s.ledger.Revoke(s.alice.Public().Builder(), enrolment.FromNow)
 	s.ledger.Publish()
 	s.want() // takes nothing away
-	s.ledger.Revoke(verifytest.NewSigner(t).Public().Builder(), 0)
+	s.ledger.Revoke(signingtest.New(t).Public().Builder(), 0)
 	s.ledger.Publish()
 	s.want() // another's
 	s.ledger.Revoke(s.alice.Public().Builder(), first+1)

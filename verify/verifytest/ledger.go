@@ -5,8 +5,6 @@ package verifytest
 
 import (
 	"context"
-	"crypto/ed25519"
-	"crypto/rand"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -23,6 +21,7 @@ import (
 	"repronet/ledger"
 	ledgerappend "repronet/ledger/append"
 	"repronet/signing"
+	"repronet/signing/signingtest"
 	"repronet/verify"
 )
 
@@ -126,24 +125,10 @@ func (l *Ledger) Receipt(index uint64) *ledger.Receipt {
 	return receipt
 }
 
-// NewSigner makes a builder's key.
-func NewSigner(tb testing.TB) *signing.Signer {
-	tb.Helper()
-	_, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	signer, err := signing.NewSigner(private)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return signer
-}
-
 // Enrol makes a builder of an operator and enrols it.
 func (l *Ledger) Enrol(operator string) *signing.Signer {
 	l.tb.Helper()
-	signer := NewSigner(l.tb)
+	signer := signingtest.New(l.tb)
 	key := signer.Public()
 	body, err := (&enrolment.Enrolment{Builder: key.Builder(), PublicKey: key.DER(), Operator: operator, Tier: enrolment.Counted}).Encode()
 	if err != nil {
