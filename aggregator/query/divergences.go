@@ -99,7 +99,7 @@ func (q *Query) divergences(ctx context.Context, t *store.Tables, found []store.
 	if err != nil {
 		return nil, err
 	}
-	times, err := received(ctx, t, indices)
+	times, err := t.ReceivedAt(ctx, indices)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"repronet/aggregator/store"
 	"repronet/attestation"
@@ -22,9 +23,10 @@ const (
 
 // An output is a row with what it was made from.
 type output struct {
-	row    dashboard.OutputRow
-	number uint32
-	claims *divergence.Output
+	row     dashboard.OutputRow
+	number  uint32
+	claims  *divergence.Output
+	members []store.Member // of the newest package sets
 }
 
 // outputs returns the outputs with the given numbers, by key.
@@ -68,8 +70,9 @@ func (q *Query) outputs(ctx context.Context, t *store.Tables, numbers []uint32) 
 		list = append(list, o)
 	}
 	for _, m := range members {
-		if i := slices.IndexFunc(list, func(o output) bool { return o.number == m.Output }); i >= 0 && list[i].row.Output == "" {
-			list[i].row.Output = m.Name
+		if i := slices.IndexFunc(list, func(o output) bool { return o.number == m.Output }); i >= 0 {
+			list[i].row.Output = cmp.Or(list[i].row.Output, m.Name)
+			list[i].members = append(list[i].members, m)
 		}
 	}
 	causes, err := causes(ctx, t, differ, members)
@@ -191,24 +194,31 @@ func (q *Query) whole(ctx context.Context, t *store.Tables, numbers []uint32) ([
 	if err != nil {
 		return nil, err
 	}
+	withdrawals, err := t.Withdrawals(ctx, numbers)
+	if err != nil {
+		return nil, err
+	}
 	list := make([]dashboard.Output, len(found))
 	for i, o := range found {
 		list[i].OutputRow = o.row
-		if err := q.addClaims(ctx, t, &list[i], &o); err != nil {
+		if err := q.addClaims(ctx, t, &list[i], &o, withdrawals); err != nil {
 			return nil, err
 		}
-		if list[i].History, err = history(ctx, t, o.number); err != nil {
-			return nil, err
-		}
-		if list[i].Member, err = q.plans(ctx, t, o.number); err != nil {
+		if list[i].Member, err = q.plans(ctx, t, o.members); err != nil {
 			return nil, err
 		}
 	}
 	return list, nil
 }
 
-func (q *Query) addClaims(ctx context.Context, t *store.Tables, to *dashboard.Output, o *output) error {
+// addClaims adds an output's claims, and the history of its verdict that came of
+// them.
+func (q *Query) addClaims(ctx context.Context, t *store.Tables, to *dashboard.Output, o *output, withdrawals []store.Withdrawal) error {
 	observations, err := t.Observations(ctx, o.number, maxClaims)
+	if err != nil {
+		return err
+	}
+	changes, err := t.Changes(ctx, o.number)
 	if err != nil {
 		return err
 	}
@@ -220,14 +230,14 @@ func (q *Query) addClaims(ctx context.Context, t *store.Tables, to *dashboard.Ou
 	if err != nil {
 		return err
 	}
-	times, err := received(ctx, t, indices)
+	for _, c := range changes {
+		indices = append(indices, c.Index)
+	}
+	times, err := times(ctx, t, details, indices)
 	if err != nil {
 		return err
 	}
-	withdrawals, err := t.Withdrawals(ctx, []uint32{o.number})
-	if err != nil {
-		return err
-	}
+	to.History = history(changes, times)
 	roster := q.index.Roster()
 	to.Claims = make([]dashboard.Claim, len(observations))
 	for i, seen := range observations {
@@ -256,7 +266,7 @@ func digestOf(seen store.Observation, claims *divergence.Output, withdrawals []s
 		}
 	}
 	for _, w := range withdrawals {
-		if w.Builder == seen.Builder && store.Short(w.Digest[:]) == seen.Digest && w.Index > seen.Index {
+		if w.Output == seen.Output && w.Builder == seen.Builder && store.Short(w.Digest[:]) == seen.Digest && w.Index > seen.Index {
 			return w.Digest, true
 		}
 	}
@@ -292,32 +302,34 @@ func claim(roster *enrolment.Roster, builder uint32, index uint64, d *detail, ke
 	return c
 }
 
-func history(ctx context.Context, t *store.Tables, number uint32) ([]dashboard.Change, error) {
-	changes, err := t.Changes(ctx, number)
+// times returns when entries were received: those with details say it themselves.
+func times(ctx context.Context, t *store.Tables, details map[uint64]*detail, indices []uint64) (map[uint64]time.Time, error) {
+	var unknown []uint64
+	for _, index := range indices {
+		if details[index] == nil {
+			unknown = append(unknown, index)
+		}
+	}
+	times, err := t.ReceivedAt(ctx, unknown)
 	if err != nil {
 		return nil, err
 	}
-	indices := make([]uint64, len(changes))
-	for i := range changes {
-		indices[i] = changes[i].Index
+	for index, d := range details {
+		times[index] = d.receivedAt
 	}
-	times, err := received(ctx, t, indices)
-	if err != nil {
-		return nil, err
-	}
+	return times, nil
+}
+
+func history(changes []store.Change, times map[uint64]time.Time) []dashboard.Change {
 	list := make([]dashboard.Change, len(changes))
 	for i, c := range changes {
 		list[i] = dashboard.Change{Index: c.Index, ReceivedAt: times[c.Index], From: c.Old.String(), To: c.New.String()}
 	}
-	return list, nil
+	return list
 }
 
 // plans returns what the newest package sets say of an output.
-func (q *Query) plans(ctx context.Context, t *store.Tables, number uint32) ([]dashboard.SetPlan, error) {
-	members, err := t.MembershipsOf(ctx, []uint32{number})
-	if err != nil {
-		return nil, err
-	}
+func (q *Query) plans(ctx context.Context, t *store.Tables, members []store.Member) ([]dashboard.SetPlan, error) {
 	plans := make([]dashboard.SetPlan, len(members))
 	for i, m := range members {
 		inputs, err := q.outputs(ctx, t, m.Inputs[:min(len(m.Inputs), maxOutputs)])

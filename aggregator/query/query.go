@@ -3,7 +3,6 @@ package query
 import (
 	"context"
 	"sync"
-	"time"
 
 	"repronet/aggregator/store"
 	"repronet/attestation"
@@ -151,12 +150,4 @@ func (q *Query) Sets(ctx context.Context) ([]dashboard.Set, error) {
 		list[i] = dashboard.Set{Name: s.Name, Revision: s.Revision, PublishedAt: s.ReceivedAt, Index: s.Index, Members: s.Members}
 	}
 	return list, nil
-}
-
-// received returns when entries were received.
-func received(ctx context.Context, t *store.Tables, indices []uint64) (map[uint64]time.Time, error) {
-	if len(indices) == 0 {
-		return nil, nil
-	}
-	return t.ReceivedAt(ctx, indices)
 }

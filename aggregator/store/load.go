@@ -94,6 +94,9 @@ func (t *Tables) DuplicateKeys(ctx context.Context, from uint64) iter.Seq2[Claim
 // ReceivedAt returns when the entries at the given indices were received.
 func (t *Tables) ReceivedAt(ctx context.Context, indices []uint64) (map[uint64]time.Time, error) {
 	times := make(map[uint64]time.Time, len(indices))
+	if len(indices) == 0 {
+		return times, nil
+	}
 	type row struct {
 		index uint64
 		at    time.Time
