@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
@@ -172,9 +171,7 @@ func (a *Aggregator) registerHealth(router gin.IRouter, loaded *atomic.Bool) {
 		_, err := a.store.Current().Watermark(c)
 		answer(c, loaded.Load() && err == nil, "not ready")
 	})
-	a.deps.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "repronet_ledger_size", Help: "Durable entries of the ledger.",
-	}, func() float64 { return float64(a.log.Size()) }))
+	a.deps.Registry.MustRegister(&sizes{a.log.Size, a.store, a.deps.Logger})
 	metrics := promhttp.HandlerFor(a.deps.Registry, promhttp.HandlerOpts{})
 	router.GET("/metrics", gin.WrapH(metrics))
 }

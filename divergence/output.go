@@ -188,6 +188,7 @@ func (d *decoder) group(claims []Claim, digest attestation.Digest) []Claim {
 		n = d.count()
 		d.failed = d.failed || inputs != 0
 	}
+	claims = slices.Grow(claims, int(min(n, uint64(len(d.data))/2))) // a claim takes two bytes at least
 	for ; n > 0 && !d.failed; n-- {
 		builder := d.uvarint()
 		d.failed = d.failed || builder > math.MaxUint32

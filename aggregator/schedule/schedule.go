@@ -21,6 +21,9 @@ type Job struct {
 	Schedule string // as robfig/cron reads it: "@every 1m", "17 3 * * *" (UTC)
 	Timeout  time.Duration
 	Run      func(ctx context.Context) error
+	// Rest bounds what the job takes of the machine: after a run it rests for that
+	// many times as long as the run took, and passes over what is due in between.
+	Rest int
 }
 
 // State is what became of a job.
@@ -39,8 +42,9 @@ type Scheduler struct {
 	logger *slog.Logger
 	runs   *prometheus.CounterVec
 	ctx    context.Context // of Run; jobs end with it
-	mu     sync.Mutex      // guards states
+	mu     sync.Mutex      // guards states and rested
 	states []State
+	rested []time.Time // when each job has rested from its last run
 	ids    []cron.EntryID
 }
 
@@ -53,6 +57,7 @@ func New(jobs []Job, logger *slog.Logger, registry prometheus.Registerer) (*Sche
 			Name: "repronet_job_runs_total", Help: "Runs of periodic jobs, by job and how they ended.",
 		}, []string{"job", "result"}),
 		states: make([]State, len(jobs)),
+		rested: make([]time.Time, len(jobs)),
 	}
 	if registry != nil {
 		registry.MustRegister(s.runs)
@@ -79,21 +84,28 @@ func (s *Scheduler) Run(ctx context.Context) {
 // States returns what became of the jobs, in their order.
 func (s *Scheduler) States() []State {
 	s.mu.Lock()
-	states := slices.Clone(s.states)
+	states, rested := slices.Clone(s.states), slices.Clone(s.rested)
 	s.mu.Unlock()
 	for i, id := range s.ids {
-		states[i].Next = s.cron.Entry(id).Next
+		entry := s.cron.Entry(id)
+		for states[i].Next = entry.Next; states[i].Next.Before(rested[i]); {
+			states[i].Next = entry.Schedule.Next(states[i].Next)
+		}
 	}
 	return states
 }
 
-// run runs a job, unless it is running already or the scheduler is stopping.
+// run runs a job, unless it rests, it is running already or the scheduler is
+// stopping.
 func (s *Scheduler) run(i int, job Job) {
 	begin := time.Now()
 	s.mu.Lock()
-	busy := s.states[i].Running
-	s.states[i].Running = true
+	busy, rests := s.states[i].Running, begin.Before(s.rested[i])
+	s.states[i].Running = busy || !rests
 	s.mu.Unlock()
+	if rests {
+		return
+	}
 	if busy {
 		s.runs.WithLabelValues(job.Name, "skipped").Inc()
 		s.logger.Warn("job still runs, skipping a run", "job", job.Name)
@@ -103,7 +115,9 @@ func (s *Scheduler) run(i int, job Job) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	state := &s.states[i]
-	state.Running, state.Last, state.Duration, state.Err = false, begin, time.Since(begin), ""
+	end := time.Now()
+	s.rested[i] = end.Add(time.Duration(job.Rest) * end.Sub(begin))
+	state.Running, state.Last, state.Duration, state.Err = false, begin, end.Sub(begin), ""
 	if err == nil {
 		s.runs.WithLabelValues(job.Name, "ok").Inc()
 		return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -14,11 +15,11 @@ func TestSchedule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var slow int
 		jobs := []Job{
-			{"good", "@every 1m", time.Minute, func(context.Context) error { return nil }},
-			{"bad", "@every 1m", time.Minute, func(context.Context) error { return errors.New("no luck") }},
-			{"panics", "@every 1m", time.Minute, func(context.Context) error { panic("oh") }},
-			{"endless", "@every 1m", 10 * time.Second, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }},
-			{"slow", "@every 1m", time.Hour, func(ctx context.Context) error {
+			{Name: "good", Schedule: "@every 1m", Timeout: time.Minute, Run: func(context.Context) error { return nil }},
+			{Name: "bad", Schedule: "@every 1m", Timeout: time.Minute, Run: func(context.Context) error { return errors.New("no luck") }},
+			{Name: "panics", Schedule: "@every 1m", Timeout: time.Minute, Run: func(context.Context) error { panic("oh") }},
+			{Name: "endless", Schedule: "@every 1m", Timeout: 10 * time.Second, Run: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }},
+			{Name: "slow", Schedule: "@every 1m", Timeout: time.Hour, Run: func(ctx context.Context) error {
 				slow++
 				select {
 				case <-time.After(150 * time.Second):
@@ -51,6 +52,41 @@ func TestSchedule(t *testing.T) {
 		}
 		if slow != 1 {
 			t.Errorf("the slow job began %d times, want 1: its second run is due while the first goes on", slow)
+		}
+		cancel()
+		<-done
+	})
+}
+
+// A job that takes long is done seldom; one that became quick again is done often
+// again.
+func TestRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		takes := 20 * time.Second
+		var begun []int // minutes
+		start := time.Now()
+		jobs := []Job{{Name: "heavy", Schedule: "@every 1m", Timeout: time.Hour, Rest: 9, Run: func(context.Context) error {
+			begun = append(begun, int(time.Since(start).Round(time.Minute)/time.Minute))
+			time.Sleep(takes)
+			takes = time.Second
+			return nil
+		}}}
+		s, err := New(jobs, slog.New(slog.DiscardHandler), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); s.Run(ctx) }()
+		time.Sleep(90 * time.Second)
+		synctest.Wait()
+		if got := s.States()[0].Next.Sub(start).Round(time.Minute); got != 5*time.Minute {
+			t.Errorf("after 20 s the next run is shown for %v, want 5m: nine times as long later", got)
+		}
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		if want := []int{1, 5, 6}; !slices.Equal(begun, want) {
+			t.Errorf("began in the minutes %v, want %v", begun, want)
 		}
 		cancel()
 		<-done

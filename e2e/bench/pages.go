@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -70,40 +71,62 @@ func (b *bench) footprint(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	directory, err := treeSize(filepath.Join(b.filled.Data, "index"))
+	if err != nil {
+		return err
+	}
 	log, err := treeSize(filepath.Join(b.filled.Data, "ledger"))
 	if err != nil {
 		return err
 	}
-	each := func(bytes int64) quantity { return quantity{float64(bytes) / float64(s.Observations), "B/observation"} }
+	each := func(bytes float64) quantity { return quantity{bytes / float64(s.Observations), "B/observation"} }
 	goal, limit := atMost(40), ""
 	if !b.compacted {
-		goal, limit = noGoal(), "not compacted yet"
+		goal, limit = noGoal(), "not compacted yet; "
 	}
+	limit += "with parts that were merged and are removed minutes later: " + each(float64(directory)).String()
 	b.report.add("index on disk", each(index), goal, limit)
-	b.report.add("ledger on disk", each(log), noGoal(), "")
+	b.report.add("ledger on disk", each(float64(log)), noGoal(), "")
 	return nil
 }
 
 // settledIndex is the size of the index when the engine has merged what was
-// written and removed what it merged: when it stops shrinking, after the
-// periodic roll-up that compacts it.
-func (b *bench) settledIndex(ctx context.Context) (int64, error) {
-	const rollUp = time.Minute
-	dir := filepath.Join(b.filled.Data, "index")
-	size, err := treeSize(dir)
-	for deadline := time.Now().Add(10 * rollUp); b.compacted && err == nil && time.Now().Before(deadline); {
-		progress("waiting for the index to be compacted, %.0f MB", float64(size)/1e6)
+// written: when it stops shrinking, after the roll-up that compacts it.
+func (b *bench) settledIndex(ctx context.Context) (size float64, err error) {
+	const step = time.Minute
+	for deadline := time.Now().Add(12 * step); ; {
+		before := size
+		metrics, err := b.filled.get(ctx, "/metrics")
+		if err != nil {
+			return 0, err
+		}
+		if size = gauge(metrics, "repronet_index_bytes"); size == 0 {
+			return 0, errors.New("/metrics does not say what the index takes")
+		}
+		settled := gauge(metrics, "repronet_rolled_up") == gauge(metrics, "repronet_indexed") && size >= 0.99*before && before > 0
+		if settled || !b.compacted || time.Now().After(deadline) {
+			return size, nil
+		}
+		progress("waiting for the index to be compacted, %.0f MB", size/1e6)
 		select {
-		case <-time.After(rollUp + rollUp/2):
+		case <-time.After(step):
 		case <-ctx.Done():
 			return 0, context.Cause(ctx)
 		}
-		before := size
-		if size, err = treeSize(dir); size*100 >= before*99 {
-			break
+	}
+}
+
+// gauge reads a number from what the aggregator says of itself: the sum over all
+// labels.
+func gauge(metrics []byte, name string) (sum float64) {
+	for line := range strings.Lines(string(metrics)) {
+		series, number, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if of, _, _ := strings.Cut(series, "{"); of == name {
+			n, _ := strconv.ParseFloat(number, 64)
+			sum += n
 		}
 	}
-	return size, err
+	return sum
 }
 
 // field reads a number of bytes from /proc/PID/status, which has it in KiB.
