@@ -128,6 +128,24 @@ func readKey(stdin io.Reader, file, nixKey string, e *enrolment.Enrolment) error
 	return nil
 }
 
+// builderArgument reads the one builder that a command is about; flags may stand
+// after it too.
+func builderArgument(flags *flag.FlagSet, args []string) (signing.BuilderID, error) {
+	if len(args) > 1 {
+		if err := flags.Parse(args[1:]); err != nil || flags.NArg() > 0 {
+			return "", cli.Usagef("want one BUILDER, then options")
+		}
+	}
+	if len(args) == 0 {
+		return "", cli.Usagef("want BUILDER")
+	}
+	id, err := signing.ParseBuilderID(args[0])
+	if err != nil {
+		return "", cli.Usagef("%v", err)
+	}
+	return id, nil
+}
+
 func revoke() cli.Command {
 	return cli.Command{
 		Name: "builders revoke", Synopsis: "BUILDER --reason TEXT [OPTIONS]", Summary: "refuse a builder's statements",

@@ -38,24 +38,6 @@ EXAMPLES
 	}
 }
 
-// builderArgument reads the one builder that a command is about; flags may stand
-// after it too.
-func builderArgument(flags *flag.FlagSet, args []string) (signing.BuilderID, error) {
-	if len(args) > 1 {
-		if err := flags.Parse(args[1:]); err != nil || flags.NArg() > 0 {
-			return "", cli.Usagef("want one BUILDER, then options")
-		}
-	}
-	if len(args) == 0 {
-		return "", cli.Usagef("want BUILDER")
-	}
-	id, err := signing.ParseBuilderID(args[0])
-	if err != nil {
-		return "", cli.Usagef("%v", err)
-	}
-	return id, nil
-}
-
 func approve() cli.Command {
 	return cli.Command{
 		Name: "builders approve", Synopsis: "BUILDER [--operator NAME] [--tier TIER] [OPTIONS]", Summary: "enrol a builder that asked for it",

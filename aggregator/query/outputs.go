@@ -233,7 +233,7 @@ func (q *Query) addClaims(ctx context.Context, t *store.Tables, to *dashboard.Ou
 	for _, c := range changes {
 		indices = append(indices, c.Index)
 	}
-	times, err := times(ctx, t, details, indices)
+	times, err := received(ctx, t, details, indices)
 	if err != nil {
 		return err
 	}
@@ -302,8 +302,8 @@ func claim(roster *enrolment.Roster, builder uint32, index uint64, d *detail, ke
 	return c
 }
 
-// times returns when entries were received: those with details say it themselves.
-func times(ctx context.Context, t *store.Tables, details map[uint64]*detail, indices []uint64) (map[uint64]time.Time, error) {
+// received returns when entries were received: those with details say it themselves.
+func received(ctx context.Context, t *store.Tables, details map[uint64]*detail, indices []uint64) (map[uint64]time.Time, error) {
 	var unknown []uint64
 	for _, index := range indices {
 		if details[index] == nil {

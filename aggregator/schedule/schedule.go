@@ -42,10 +42,10 @@ type Scheduler struct {
 	logger *slog.Logger
 	runs   *prometheus.CounterVec
 	ctx    context.Context // of Run; jobs end with it
-	mu     sync.Mutex      // guards states and rested
-	states []State
-	rested []time.Time // when each job has rested from its last run
+	jobs   []Job
 	ids    []cron.EntryID
+	mu     sync.Mutex // guards states
+	states []State
 }
 
 // New returns a scheduler for jobs. A schedule that cannot be read is an error.
@@ -56,8 +56,8 @@ func New(jobs []Job, logger *slog.Logger, registry prometheus.Registerer) (*Sche
 		runs: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "repronet_job_runs_total", Help: "Runs of periodic jobs, by job and how they ended.",
 		}, []string{"job", "result"}),
+		jobs:   jobs,
 		states: make([]State, len(jobs)),
-		rested: make([]time.Time, len(jobs)),
 	}
 	if registry != nil {
 		registry.MustRegister(s.runs)
@@ -84,15 +84,21 @@ func (s *Scheduler) Run(ctx context.Context) {
 // States returns what became of the jobs, in their order.
 func (s *Scheduler) States() []State {
 	s.mu.Lock()
-	states, rested := slices.Clone(s.states), slices.Clone(s.rested)
+	states := slices.Clone(s.states)
 	s.mu.Unlock()
 	for i, id := range s.ids {
 		entry := s.cron.Entry(id)
-		for states[i].Next = entry.Next; states[i].Next.Before(rested[i]); {
+		rested := states[i].rested(s.jobs[i])
+		for states[i].Next = entry.Next; states[i].Next.Before(rested); {
 			states[i].Next = entry.Schedule.Next(states[i].Next)
 		}
 	}
 	return states
+}
+
+// rested returns when a job has rested from its last run.
+func (s *State) rested(job Job) time.Time {
+	return s.Last.Add(time.Duration(1+job.Rest) * s.Duration)
 }
 
 // run runs a job, unless it rests, it is running already or the scheduler is
@@ -100,7 +106,7 @@ func (s *Scheduler) States() []State {
 func (s *Scheduler) run(i int, job Job) {
 	begin := time.Now()
 	s.mu.Lock()
-	busy, rests := s.states[i].Running, begin.Before(s.rested[i])
+	busy, rests := s.states[i].Running, begin.Before(s.states[i].rested(job))
 	s.states[i].Running = busy || !rests
 	s.mu.Unlock()
 	if rests {
@@ -115,9 +121,7 @@ func (s *Scheduler) run(i int, job Job) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	state := &s.states[i]
-	end := time.Now()
-	s.rested[i] = end.Add(time.Duration(job.Rest) * end.Sub(begin))
-	state.Running, state.Last, state.Duration, state.Err = false, begin, end.Sub(begin), ""
+	state.Running, state.Last, state.Duration, state.Err = false, begin, time.Since(begin), ""
 	if err == nil {
 		s.runs.WithLabelValues(job.Name, "ok").Inc()
 		return

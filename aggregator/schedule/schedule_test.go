@@ -11,6 +11,19 @@ import (
 	"time"
 )
 
+// start runs jobs until stop, which waits for the end.
+func start(t *testing.T, jobs []Job) (s *Scheduler, stop func()) {
+	t.Helper()
+	s, err := New(jobs, slog.New(slog.DiscardHandler), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); s.Run(ctx) }()
+	return s, func() { cancel(); <-done }
+}
+
 func TestSchedule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var slow int
@@ -28,13 +41,7 @@ func TestSchedule(t *testing.T) {
 				return nil
 			}},
 		}
-		s, err := New(jobs, slog.New(slog.DiscardHandler), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan struct{})
-		go func() { defer close(done); s.Run(ctx) }()
+		s, stop := start(t, jobs)
 		time.Sleep(150 * time.Second)
 		synctest.Wait()
 
@@ -53,8 +60,7 @@ func TestSchedule(t *testing.T) {
 		if slow != 1 {
 			t.Errorf("the slow job began %d times, want 1: its second run is due while the first goes on", slow)
 		}
-		cancel()
-		<-done
+		stop()
 	})
 }
 
@@ -64,23 +70,17 @@ func TestRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		takes := 20 * time.Second
 		var begun []int // minutes
-		start := time.Now()
+		begin := time.Now()
 		jobs := []Job{{Name: "heavy", Schedule: "@every 1m", Timeout: time.Hour, Rest: 9, Run: func(context.Context) error {
-			begun = append(begun, int(time.Since(start).Round(time.Minute)/time.Minute))
+			begun = append(begun, int(time.Since(begin).Round(time.Minute)/time.Minute))
 			time.Sleep(takes)
 			takes = time.Second
 			return nil
 		}}}
-		s, err := New(jobs, slog.New(slog.DiscardHandler), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan struct{})
-		go func() { defer close(done); s.Run(ctx) }()
+		s, stop := start(t, jobs)
 		time.Sleep(90 * time.Second)
 		synctest.Wait()
-		if got := s.States()[0].Next.Sub(start).Round(time.Minute); got != 5*time.Minute {
+		if got := s.States()[0].Next.Sub(begin).Round(time.Minute); got != 5*time.Minute {
 			t.Errorf("after 20 s the next run is shown for %v, want 5m: nine times as long later", got)
 		}
 		time.Sleep(5 * time.Minute)
@@ -88,8 +88,7 @@ func TestRest(t *testing.T) {
 		if want := []int{1, 5, 6}; !slices.Equal(begun, want) {
 			t.Errorf("began in the minutes %v, want %v", begun, want)
 		}
-		cancel()
-		<-done
+		stop()
 	})
 }
 

@@ -69,7 +69,7 @@ type sizes struct {
 
 var (
 	full = sizes{
-		stored: 10_000_000, sample: 1_000_000, latencies: 100, requests: 300, closure: 3359, mapped: 10_000_000,
+		stored: 10_000_000, sample: 1_000_000, latencies: 100, requests: 1000, closure: 3359, mapped: 10_000_000,
 		tree: 1 << 30, idle: 15 * time.Second, compacted: true,
 	}
 	small = sizes{
