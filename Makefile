@@ -5,6 +5,8 @@ SHELL := /bin/bash
 export CGO_ENABLED ?= 1
 
 LDFLAGS := -s -w
+# A program says which commit it is of, where there is a repository that git reads here.
+VCS := $(shell git rev-parse --verify --quiet HEAD >/dev/null 2>&1 && echo auto || echo false)
 TOOL := go tool -modfile=tools/go.mod
 BINARIES := repronet-reporter repronet-aggregator repronet-verify
 
@@ -15,7 +17,7 @@ help: ## List the targets
 .PHONY: build
 build: ## Build the three programs into bin/
 	@mkdir -p bin
-	@for b in $(BINARIES); do echo "building bin/$$b" >&2; CGO_ENABLED=0 go build -trimpath -ldflags='$(LDFLAGS)' -o bin/$$b ./cmd/$$b; done
+	@for b in $(BINARIES); do echo "building bin/$$b" >&2; CGO_ENABLED=0 go build -trimpath -buildvcs=$(VCS) -ldflags='$(LDFLAGS)' -o bin/$$b ./cmd/$$b; done
 
 .PHONY: engine
 engine: ## Fetch the embedded ClickHouse engine
@@ -27,7 +29,7 @@ run: build engine ## Start an aggregator and three builders that really build (W
 
 .PHONY: serve
 serve: build engine ## Start an empty aggregator on http://127.0.0.1:8080
-	@bin/repronet-aggregator serve --data run/empty --listen 127.0.0.1:8080
+	@bin/repronet-aggregator serve --data run/empty --origin localhost/repronet --listen 127.0.0.1:8080
 
 .PHONY: test
 test: engine ## Install what the tests need, then run all of them, with the race detector
@@ -35,6 +37,14 @@ test: engine ## Install what the tests need, then run all of them, with the race
 	@$(MAKE) --no-print-directory build
 	REPRONET_BIN=$(CURDIR)/bin go test -race -shuffle=on -timeout 20m ./...
 	cd k8s/check && go test -timeout 10m ./...
+
+.PHONY: fuzz
+fuzz: ## Fuzz each target for FUZZTIME (1m; PKG=./signing for one package); Go keeps the corpus in its build cache
+	@for p in $$(grep -rl '^func Fuzz' --include='*_test.go' --exclude-dir=node_modules $(or $(PKG),.) | xargs -n1 dirname | sort -u); do \
+		for f in $$(grep -hoP '^func \KFuzz\w+' $$p/*_test.go | sort -u); do \
+			echo "$$p $$f"; \
+			go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(or $(FUZZTIME),1m) -fuzzminimizetime 5x ./$$p; \
+		done; done
 
 .PHONY: screenshots
 screenshots: build engine ## Take pictures of the pages after real builds: run/screenshots, docs/dashboard.png
@@ -62,9 +72,30 @@ bench: build engine ## Measure everything at 10 M stored observations (STORED=60
 bench-short: build engine ## The same, small: 200,000 stored observations (ONLY=closure,gate)
 	@CGO_ENABLED=0 go run -trimpath ./e2e/bench --short $(if $(ONLY),--only $(ONLY))
 
+.PHONY: same-reading
+same-reading: build engine ## Read every ledger of the tests by another version (OLD=revision or directory of programs), and compare
+	@if [ -z "$(OLD)" ]; then echo "say with which version to compare: make same-reading OLD=v0.1.0" >&2; exit 64; fi
+	rm -rf run/ledgers
+	REPRONET_BIN=$(CURDIR)/bin REPRONET_KEEP_LEDGERS=$(CURDIR)/run/ledgers go test -count=1 -timeout 30m ./aggregator/... ./verify/... ./e2e
+	CGO_ENABLED=0 go run -trimpath ./e2e/sameread --old $(OLD) --new bin run/ledgers
+
+.PHONY: release-data
+release-data: build engine ## Write what later releases must read, once for each release (RELEASE=0.2.0)
+	@if [ -z "$(RELEASE)" ]; then echo "say which release: make release-data RELEASE=0.2.0" >&2; exit 64; fi
+	@if [ -e e2e/testdata/release-$(RELEASE).tar.zst ]; then echo "the data of release $(RELEASE) is there, and is never changed" >&2; exit 1; fi
+	REPRONET_BIN=$(CURDIR)/bin REPRONET_MAKE_RELEASE=$(CURDIR)/e2e/testdata/release-$(RELEASE).tar.zst go test -count=1 -v -run TestMakeRelease ./e2e
+
 .PHONY: test-gpg
 test-gpg: ## Compare every real OpenPGP document with what gpg makes of it (REPRONET_DATA=DIR has the data)
 	REPRONET_GUIX_SIGS=all go test -count=1 -v -run GPG ./evidence/guixsigs
+
+.PHONY: test-faults
+test-faults: build engine ## Damage a server under load in every way, look for everything after each, and kill it 1,000 times
+	REPRONET_BIN=$(CURDIR)/bin go test -tags long -count=1 -v -timeout 2h -run 'TestFault|TestClockFarOff|TestKills' ./e2e
+
+.PHONY: test-load
+test-load: build engine ## Attack a server as strangers can, alone and together, and in 2 GiB: what the honest wait for, memory, bytes
+	REPRONET_BIN=$(CURDIR)/bin go test -tags long -count=1 -v -timeout 1h ./e2e/load
 
 .PHONY: test-witness
 test-witness: ## Have the ledger cosigned by another project's witness, installed from the module proxy

@@ -1,12 +1,11 @@
 package aggregator
 
 import (
-	"errors"
-	"fmt"
 	"os"
 
-	"repronet/aggregator/joining"
-	"repronet/signing"
+	"repronet.dev/aggregator/joining"
+	"repronet.dev/signing"
+	"repronet.dev/signing/sigstore"
 )
 
 // Admit is whose Sigstore identities may enrol keys into tier open; the zero
@@ -28,11 +27,11 @@ type AdmitIdentity struct {
 
 func (a *Admit) validate() error {
 	if (a.TrustedRoot == "") != (len(a.Identities) == 0) {
-		return errors.New("admit: want trusted_root and identities, or neither")
+		return wrong("admit", "want trusted_root and identities, or neither")
 	}
 	for _, identity := range a.Identities {
 		if err := signing.IdentityRule(identity).Validate(); err != nil {
-			return fmt.Errorf("admit: %w", err)
+			return wrong("admit.identities", "%v", err)
 		}
 	}
 	return nil
@@ -44,11 +43,11 @@ func (a *Admit) policy() (joining.Policy, error) {
 	}
 	text, err := os.ReadFile(a.TrustedRoot)
 	if err != nil {
-		return joining.Policy{}, fmt.Errorf("admit: reading the trusted root: %w", err)
+		return joining.Policy{}, wrong("admit.trusted_root", "reading it: %v", err)
 	}
-	root, err := signing.ParseTrustedRoot(text)
+	root, err := sigstore.ParseTrustedRoot(text)
 	if err != nil {
-		return joining.Policy{}, fmt.Errorf("admit: %s: %w", a.TrustedRoot, err)
+		return joining.Policy{}, wrong("admit.trusted_root", "%s: %v", a.TrustedRoot, err)
 	}
 	policy := joining.Policy{Root: root}
 	for _, identity := range a.Identities {

@@ -1,24 +1,20 @@
 package aggregator
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"net"
+	"net/netip"
 	"net/url"
-	"os"
 	"regexp"
 	"strconv"
-	"strings"
 	"time"
 
-	"go.yaml.in/yaml/v3"
+	"repronet.dev/aggregator/ingest"
 )
 
 // Config is the server's configuration: a YAML file, over which environment
-// variables (REPRONET_AGGREGATOR_LISTEN, …) and flags are laid. It never moves a
-// verdict.
+// variables (REPRONET_AGGREGATOR_LISTEN, …) and flags are laid, see [Settings]. It
+// never moves a verdict.
 type Config struct {
 	// Data is the data directory.
 	Data string `yaml:"data"`
@@ -26,11 +22,25 @@ type Config struct {
 	Listen string `yaml:"listen"`
 	// URL is the address at which everybody else reaches the server, such as
 	// https://repro.example.org: what feeds and the commands on pages name.
-	// Empty: the address of each request.
+	// Empty: the address that a request's connection was made to, never what the request
+	// says of it.
 	URL string `yaml:"url"`
+	// Proxies are addresses, or networks such as 10.0.0.0/24, of the proxies in front of
+	// the server that are believed when they say whom a request is from
+	// (X-Forwarded-For) and under which prefix they are reached (X-Forwarded-Prefix).
+	// Empty: nobody is believed.
+	Proxies []string `yaml:"proxies"`
+	// MaxConnections is how many connections, over HTTP and libp2p, may be open; 0:
+	// [conns.DefaultMax], or half of the descriptors that the process may have.
+	MaxConnections int `yaml:"max_connections"`
+	// Budget is how many bytes of ledger and attachments are written in a day.
+	Budget ingest.Budget `yaml:"budget"`
+	// Webhook is the URL that is told, by a POST of JSON, that requests to be enrolled
+	// wait for the operator; empty: nobody is.
+	Webhook string `yaml:"webhook"`
 	// Origin names the ledger, for ever: a host name and path under the
 	// operator's control (C2SP tlog-checkpoint). It is part of the log's key
-	// and cannot change once there is one.
+	// and cannot change once there is one. Empty: that of the ledger in Data.
 	Origin string `yaml:"origin"`
 	// Engine is the path of libchdb.so, the embedded ClickHouse; empty: where
 	// `make engine` puts it.
@@ -48,12 +58,19 @@ type Config struct {
 	// decision.
 	Admit Admit `yaml:"admit"`
 	// Witnesses is the path of a file that says who is asked to cosign the
-	// ledger's checkpoints, see append.Config; empty: nobody.
+	// ledger's checkpoints, see writer.Config; empty: nobody.
 	Witnesses string `yaml:"witnesses"`
 	// Caches are Nix binary caches that are asked for the narinfo of outputs of
 	// published sets that have none yet; none: nobody is asked. What they sign
 	// counts once their key is enrolled (builders enrol --nix-key).
 	Caches []Cache `yaml:"caches"`
+	// NewPseudonyms lets the server start though the secret is lost from which the
+	// names of operators were made that joined by an identity. It is no setting of
+	// a file: it is meant for one start.
+	NewPseudonyms bool `yaml:"-"`
+	// ClockIsRight lets the server start although the machine's clock is far from the
+	// ledger's last entry, see writer.ClockError. It is meant for one start, too.
+	ClockIsRight bool `yaml:"-"`
 }
 
 // Cache is a Nix binary cache.
@@ -70,95 +87,92 @@ type Libp2p struct {
 // DefaultConfig returns what holds where nothing else is said.
 func DefaultConfig() Config {
 	return Config{
-		Data: "/var/lib/repronet-aggregator", Listen: "127.0.0.1:8080", Origin: "localhost/repronet",
-		CheckpointInterval: time.Second, MapInterval: time.Hour,
+		Data: "/var/lib/repronet-aggregator", Listen: "127.0.0.1:8080",
+		CheckpointInterval: time.Second, MapInterval: time.Hour, Budget: ingest.DefaultBudget(),
 	}
-}
-
-// LoadConfig lays the YAML file at path (none if "") and the environment over
-// the defaults. A key that does not exist is an error.
-func LoadConfig(path string, getenv func(string) string) (Config, error) {
-	config := DefaultConfig()
-	if path != "" {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return Config{}, fmt.Errorf("reading configuration: %w", err)
-		}
-		decoder := yaml.NewDecoder(bytes.NewReader(text))
-		decoder.KnownFields(true)
-		if err := decoder.Decode(&config); err != nil && !errors.Is(err, io.EOF) {
-			return Config{}, fmt.Errorf("reading configuration %s: %w", path, err)
-		}
-	}
-	if err := config.fromEnvironment(getenv); err != nil {
-		return Config{}, err
-	}
-	return config, nil
-}
-
-func (c *Config) fromEnvironment(getenv func(string) string) error {
-	const prefix = "REPRONET_AGGREGATOR_"
-	for name, field := range map[string]*string{
-		"DATA": &c.Data, "LISTEN": &c.Listen, "URL": &c.URL, "ORIGIN": &c.Origin, "ENGINE": &c.Engine, "CLICKHOUSE": &c.ClickHouse, "WITNESSES": &c.Witnesses,
-	} {
-		if value := getenv(prefix + name); value != "" {
-			*field = value
-		}
-	}
-	for name, field := range map[string]*time.Duration{
-		"CHECKPOINT_INTERVAL": &c.CheckpointInterval, "MAP_INTERVAL": &c.MapInterval,
-	} {
-		value := getenv(prefix + name)
-		if value == "" {
-			continue
-		}
-		interval, err := time.ParseDuration(value)
-		if err != nil {
-			return fmt.Errorf("%s%s: %w", prefix, name, err)
-		}
-		*field = interval
-	}
-	if value := getenv(prefix + "LIBP2P_LISTEN"); value != "" {
-		c.Libp2p.Listen = strings.Split(value, ",")
-	}
-	return nil
 }
 
 // originPattern is a schema-less URL, as C2SP tlog-checkpoint asks for, without
 // what a signed note's key name cannot hold.
 var originPattern = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9.-]*(:[0-9]+)?(/[a-zA-Z0-9._~-]+)*$`)
 
-// Validate reports what cannot work, and how to change it.
+// A SettingError says that a setting cannot work, and how to change it.
+type SettingError struct {
+	Setting string // as the YAML file has it, sections before it with dots
+	Reason  string
+}
+
+func (e *SettingError) Error() string { return e.Setting + ": " + e.Reason }
+
+func wrong(setting, format string, args ...any) error {
+	return &SettingError{setting, fmt.Sprintf(format, args...)}
+}
+
+// Validate reports the first setting that cannot work, as a [*SettingError].
 func (c *Config) Validate() error {
 	if c.Data == "" {
-		return errors.New("data: name the data directory")
+		return wrong("data", "name the data directory")
 	}
 	if err := c.Admit.validate(); err != nil {
 		return err
 	}
 	for _, cache := range c.Caches {
-		if u, err := url.Parse(cache.URL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			return fmt.Errorf("caches: %q is not a URL, such as https://cache.nixos.org", cache.URL)
+		if !isWebAddress(cache.URL) {
+			return wrong("caches", "%q is not a URL, such as https://cache.nixos.org", cache.URL)
 		}
 	}
-	if u, err := url.Parse(c.URL); c.URL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.Fragment != "") {
-		return fmt.Errorf("url: %q is not an address such as https://repro.example.org", c.URL)
+	if c.URL != "" && !isWebAddress(c.URL) {
+		return wrong("url", "%q is not an address such as https://repro.example.org", c.URL)
+	}
+	if hook, err := url.Parse(c.Webhook); c.Webhook != "" && (err != nil || hook.Host == "" || hook.Scheme != "http" && hook.Scheme != "https") {
+		return wrong("webhook", "%q is not an address such as https://chat.example.org/hook", c.Webhook)
+	}
+	if _, err := c.proxies(); err != nil {
+		return err
+	}
+	if c.MaxConnections != 0 && c.MaxConnections < 8 {
+		return wrong("max_connections", "%d are not enough to serve anybody: want 8 or more, or 0 for the default", c.MaxConnections)
 	}
 	_, port, err := net.SplitHostPort(c.Listen)
 	if err != nil {
-		return fmt.Errorf("listen: %w (want HOST:PORT)", err)
+		return wrong("listen", "%q is not HOST:PORT", c.Listen)
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
-		return fmt.Errorf("listen: %q is not a port", port)
+		return wrong("listen", "%q is not a port", port)
 	}
-	if !originPattern.MatchString(c.Origin) || len(c.Origin) > 200 {
-		return fmt.Errorf("origin: %q is not a host name and path, such as repro.example.org/2026", c.Origin)
+	if c.Origin != "" && (!originPattern.MatchString(c.Origin) || len(c.Origin) > 200) {
+		return wrong("origin", "%q is not a host name and path, such as repro.example.org/2026", c.Origin)
 	}
 	if c.CheckpointInterval < 100*time.Millisecond || c.CheckpointInterval > time.Hour {
-		return fmt.Errorf("checkpoint_interval: %v is not between 100ms and 1h", c.CheckpointInterval)
+		return wrong("checkpoint_interval", "%v is not between 100ms and 1h", c.CheckpointInterval)
 	}
 	if c.MapInterval < time.Second || c.MapInterval > 24*time.Hour {
-		return fmt.Errorf("map_interval: %v is not between 1s and 24h", c.MapInterval)
+		return wrong("map_interval", "%v is not between 1s and 24h", c.MapInterval)
 	}
 	return nil
+}
+
+// proxies reads the addresses of the proxies that are believed.
+func (c *Config) proxies() ([]netip.Prefix, error) {
+	var list []netip.Prefix
+	for _, text := range c.Proxies {
+		if ip, err := netip.ParseAddr(text); err == nil {
+			list = append(list, netip.PrefixFrom(ip.WithZone(""), ip.BitLen()))
+			continue
+		}
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, wrong("proxies", "%.60q is no address and no network such as 10.0.0.0/24", text)
+		}
+		if network.Bits() == 0 {
+			return nil, wrong("proxies", "%s is everybody: name the proxies alone, since they are believed", text)
+		}
+		list = append(list, network.Masked())
+	}
+	return list, nil
+}
+
+func isWebAddress(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https") && u.RawQuery == "" && u.Fragment == ""
 }

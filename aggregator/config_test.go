@@ -1,11 +1,30 @@
 package aggregator_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
-	"repronet/aggregator"
+	"github.com/google/go-cmp/cmp"
+
+	"repronet.dev/aggregator"
+	"repronet.dev/aggregator/ingest"
 )
+
+func load(t *testing.T, file string, environment ...string) (*aggregator.Settings, string, error) {
+	t.Helper()
+	path := ""
+	if file != "" {
+		path = filepath.Join(t.TempDir(), "aggregator.yaml")
+		if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := aggregator.LoadSettings(path, environment)
+	return s, path, err
+}
 
 // TestConfigURL takes the server's address from the environment, and refuses what
 // pages could not link to.
@@ -14,25 +33,141 @@ func TestConfigURL(t *testing.T) {
 		{"", ""},
 		{"https://repro.example.org", ""},
 		{"http://127.0.0.1:8080/below", ""},
-		{"repro.example.org", "url"},
-		{"ftp://repro.example.org", "url"},
-		{"https://repro.example.org/?a=b", "url"},
+		{"repro.example.org", "environment variable REPRONET_AGGREGATOR_URL: setting url: "},
+		{"ftp://repro.example.org", "environment variable REPRONET_AGGREGATOR_URL: setting url: "},
+		{"https://repro.example.org/?a=b", "environment variable REPRONET_AGGREGATOR_URL: setting url: "},
 	} {
-		config, err := aggregator.LoadConfig("", func(name string) string {
-			if name == "REPRONET_AGGREGATOR_URL" {
-				return c.url
-			}
-			return ""
-		})
+		s, _, err := load(t, "", "REPRONET_AGGREGATOR_URL="+c.url)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if config.URL != c.url {
-			t.Errorf("URL = %q, want %q", config.URL, c.url)
+		if s.Config.URL != c.url {
+			t.Errorf("URL = %q, want %q", s.Config.URL, c.url)
 		}
-		err = config.Validate()
+		err = s.Validate()
 		if c.refused == "" && err != nil || c.refused != "" && (err == nil || !strings.HasPrefix(err.Error(), c.refused)) {
 			t.Errorf("Validate with URL %q: %v, want %q", c.url, err, c.refused)
+		}
+	}
+}
+
+// TestSettings lays a file, variables and flags over the defaults.
+func TestSettings(t *testing.T) {
+	s, path, err := load(t, `# all that a file can give
+listen: 127.0.0.1:1
+origin: &name repro.example.org/2026
+checkpoint_interval: 2s
+libp2p:
+  listen: [/ip4/0.0.0.0/tcp/4001, /ip4/0.0.0.0/udp/4001/quic-v1]
+admit:
+  trusted_root: root.json
+  identities:
+    - issuer: https://accounts.example.org
+      subject: ^.*$
+    - {issuer: https://other.example.org, subject: one, repository: https://git.example.org/a}
+caches:
+  - url: https://cache.example.org
+witnesses:
+`, "HOME=/root", "REPRONET_AGGREGATOR_LISTEN=127.0.0.1:2", "REPRONET_AGGREGATOR_MAP_INTERVAL=5m",
+		"REPRONET_AGGREGATOR_SERVICE_HOST=10.0.0.1", "REPRONET_AGGREGATOR_PORT_8080_TCP_ADDR=10.0.0.1",
+		"REPRONET_AGGREGATOR_LIBP2P_SERVICE_PORT_QUIC=4001", "REPRONET_AGGREGATOR_ADMIT_TRUSTED_ROOT=other.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Set("listen", "nonsense", "--listen"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Validate(); err == nil || err.Error() != `--listen: setting listen: "nonsense" is not HOST:PORT` {
+		t.Errorf("Validate: %v", err)
+	}
+	if err := s.Set("libp2p.listen", "/a,/b", "--libp2p"); err != nil {
+		t.Fatal(err)
+	}
+	want := aggregator.DefaultConfig()
+	want.Listen, want.Origin, want.CheckpointInterval, want.MapInterval = "nonsense", "repro.example.org/2026", 2*time.Second, 5*time.Minute
+	want.Libp2p.Listen = []string{"/a", "/b"}
+	want.Admit = aggregator.Admit{TrustedRoot: "other.json", Identities: []aggregator.AdmitIdentity{
+		{Issuer: "https://accounts.example.org", Subject: "^.*$"},
+		{Issuer: "https://other.example.org", Subject: "one", Repository: "https://git.example.org/a"},
+	}}
+	want.Caches = []aggregator.Cache{{URL: "https://cache.example.org"}}
+	if diff := cmp.Diff(want, s.Config); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	s.Config.Listen, s.Config.CheckpointInterval = "127.0.0.1:1", time.Millisecond
+	if err := s.Validate(); err == nil || !strings.HasPrefix(err.Error(), path+":4: setting checkpoint_interval: ") {
+		t.Errorf("Validate: %v", err)
+	}
+}
+
+// TestWrongSettings: what is wrong is named with its place, what to write instead, and no
+// name of Go's.
+func TestWrongSettings(t *testing.T) {
+	for _, c := range []struct{ file, variable, want string }{
+		{file: "listen: a:1\nlisen: b:2\n", want: `:2: there is no setting "lisen": want one of data, listen, url, `},
+		{file: "libp2p:\n  lisn: []\n", want: `:2: there is no setting "libp2p.lisn": want one of listen`},
+		{file: "caches:\n  - url: a\n    key: b\n", want: `:3: there is no setting "caches.key": want one of url`},
+		{file: "\n\ncheckpoint_interval: often\n", want: `:3: setting checkpoint_interval: "often" is not a time such as 1s, 5m or 24h`},
+		{file: "data: a\ndata: b\n", want: `:2: setting data is given in line 1 already`},
+		{file: "data: [a]\n", want: `:1: setting data: want one value, not a list or a section`},
+		{file: "caches: https://cache.example.org\n", want: `:1: setting caches: want a list, each item in a line that begins with '- '`},
+		{file: "caches: [https://cache.example.org]\n", want: `:1: want lines of the form 'setting: value' here, for url`},
+		{file: "- data\n", want: `:1: want lines of the form 'setting: value' here, for data, `},
+		{file: "data: 'a\n", want: `: line 2: found unexpected end of stream`},
+		{variable: "LISEN=a:1", want: "environment variable REPRONET_AGGREGATOR_LISEN is no setting: want REPRONET_AGGREGATOR_ and one of ADMIT_TRUSTED_ROOT, BUDGET_BUILDER, "},
+		{variable: "CACHES=a", want: "environment variable REPRONET_AGGREGATOR_CACHES is no setting"},
+		{variable: "MAP_INTERVAL=x", want: `environment variable REPRONET_AGGREGATOR_MAP_INTERVAL: setting map_interval: "x" is not a time`},
+	} {
+		var environment []string
+		if c.variable != "" {
+			environment = append(environment, "REPRONET_AGGREGATOR_"+c.variable)
+		}
+		_, path, err := load(t, c.file, environment...)
+		if err == nil || !strings.HasPrefix(err.Error(), path+c.want) {
+			t.Errorf("%q %s:\n got %v\nwant %s%s…", c.file, c.variable, err, path, c.want)
+		}
+		if err != nil && (strings.Contains(err.Error(), "aggregator.") && !strings.Contains(err.Error(), path) || strings.Contains(err.Error(), "time.Duration")) {
+			t.Errorf("names a type of Go's: %v", err)
+		}
+	}
+}
+
+// TestBoundsOfStrangers reads what strangers may cost, and refuses what would bound nothing.
+func TestBoundsOfStrangers(t *testing.T) {
+	s, _, err := load(t, "budget:\n  open: 1GiB\n  network: 1048576\nproxies: [10.0.0.7, \"2001:db8::/64\"]\nmax_connections: 100\n", "REPRONET_AGGREGATOR_BUDGET_OPEN_BUILDER=5MiB")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := ingest.DefaultBudget()
+	want.Open, want.Network, want.OpenBuilder = 1<<30, 1<<20, 5<<20
+	if diff := cmp.Diff(want, s.Config.Budget); diff != "" || s.Config.MaxConnections != 100 || len(s.Config.Proxies) != 2 {
+		t.Errorf("%+v (-want +got):\n%s", s.Config, diff)
+	}
+	if err := s.Validate(); err != nil {
+		t.Error(err)
+	}
+	hook, _, err := load(t, "webhook: https://chat.example.org/hook?key=secret\n")
+	if err == nil {
+		err = hook.Validate()
+	}
+	if err != nil {
+		t.Errorf("a webhook whose key is in the query: %v", err)
+	}
+	for file, want := range map[string]string{
+		"budget:\n  open: much\n":        `:2: setting budget.open: "much" is not a number of bytes such as 1048576, 64MiB or 2GiB`,
+		"budget:\n  opne: 1\n":           `:2: there is no setting "budget.opne": want one of total, builder, `,
+		"max_connections: many\n":        `:1: setting max_connections: "many" is not a number`,
+		"max_connections: 3\n":           `:1: setting max_connections: 3 are not enough`,
+		"proxies: [proxy.example.org]\n": `:1: setting proxies: "proxy.example.org" is no address and no network`,
+		"proxies: [0.0.0.0/0]\n":         `:1: setting proxies: 0.0.0.0/0 is everybody`,
+		"webhook: chat.example.org\n":    `:1: setting webhook: "chat.example.org" is not an address`,
+	} {
+		s, path, err := load(t, file)
+		if err == nil {
+			err = s.Validate()
+		}
+		if err == nil || !strings.HasPrefix(err.Error(), path+want) {
+			t.Errorf("%q: %v, want %s", file, err, want)
 		}
 	}
 }

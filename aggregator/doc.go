@@ -8,6 +8,8 @@
 //	log.key        the log's signing key
 //	index/         ClickHouse's files, when the engine is embedded
 //	libp2p.key     the identity of the libp2p listener
+//	pseudonyms.key what operators behind identities are named with
+//	state.db       what is no evidence: requests to be enrolled
 //	admin.sock     where administrative commands go while a server runs
 //
 // Only ledger/ and the keys cannot be rebuilt.

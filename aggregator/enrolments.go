@@ -2,84 +2,53 @@ package aggregator
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
+	"io"
 	"path/filepath"
-	"strings"
 
-	"repronet/aggregator/admin"
-	"repronet/aggregator/joining"
-	"repronet/aggregator/state"
-	"repronet/internal/durable"
-	"repronet/ledger"
-	"repronet/signing"
+	"repronet.dev/aggregator/fair"
+	"repronet.dev/aggregator/joining"
+	"repronet.dev/aggregator/state"
+	"repronet.dev/attestation"
+	"repronet.dev/enrolment"
+	"repronet.dev/ledger"
+	"repronet.dev/signing"
 )
 
-// openJoining opens what is no evidence, and the way in for new builders.
+// openJoining opens what is no evidence, and prepares the way in for new builders.
 func (a *Aggregator) openJoining(ctx context.Context) (err error) {
-	if a.state, err = state.Open(ctx, filepath.Join(a.config.Data, "state.db")); err != nil {
-		return err
-	}
-	secret, err := loadOrCreateSecret(filepath.Join(a.config.Data, "pseudonyms.key"))
-	if err != nil {
-		return err
-	}
 	policy, err := a.config.Admit.policy()
 	if err != nil {
 		return err
 	}
-	a.joining = joining.New(joining.Config{
-		Origin: a.config.Origin, Policy: policy, Pseudonyms: secret, Logger: a.deps.Logger,
-	}, a.state, a.roster, enroller{a})
-	return nil
-}
-
-// loadOrCreateSecret reads 32 random bytes. They must stay the same: with others
-// the identities that are enrolled would become other operators.
-func loadOrCreateSecret(path string) ([]byte, error) {
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		secret := make([]byte, 32)
-		rand.Read(secret)
-		return secret, durable.WriteFile(path, []byte(hex.EncodeToString(secret)+"\n"), 0o600)
+	if a.state, err = state.Open(ctx, filepath.Join(a.config.Data, "state.db")); err != nil {
+		return err
 	}
+	proxies, err := a.config.proxies()
 	if err != nil {
-		return nil, fmt.Errorf("reading the secret of pseudonyms: %w", err)
+		return err
 	}
-	secret, err := hex.DecodeString(strings.TrimSpace(string(text)))
-	if err != nil || len(secret) != 32 {
-		return nil, fmt.Errorf("reading the secret of pseudonyms: %s does not hold 64 hexadecimal digits: restore it from a backup", path)
-	}
-	return secret, nil
+	a.joining = joining.New(joining.Config{
+		Origin: a.config.Origin, Policy: policy, Networks: fair.Behind(proxies), Logger: a.deps.Logger,
+	}, a.state, a.roster, enroller{a})
+	return a.restoreBudgets(ctx)
 }
 
 // enroller is the ledger as package joining writes to it.
 type enroller struct{ *Aggregator }
 
+func (e enroller) Enrol(ctx context.Context, enrolment *enrolment.Enrolment) (uint64, error) {
+	return e.ingest.Enrol(ctx, enrolment)
+}
+
+func (e enroller) Revoke(ctx context.Context, builder signing.BuilderID, from *uint64, reason string) (uint64, error) {
+	return e.ingest.Revoke(ctx, builder, from, reason)
+}
+
+func (e enroller) Attach(_ context.Context, content io.Reader) (attestation.Digest, error) {
+	id, err := e.ledger.attachments.Put(content)
+	return attestation.Digest(id), err
+}
+
 func (e enroller) Receipt(ctx context.Context, index uint64) (*ledger.Receipt, error) {
 	return e.log.Receipt(ctx, index)
-}
-
-// Pending implements [admin.Joining].
-func (a *Aggregator) Pending(ctx context.Context) ([]admin.Pending, error) {
-	return a.joining.Pending(ctx)
-}
-
-// Approve implements [admin.Joining].
-func (a *Aggregator) Approve(ctx context.Context, decision admin.Approval) (uint64, string, error) {
-	return a.joining.Approve(ctx, decision)
-}
-
-// Reject implements [admin.Joining].
-func (a *Aggregator) Reject(ctx context.Context, builder signing.BuilderID, reason string) error {
-	return a.joining.Reject(ctx, builder, reason)
-}
-
-// Vouch implements [admin.Joining].
-func (a *Aggregator) Vouch(ctx context.Context, name string) ([]signing.BuilderID, string, error) {
-	return a.joining.Vouch(ctx, name)
 }

@@ -14,13 +14,13 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"repronet/aggregator/admin"
-	"repronet/attestation"
-	"repronet/enrolment"
-	"repronet/evidence/openpgp/openpgptest"
-	"repronet/ledger"
-	"repronet/pkgset"
-	"repronet/verify"
+	"repronet.dev/aggregator/admin"
+	"repronet.dev/attestation"
+	"repronet.dev/enrolment"
+	"repronet.dev/evidence/openpgp/openpgptest"
+	"repronet.dev/ledger"
+	"repronet.dev/pkgset"
+	"repronet.dev/verify"
 )
 
 // certify enrols a person with an OpenPGP key for the project "demo".
@@ -87,12 +87,13 @@ func TestErase(t *testing.T) {
 		}
 	}
 	size := w.log.Size()
-	service := must(admin.Dial(t.Context(), SocketPath(data)))
-	index, err := service.Erase(t.Context(), sum, "asked for")
-	if err != nil || index != size {
-		t.Fatalf("erasing: index %d, %v", index, err)
+	server := must(admin.Dial(t.Context(), SocketPath(data)))
+	erasure := admin.Erasure{Attachment: sum, Reason: "asked for"}
+	written, err := admin.Erase.Do(t.Context(), server, erasure)
+	if err != nil || written.Index != size {
+		t.Fatalf("erasing: index %d, %v", written.Index, err)
 	}
-	if _, err := service.Erase(t.Context(), sum, "asked for"); err == nil || !strings.Contains(err.Error(), "was erased before") {
+	if _, err := admin.Erase.Do(t.Context(), server, erasure); err == nil || !strings.Contains(err.Error(), "was erased before") {
 		t.Errorf("erasing again: %v", err)
 	}
 	if w.log.Size() != size+1 {
@@ -108,13 +109,13 @@ func TestErase(t *testing.T) {
 	if got := w.status("/log/attachments/sha256/" + attestation.Digest{1}.Hex()); got != http.StatusNotFound {
 		t.Errorf("GET of one that never was: %d", got)
 	}
-	if _, err := service.Attach(t.Context(), bytes.NewReader(packets)); err == nil || !strings.Contains(err.Error(), "erased") {
+	if _, err := admin.Attach.DoWith(t.Context(), server, admin.None{}, admin.Streams{Input: bytes.NewReader(packets)}); err == nil || !strings.Contains(err.Error(), "erased") {
 		t.Errorf("storing the bytes again: %v", err)
 	}
 	if w.relay(bob, "c", "three") {
 		t.Error("a document by the erased certificate counts")
 	}
-	builders := must(service.Builders(t.Context()))
+	builders := must(admin.Builders.Do(t.Context(), server, admin.None{}))
 	if c := builders[1].OpenPGP[0]; !c.Erased || builders[0].OpenPGP[0].Erased {
 		t.Errorf("the list of builders: %+v", builders)
 	}

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"repronet/aggregator/schedule"
-	"repronet/dashboard"
+	"repronet.dev/aggregator/schedule"
+	"repronet.dev/dashboard"
 )
 
 // jobs are the periodic jobs. None of them moves a verdict, but by an entry of the
@@ -27,11 +27,11 @@ func (a *Aggregator) jobs(source dashboard.Source) []schedule.Job {
 			Name: "references", Schedule: "@every 10m", Timeout: 9 * time.Minute, Run: newReferences(a, source).run,
 		})
 	}
-	return jobs
+	return append(jobs, a.watchJobs()...)
 }
 
 // checkFreshness fails when the published checkpoint lags behind the ledger: then
-// nobody gets receipts.
+// no sender gets a receipt.
 func (a *Aggregator) checkFreshness(ctx context.Context) error {
 	size := a.log.Size()
 	select {

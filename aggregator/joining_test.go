@@ -7,10 +7,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"repronet/aggregator/query"
-	"repronet/dashboard"
-	"repronet/enrolment"
-	"repronet/signing"
+	"repronet.dev/aggregator/query"
+	"repronet.dev/dashboard"
+	"repronet.dev/enrolment"
+	"repronet.dev/signing"
 )
 
 func (w *world) output(n int) *dashboard.Output {
@@ -25,7 +25,7 @@ func (w *world) output(n int) *dashboard.Output {
 
 func (w *world) verdict(n int, want string, operators int) {
 	w.t.Helper()
-	if o := w.output(n); o.Verdict != want || int(o.Operators) != operators {
+	if o := w.output(n); string(o.Verdict) != want || int(o.Operators) != operators {
 		w.t.Errorf("output %d is %s by %d operators, want %s by %d", n, o.Verdict, o.Operators, want, operators)
 	}
 }

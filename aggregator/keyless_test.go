@@ -9,13 +9,14 @@ import (
 	"testing"
 	"time"
 
-	"repronet/attestation"
-	"repronet/divergence"
-	"repronet/enrolment"
-	"repronet/ledger"
-	"repronet/signing"
-	"repronet/signing/sigstoretest"
-	"repronet/verify"
+	web "repronet.dev/aggregator/http"
+	"repronet.dev/attestation"
+	"repronet.dev/divergence"
+	"repronet.dev/enrolment"
+	"repronet.dev/ledger"
+	"repronet.dev/signing"
+	"repronet.dev/signing/sigstore/sigstoretest"
+	"repronet.dev/verify"
 )
 
 var ciJob = signing.Identity{
@@ -24,9 +25,9 @@ var ciJob = signing.Identity{
 	Repository: "https://github.com/org/repo",
 }
 
-func (w *world) enrolJob(sigstore *sigstoretest.Sigstore, rule signing.IdentityRule, operator string) signing.BuilderID {
+func (w *world) enrolJob(deployment *sigstoretest.Sigstore, rule signing.IdentityRule, operator string) signing.BuilderID {
 	w.t.Helper()
-	root := must(w.Attach(w.t.Context(), bytes.NewReader(sigstore.TrustedRoot(w.t))))
+	root := must(w.Attach(w.t.Context(), bytes.NewReader(deployment.TrustedRoot(w.t))))
 	e := &enrolment.Enrolment{
 		Builder: enrolment.KeylessBuilder(rule), Keyless: &enrolment.Keyless{Rule: rule, TrustedRoot: root},
 		Operator: operator, Tier: enrolment.Counted,
@@ -38,14 +39,14 @@ func (w *world) enrolJob(sigstore *sigstoretest.Sigstore, rule signing.IdentityR
 }
 
 // job returns a bundle in which a job claims output n.
-func (w *world) job(sigstore *sigstoretest.Sigstore, who signing.Identity, n int, variant byte) []byte {
+func (w *world) job(deployment *sigstoretest.Sigstore, who signing.Identity, n int, variant byte) []byte {
 	w.t.Helper()
 	s := &attestation.Statement{
 		Type: attestation.Rebuild, Ecosystem: "nix", DigestKind: attestation.NAR,
 		Subjects: []attestation.Subject{{Name: outputName(n), Digest: attestation.Digest{1, variant, byte(n), byte(n >> 8)}}},
 		Builds:   []attestation.Build{{Name: outputName(n) + ".drv", Outputs: []int{0}, Finished: time.Now(), Occasion: attestation.OccasionBuild}},
 	}
-	return sigstore.Sign(w.t, who, must(s.Encode()), sigstoretest.Job{})
+	return deployment.Sign(w.t, who, must(s.Encode()), sigstoretest.Job{})
 }
 
 func (w *world) get(path string) string {
@@ -66,10 +67,10 @@ func (w *world) evidenceOn(m *verify.Mirror, pins *verify.Pins, n int) *verify.E
 // operator's key, from the way in to the verdict of somebody else.
 func TestKeylessBuilders(t *testing.T) {
 	w := newWorld(t, nil)
-	sigstore, other := sigstoretest.New(t), sigstoretest.New(t)
+	deployment, other := sigstoretest.New(t), sigstoretest.New(t)
 	alice := w.enrol("alice")
 	rule := signing.IdentityRule(ciJob)
-	job := w.enrolJob(sigstore, rule, "alice")
+	job := w.enrolJob(deployment, rule, "alice")
 
 	submit := func(bundle []byte) (uint64, bool) {
 		t.Helper()
@@ -82,27 +83,32 @@ func TestKeylessBuilders(t *testing.T) {
 	refuse := func(bundle []byte, kind, says string) {
 		t.Helper()
 		size := w.log.Size()
-		_, _, problem := w.ingest.Submit(t.Context(), bundle)
-		if problem == nil || !strings.HasSuffix(problem.Type, kind) || !strings.Contains(problem.Detail, says) || w.log.Size() != size {
+		_, _, err := w.ingest.Submit(t.Context(), bundle)
+		if err == nil {
+			t.Errorf("accepted, want %s with %q", kind, says)
+			return
+		}
+		problem := web.ProblemOf(err)
+		if !strings.HasSuffix(problem.Type, kind) || !strings.Contains(problem.Detail, says) || w.log.Size() != size {
 			t.Errorf("got %v, want %s with %q", problem, kind, says)
 		}
 	}
 	// One operator with two builders counts once.
 	w.attest(alice, 0, 1, 1)
-	bundle := w.job(sigstore, ciJob, 0, 1)
+	bundle := w.job(deployment, ciJob, 0, 1)
 	first, _ := submit(bundle)
 	if again, duplicate := submit(bundle); !duplicate || again != first {
 		t.Errorf("the same bundle again is entry %d, %v", again, duplicate)
 	}
 	lookalike := ciJob
 	lookalike.Subject = strings.Replace(ciJob.Subject, "/repo/", "/repo.evil/", 1)
-	refuse(w.job(sigstore, lookalike, 0, 2), "not-enrolled", "repo.evil")
+	refuse(w.job(deployment, lookalike, 0, 2), "not-enrolled", "repo.evil")
 	fork := ciJob
 	fork.Repository = "https://github.com/evil/repo"
-	refuse(w.job(sigstore, fork, 0, 2), "not-enrolled", "")
+	refuse(w.job(deployment, fork, 0, 2), "not-enrolled", "")
 	issuer := ciJob
 	issuer.Issuer = "https://token.actions.evil.example"
-	refuse(w.job(sigstore, issuer, 0, 2), "not-enrolled", "evil.example")
+	refuse(w.job(deployment, issuer, 0, 2), "not-enrolled", "evil.example")
 	refuse(w.job(other, ciJob, 0, 2), "bad-signature", "")
 
 	w.settle()
@@ -132,16 +138,16 @@ func TestKeylessBuilders(t *testing.T) {
 	// A pattern for another branch, of another operator: the exact rule is first.
 	branches := rule
 	branches.Subject = `^https://github\.com/org/repo/\.github/workflows/rebuild\.yml@refs/heads/[a-z]+$`
-	second := w.enrolJob(sigstore, branches, "ci")
+	second := w.enrolJob(deployment, branches, "ci")
 	branch := ciJob
 	branch.Subject = strings.Replace(ciJob.Subject, "/main", "/next", 1)
-	submit(w.job(sigstore, branch, 0, 1))
-	submit(w.job(sigstore, ciJob, 1, 1))
-	submit(w.job(sigstore, branch, 1, 2))
+	submit(w.job(deployment, branch, 0, 1))
+	submit(w.job(deployment, ciJob, 1, 1))
+	submit(w.job(deployment, branch, 1, 2))
 	// What a server finds at the end of its ledger when it starts is known too.
-	tail := w.job(sigstore, branch, 4, 1)
+	tail := w.job(deployment, branch, 4, 1)
 	index := w.append(ledger.Attestation, tail)
-	if err := w.known(t.Context(), index, ledger.Attestation, tail); err != nil {
+	if err := w.known(t.Context(), nil, index, &ledger.Entry{Kind: ledger.Attestation, Body: tail}); err != nil {
 		t.Fatal(err)
 	}
 	if again, duplicate := submit(tail); !duplicate || again != index {
@@ -177,11 +183,11 @@ func TestKeylessBuilders(t *testing.T) {
 	if _, err := w.Revoke(t.Context(), job, nil, "moved"); err != nil {
 		t.Fatal(err)
 	}
-	submit(w.job(sigstore, ciJob, 2, 1))
+	submit(w.job(deployment, ciJob, 2, 1))
 	if _, err := w.Revoke(t.Context(), second, nil, "moved"); err != nil {
 		t.Fatal(err)
 	}
-	refuse(w.job(sigstore, ciJob, 3, 1), "key-not-valid", "was revoked")
+	refuse(w.job(deployment, ciJob, 3, 1), "key-not-valid", "was revoked")
 	w.settle()
 	w.update(m)
 	if err := w.compare(m); err != nil {

@@ -6,22 +6,18 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
 
-	"github.com/gin-gonic/gin"
-	"github.com/go-json-experiment/json"
-
-	"repronet/attestation"
-	"repronet/internal/durable"
-	"repronet/internal/wire"
-	"repronet/ledger"
-	"repronet/ledger/append"
-	"repronet/outputmap"
+	"repronet.dev/api"
+	"repronet.dev/attestation"
+	"repronet.dev/internal/durable"
+	"repronet.dev/ledger"
+	"repronet.dev/ledger/writer"
+	"repronet.dev/outputmap"
 )
 
 // maps keeps the verifiable map: now and then it builds that of the whole ledger
@@ -34,7 +30,7 @@ import (
 type maps struct {
 	dir      string
 	interval time.Duration
-	log      *append.Log
+	log      *writer.Log
 	ledger   ownLedger
 
 	mu      sync.RWMutex // guards what follows; held for reading while current is read
@@ -49,13 +45,13 @@ type committedMap struct {
 }
 
 // heartbeat is after how many intervals a map is committed even if the ledger has
-// nothing new: who asks for proofs knows from its age that nobody holds news back.
+// nothing new: a reader of proofs knows from its age that no news is held back.
 const heartbeat = 24
 
 // mapTimeout bounds the building of a map.
 const mapTimeout = 2 * time.Hour
 
-func openMaps(ctx context.Context, dir string, interval time.Duration, log *append.Log, l ownLedger, logger *slog.Logger) (*maps, error) {
+func openMaps(ctx context.Context, dir string, interval time.Duration, log *writer.Log, l ownLedger, logger *slog.Logger) (*maps, error) {
 	m := &maps{dir: dir, interval: interval, log: log, ledger: l}
 	err := m.open(ctx)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -157,12 +153,12 @@ func (m *maps) build(ctx context.Context, old *committedMap, size uint64) (_ *ou
 		if err != nil {
 			return nil, fmt.Errorf("reading the ledger for a map: %w", err)
 		}
-		keys, err := outputmap.Keys(entry)
-		if err == nil { // else it is about nothing, for any reader
-			err = sorter.Add(next, keys...)
-			if err != nil {
-				return nil, err
-			}
+		keys, err := outputmap.Keys(next, entry)
+		if err != nil { // no map that lacks what a newer program wrote
+			return nil, err
+		}
+		if err := sorter.Add(next, keys...); err != nil {
+			return nil, err
 		}
 		next++
 	}
@@ -179,54 +175,37 @@ func (m *maps) build(ctx context.Context, old *committedMap, size uint64) (_ *ou
 // receiptPatience bounds the wait for a checkpoint that covers a map's entry.
 const receiptPatience = 10 * time.Second
 
-// prove answers with the newest map's proof for an output.
-func (m *maps) prove(ctx context.Context, id attestation.OutputID) (*wire.MapProof, error) {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	if m.current == nil {
-		return nil, fs.ErrNotExist
+// prove returns the newest map's proof for an output. The map is held only while it is
+// read: the wait for a checkpoint keeps no later map from being committed.
+func (m *maps) prove(ctx context.Context, id attestation.OutputID) (*api.MapProof, error) {
+	answer, index, err := m.proofs(id)
+	if err != nil {
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, receiptPatience)
 	defer cancel()
-	var answer wire.MapProof
+	answer.Receipt, err = m.log.Receipt(ctx, index)
+	return answer, err
+}
+
+// proofs returns what the newest map proves, and the index of the entry with its root.
+func (m *maps) proofs(id attestation.OutputID) (answer *api.MapProof, index uint64, err error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.current == nil {
+		return nil, 0, fs.ErrNotExist
+	}
+	answer = &api.MapProof{}
 	output, err := m.current.Prove(id)
 	if err == nil {
 		answer.Output, err = output.Encode()
 	}
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	roster, err := m.current.Prove(outputmap.RosterKey())
 	if err == nil {
 		answer.Roster, err = roster.Encode()
 	}
-	if err != nil {
-		return nil, err
-	}
-	answer.Receipt, err = m.log.Receipt(ctx, m.current.index)
-	return &answer, err
-}
-
-func (a *Aggregator) mapProof(c *gin.Context) {
-	ecosystem, name := c.Query("ecosystem"), c.Query("name")
-	if err := errors.Join(attestation.ValidateEcosystem(ecosystem), attestation.ValidateOutput(ecosystem, name)); err != nil {
-		refuse(c, wire.NewProblem(http.StatusBadRequest, "bad-request", "ecosystem and name: "+err.Error()))
-		return
-	}
-	answer, err := a.maps.prove(c.Request.Context(), attestation.NewOutputID(ecosystem, name))
-	var text []byte
-	if err == nil {
-		text, err = json.Marshal(answer)
-	}
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		refuse(c, wire.NewProblem(http.StatusNotFound, "not-found", "The ledger commits to no map yet: read the ledger itself."))
-	case err != nil:
-		a.deps.Logger.ErrorContext(c, "proving by the map", "error", err)
-		refuse(c, wire.NewProblem(http.StatusServiceUnavailable, "try-later", "The map cannot be read now: ask again later."))
-	default:
-		c.Header("Access-Control-Allow-Origin", "*")
-		c.Header("Cache-Control", "no-cache")
-		c.Data(http.StatusOK, "application/json", text)
-	}
+	return answer, m.current.index, err
 }

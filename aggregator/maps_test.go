@@ -14,14 +14,14 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"repronet/attestation"
-	"repronet/divergence"
-	"repronet/internal/wire"
-	"repronet/ledger"
-	"repronet/outputmap"
-	"repronet/signing"
-	"repronet/verify"
-	"repronet/verify/replay"
+	"repronet.dev/api"
+	"repronet.dev/attestation"
+	"repronet.dev/divergence"
+	"repronet.dev/ledger"
+	"repronet.dev/outputmap"
+	"repronet.dev/signing"
+	"repronet.dev/verify"
+	"repronet.dev/verify/replay"
 )
 
 // ask asks for one output without a copy of the ledger, at an address.
@@ -31,14 +31,14 @@ func (w *world) ask(address string, pins *verify.Pins, n int, maxAge time.Durati
 }
 
 // lying is a server in front of the world that changes answers about the map.
-func (w *world) lying(change func(*wire.MapProof)) string {
+func (w *world) lying(change func(*api.MapProof)) string {
 	w.t.Helper()
 	proxy := httputil.NewSingleHostReverseProxy(must(url.Parse(w.url)))
 	proxy.ModifyResponse = func(r *http.Response) error {
-		if r.Request.URL.Path != wire.MapProofPath {
+		if r.Request.URL.Path != api.MapProofPath {
 			return nil
 		}
-		var answer wire.MapProof
+		var answer api.MapProof
 		text, err := io.ReadAll(r.Body)
 		if err != nil {
 			return err
@@ -70,7 +70,7 @@ func (w *world) build(size uint64, leave func(index uint64) bool) *outputmap.Sna
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		if keys, err := outputmap.Keys(entry); err == nil && !leave(index) {
+		if keys, err := outputmap.Keys(index, entry); err == nil && !leave(index) {
 			if err := sorter.Add(index, keys...); err != nil {
 				w.t.Fatal(err)
 			}
@@ -139,14 +139,14 @@ func TestMaps(t *testing.T) {
 
 	t.Run("proof of another output", func(t *testing.T) {
 		other := must(w.maps.prove(t.Context(), attestation.NewOutputID("nix", outputName(10))))
-		address := w.lying(func(p *wire.MapProof) { p.Output = other.Output })
+		address := w.lying(func(p *api.MapProof) { p.Output = other.Output })
 		if _, err := w.ask(address, pins, 150, time.Hour); !errors.Is(err, outputmap.ErrInvalid) {
 			t.Error(err)
 		}
 	})
 	// A hidden dissent: a proof of a map without it, which no entry commits to.
 	hidden := w.build(before, func(index uint64) bool { return index == dissent })
-	hide := func(p *wire.MapProof) {
+	hide := func(p *api.MapProof) {
 		p.Output = must(must(hidden.Prove(attestation.NewOutputID("nix", outputName(150)))).Encode())
 		p.Roster = jsontext.Value(must(must(hidden.Prove(outputmap.RosterKey())).Encode()))
 	}
@@ -157,7 +157,7 @@ func TestMaps(t *testing.T) {
 	})
 	t.Run("root of another entry", func(t *testing.T) {
 		other := must(w.log.Receipt(t.Context(), dissent))
-		address := w.lying(func(p *wire.MapProof) { p.Receipt = other })
+		address := w.lying(func(p *api.MapProof) { p.Receipt = other })
 		if _, err := w.ask(address, pins, 150, time.Hour); !errors.Is(err, outputmap.ErrInvalid) {
 			t.Error(err)
 		}
@@ -188,9 +188,10 @@ func TestMaps(t *testing.T) {
 		proxy := httputil.NewSingleHostReverseProxy(must(url.Parse(w.url)))
 		server := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
 			switch r.URL.Path {
-			case wire.LogPath + "/checkpoint":
+			case api.LogPath + "/checkpoint":
 				_, _ = out.Write(old)
-			case wire.MapProofPath:
+			case api.MapProofPath:
+				out.Header().Set("Content-Type", "application/json")
 				_, _ = out.Write(proof)
 			default:
 				proxy.ServeHTTP(out, r)
@@ -207,7 +208,7 @@ func TestMaps(t *testing.T) {
 		index := w.append(ledger.MapRoot, body)
 		w.settle()
 		receipt := must(w.log.Receipt(t.Context(), index))
-		address := w.lying(func(p *wire.MapProof) { hide(p); p.Receipt = receipt })
+		address := w.lying(func(p *api.MapProof) { hide(p); p.Receipt = receipt })
 		evidence, err := w.ask(address, pins, 150, time.Hour)
 		if err != nil || evidence.Judgement.Verdict != divergence.Reproduced {
 			t.Fatalf("the lie is not what it should be: %+v, %v", evidence, err)

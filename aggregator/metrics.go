@@ -7,7 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"repronet/aggregator/store"
+	"repronet.dev/aggregator/store"
 )
 
 // metricsTimeout bounds what a scrape asks ClickHouse for.

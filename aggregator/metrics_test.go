@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strconv"
 	"testing"
+
+	"repronet.dev/ledger"
 )
 
 // A scrape says how far the index and the roll-up are behind the ledger.
@@ -17,7 +19,7 @@ func TestMetrics(t *testing.T) {
 	if err := w.index.RollUp(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	w.append("from-the-future", []byte("anything"))
+	w.append(ledger.Rules, []byte(`{"version":1}`)) // which judges already
 	w.settle()
 
 	response, err := http.Get(w.url + "/metrics")
@@ -32,11 +34,14 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("/metrics does not say that %s is %d:\n%s", name, want, text)
 		}
 	}
-	taken := regexp.MustCompile(`(?m)^repronet_index_bytes{table="states"} (\S+)$`).FindSubmatch(text)
+	if !regexp.MustCompile(`(?m)^repronet_build_info{commit="[^"]*",go="go1[^"]*",version="[^"]+"} 1$`).Match(text) {
+		t.Errorf("/metrics does not say what the program was built from:\n%s", text)
+	}
+	taken := regexp.MustCompile(`(?m)^repronet_index_bytes{table="verdicts"} (\S+)$`).FindSubmatch(text)
 	if taken == nil {
-		t.Fatalf("/metrics does not say what the states take:\n%s", text)
+		t.Fatalf("/metrics does not say what the verdicts take:\n%s", text)
 	}
 	if bytes, err := strconv.ParseFloat(string(taken[1]), 64); err != nil || bytes < 300*32 { // 300 digests
-		t.Errorf("the states of 300 outputs take %s bytes", taken[1])
+		t.Errorf("the verdicts on 300 outputs take %s bytes", taken[1])
 	}
 }

@@ -8,12 +8,14 @@ import (
 	"slices"
 	"time"
 
-	"repronet/attestation"
-	"repronet/dashboard"
-	"repronet/divergence"
-	"repronet/evidence/narinfo"
-	"repronet/ledger"
-	"repronet/pkgset"
+	web "repronet.dev/aggregator/http"
+	"repronet.dev/attestation"
+	"repronet.dev/dashboard"
+	"repronet.dev/divergence"
+	"repronet.dev/ecosystem"
+	"repronet.dev/evidence/narinfo"
+	"repronet.dev/ledger"
+	"repronet.dev/reading"
 )
 
 // referencesAtOnce bounds the files fetched in one run of the job.
@@ -62,25 +64,27 @@ func (r *references) members(ctx context.Context, index uint64) ([]string, error
 	if err != nil {
 		return nil, err
 	}
-	set, err := pkgset.ParseEntry(entry.Body)
-	if err != nil || set.Ecosystem != narinfo.Ecosystem {
-		return nil, err
+	set, ok := reading.As[*reading.Set](index, entry)
+	if !ok || set.Ecosystem != ecosystem.Nix {
+		return nil, nil
 	}
-	attachment, err := r.aggregator.ledger.Attachment(ctx, set.SHA256)
-	if err != nil {
-		return nil, err
-	}
-	members, err := pkgset.Decode(set.Ecosystem, attachment)
+	members, err := set.Members(ctx, r.aggregator.ledger.Attachment)
 	if err != nil {
 		return nil, err
 	}
 	var paths []string
-	for _, m := range members {
-		if _, err := narinfo.URL("", m.Key); err == nil && !m.Fixed {
-			paths = append(paths, m.Key)
+	for i := range members.Counted {
+		if key := members.Counted[i].Key; validPath(key) {
+			paths = append(paths, key)
 		}
 	}
 	return paths, nil
+}
+
+// validPath reports whether a binary cache may have the output.
+func validPath(key string) bool {
+	_, err := narinfo.URL("", key)
+	return err == nil
 }
 
 // ask fetches from one cache what the paths lack, from where it stopped last time.
@@ -112,7 +116,7 @@ func (r *references) ask(ctx context.Context, cache Cache, place string, paths [
 func (r *references) lacking(ctx context.Context, paths []string) ([]bool, error) {
 	ids := make([]attestation.OutputID, len(paths))
 	for i, path := range paths {
-		ids[i] = attestation.NewOutputID(narinfo.Ecosystem, path)
+		ids[i] = attestation.NewOutputID(ecosystem.Nix, path)
 	}
 	tables, release := r.aggregator.store.Acquire()
 	defer release()
@@ -147,12 +151,12 @@ func (r *references) fetch(ctx context.Context, cache Cache, path string) error 
 		log.WarnContext(ctx, "cache answered with something else", "path", path, "error", err)
 		return nil
 	}
-	kept, problem := r.aggregator.ingest.SubmitEvidence(ctx, ledger.Narinfo, body)
+	kept, err := r.aggregator.ingest.SubmitEvidence(ctx, ledger.Narinfo, body)
 	switch {
-	case problem != nil && !problem.Permanent():
-		return problem
-	case problem != nil:
-		log.WarnContext(ctx, "narinfo refused", "reason", problem.Detail)
+	case err != nil && !web.ProblemOf(err).Permanent():
+		return err
+	case err != nil:
+		log.WarnContext(ctx, "narinfo refused", "reason", err)
 	case kept.Reason != "":
 		log.InfoContext(ctx, "narinfo does not count", "reason", kept.Reason)
 	}

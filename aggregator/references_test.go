@@ -9,12 +9,12 @@ import (
 	"strings"
 	"testing"
 
-	"repronet/aggregator/admin"
-	"repronet/aggregator/query"
-	"repronet/enrolment"
-	"repronet/evidence/narinfo"
-	"repronet/internal/peertest"
-	"repronet/signing"
+	"repronet.dev/aggregator/admin"
+	"repronet.dev/aggregator/query"
+	"repronet.dev/enrolment"
+	"repronet.dev/evidence/narinfo"
+	"repronet.dev/internal/peertest"
+	"repronet.dev/signing"
 )
 
 // TestHostileCaches: a cache can neither keep the job waiting nor fill the memory.

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"repronet/verify"
-	"repronet/verify/replay"
+	"repronet.dev/verify"
+	"repronet.dev/verify/replay"
 )
 
 // replay replays a mirror.
@@ -24,7 +24,7 @@ func (w *world) readReplay(m *verify.Mirror) (*replay.Replay, error) {
 	w.t.Helper()
 	return replay.Read(w.t.Context(), replay.Config{
 		Dir: w.t.TempDir(), Attachment: m.Attachments(must(verify.Dial(w.url)).Log()),
-	}, replay.Ledger{Tree: m.Tree(), Roster: must(m.RosterEntries()), Erased: must(m.Erasures()), Size: m.Tree().Size()})
+	}, replay.Ledger{Tree: m.Tree(), Roster: must(m.RosterEntries()), Erased: must(m.Erasures()), Size: m.Tree().Size(), Origin: m.Tree().Origin()})
 }
 
 // compare replays the mirror and compares with what the server publishes.
@@ -66,8 +66,8 @@ func TestReplay(t *testing.T) {
 	for _, test := range []struct{ name, change, back, want string }{
 		{
 			"a verdict",
-			"INSERT INTO states SELECT hash, rest, version + 1, output, concat(char(1), substring(state, 2)) FROM states FINAL WHERE output = " + output("output", "60"),
-			"INSERT INTO states SELECT hash, rest, version + 1, output, concat(char(2), substring(state, 2)) FROM states FINAL WHERE output = " + output("output", "60"),
+			"INSERT INTO verdicts SELECT * REPLACE (version + 1 AS version, 1 AS verdict) FROM verdicts FINAL WHERE output = " + output("output", "60"),
+			"INSERT INTO verdicts SELECT * REPLACE (version + 1 AS version, 2 AS verdict) FROM verdicts FINAL WHERE output = " + output("output", "60"),
 			outputName(60) + ": verdict: the ledger makes reproduced, published is single",
 		},
 		{
@@ -106,7 +106,7 @@ func TestReplay(t *testing.T) {
 		},
 		{
 			"a total",
-			"INSERT INTO watermark SELECT id, size, outputs, attestations + 1, observations, failures, ignored, builders, operators, received_at FROM watermark FINAL; ",
+			"INSERT INTO watermark SELECT id, size, outputs, attestations + 1, observations, failures, ignored, builders, operators, received_at, origin, root FROM watermark FINAL; ",
 			"OPTIMIZE TABLE watermark FINAL",
 			"all outputs: attestations: the ledger makes 6, published is 7",
 		},

@@ -4,16 +4,16 @@ import (
 	"context"
 	"iter"
 
-	"repronet/attestation"
-	"repronet/enrolment"
-	"repronet/ledger"
-	"repronet/ledger/append"
+	"repronet.dev/attestation"
+	"repronet.dev/ledger"
+	"repronet.dev/ledger/writer"
+	"repronet.dev/reading"
 )
 
 // ownLedger is the ledger as the server's own parts read it: from its own disk,
 // up to what is durable.
 type ownLedger struct {
-	log         *append.Log
+	log         *writer.Log
 	attachments *ledger.Attachments
 }
 
@@ -51,5 +51,5 @@ func (l ownLedger) Attachment(ctx context.Context, sum attestation.Digest) ([]by
 
 // Erasures returns the attachments that the entries from ≤ index < to erased.
 func (l ownLedger) Erasures(ctx context.Context, from, to uint64) ([]attestation.Digest, error) {
-	return enrolment.Erasures(l.log.Local().Records(ctx, from, to))
+	return reading.Erasures(l.log.Local().Records(ctx, from, to))
 }

@@ -3,10 +3,11 @@ package aggregator
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,33 +15,29 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"repronet/aggregator/admin"
-	"repronet/attestation"
-	"repronet/enrolment"
-	"repronet/internal/chdb"
-	"repronet/ledger"
-	"repronet/signing"
-	"repronet/signing/signingtest"
-	"repronet/verify"
+	"repronet.dev/aggregator/admin"
+	"repronet.dev/attestation"
+	"repronet.dev/enrolment"
+	"repronet.dev/internal/chdb/chdbtest"
+	"repronet.dev/ledger"
+	"repronet.dev/ledger/ledgertest"
+	"repronet.dev/signing"
+	"repronet.dev/signing/signingtest"
+	"repronet.dev/verify"
 )
 
 // A world is a whole server in this process, on a real ledger and the real engine.
 // The engine can be open once in a process.
 type world struct {
 	*Aggregator
-	t   *testing.T
-	url string
+	t         *testing.T
+	url       string
+	addresses []string // url first, then multiaddrs
 }
 
 func newWorld(t *testing.T, change func(*Config)) *world {
 	t.Helper()
-	if _, err := chdb.Find(); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal(err)
-		}
-		fmt.Fprintf(os.Stderr, "\n*** SKIPPED without ClickHouse: %s: %v\n\n", t.Name(), err)
-		t.Skip(err)
-	}
+	chdbtest.Library(t)
 	config := DefaultConfig()
 	config.Data, config.Listen, config.Origin = t.TempDir(), "127.0.0.1:0", "test.example/ledger"
 	config.CheckpointInterval = 200 * time.Millisecond
@@ -48,10 +45,14 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 		change(&config)
 	}
 	logger := slog.New(slog.NewTextHandler(t.Output(), nil))
+	if _, err := Origin(config.Data); errors.Is(err, ErrNoLedger) {
+		must(Found(config))
+	}
 	a, err := Open(t.Context(), config, Dependencies{Logger: logger, Registry: prometheus.NewRegistry()})
 	if err != nil {
 		t.Fatal(err)
 	}
+	ledgertest.Keep(t, filepath.Join(config.Data, "ledger"), filepath.Join(config.Data, "log.key"))
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	addresses, ended := make(chan []string, 1), make(chan error, 1)
 	go func() { ended <- a.Serve(ctx, func(at []string) { addresses <- at }) }()
@@ -67,7 +68,7 @@ func newWorld(t *testing.T, change func(*Config)) *world {
 	w := &world{Aggregator: a, t: t}
 	select {
 	case at := <-addresses:
-		w.url = at[0]
+		w.url, w.addresses = at[0], at
 	case err := <-ended:
 		ended <- err
 		t.Fatal("the server ended")
@@ -149,7 +150,7 @@ func (w *world) history() {
 	if _, err := w.Revoke(w.t.Context(), bob.Public().Builder(), &stolen, "stolen"); err != nil {
 		w.t.Fatal(err)
 	}
-	w.append("from-the-future", []byte("anything"))
+	w.append(ledger.Rules, []byte(`{"version":1}`)) // which judges already
 	w.append(ledger.Attestation, must(carol.Sign(w.t.Context(), &attestation.Statement{
 		Type: attestation.Withdraw, Ecosystem: "nix", DigestKind: attestation.NAR, Reason: "bad disk",
 		Subjects: []attestation.Subject{{Name: outputName(110), Digest: attestation.Digest{1, 2, 110}}},
@@ -170,7 +171,7 @@ func (w *world) settle() {
 // sql changes the index by hand.
 func (w *world) sql(statement string) {
 	w.t.Helper()
-	conn, err := clickhouse.Open(w.engine.Options("repronet_1"))
+	conn, err := clickhouse.Open(w.keeper.options("repronet_1"))
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -36,6 +36,7 @@ type wirePredicate struct {
 	Environment map[string]string `json:"environment,omitempty"`
 	Builds      []wireBuild       `json:"builds,omitempty"`
 	Reason      string            `json:"reason,omitempty"`
+	Audience    []string          `json:"audience,omitempty"`
 }
 
 type wireBuild struct {
@@ -117,7 +118,7 @@ func fromWire(w *wireStatement) *Statement {
 	s := &Statement{
 		Type: PredicateType(w.PredicateType), Ecosystem: p.Ecosystem, DigestKind: p.DigestKind,
 		Chain:       Chain{Stream: p.Stream, Sequence: p.Sequence, Previous: p.Previous, Skipped: p.Skipped},
-		Environment: p.Environment, Reason: p.Reason,
+		Environment: p.Environment, Reason: p.Reason, Audience: p.Audience,
 	}
 	s.Subjects = make([]Subject, len(w.Subject))
 	for i, subject := range w.Subject {
@@ -138,7 +139,7 @@ func toWire(s *Statement) *wireStatement {
 		Predicate: &wirePredicate{
 			Ecosystem: s.Ecosystem, DigestKind: s.DigestKind,
 			Stream: s.Chain.Stream, Sequence: s.Chain.Sequence, Previous: s.Chain.Previous, Skipped: s.Chain.Skipped,
-			Environment: s.Environment, Reason: s.Reason,
+			Environment: s.Environment, Reason: s.Reason, Audience: s.Audience,
 		},
 	}
 	for i, subject := range s.Subjects {
@@ -154,7 +155,7 @@ func toWire(s *Statement) *wireStatement {
 	return w
 }
 
-// readable removes the decoder's Go type names, which mean nothing to whoever
+// readable removes the decoder's Go type names, which mean nothing to the reader
 // sent the document.
 func readable(err error) error {
 	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {

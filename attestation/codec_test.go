@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"repronet/attestation"
+	"repronet.dev/attestation"
 )
 
 // minimal is a statement with as few members as there can be.
@@ -256,4 +256,22 @@ func statementOf(n int) *attestation.Statement {
 		})
 	}
 	return s
+}
+
+// TestOutputIDText: an ID has one spelling.
+func TestOutputIDText(t *testing.T) {
+	id := attestation.NewOutputID("nix", hello)
+	text, err := id.MarshalText()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var again attestation.OutputID
+	if err := again.UnmarshalText(text); err != nil || again != id {
+		t.Errorf("%s is read as %x, %v", text, again, err)
+	}
+	for _, wrong := range []string{"", string(text[1:]), string(text) + "00", strings.Repeat("A", 40), strings.Repeat("g", 40)} {
+		if err := again.UnmarshalText([]byte(wrong)); err == nil {
+			t.Errorf("%q is read", wrong)
+		}
+	}
 }

@@ -7,6 +7,8 @@
 //     are the recipes, because there are no outputs.
 //   - withdraw/v1: "I no longer claim these digests for these outputs."
 //
+// Start here: [Parse] reads a statement, [Statement.Encode] writes one.
+//
 // The package is pure: it reads no files, no network and no clock. It trusts
 // nothing: [Parse] accepts the documents that [Statement.Encode] can produce (in
 // any order of members, with any white space) and refuses everything else with

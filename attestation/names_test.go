@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"repronet/attestation"
+	"repronet.dev/attestation"
 )
 
 func TestValidateOutput(t *testing.T) {
@@ -14,7 +14,12 @@ func TestValidateOutput(t *testing.T) {
 		{"nix", base + "a?b=c", ""},
 		{"nix", base + strings.Repeat("a", 211), ""},
 		{"nix", helloDrv + "^out", ""},
+		{"nix", base + ".hidden", ""},
 		{"guix", strings.Replace(hello, "/nix/", "/gnu/", 1), ""},
+		{"arch", "ffmpeg@2:7.1-5/x86_64^ffmpeg-2:7.1-5-x86_64.pkg.tar.zst", ""},
+		{"fedora", "a@1^git1-1/x86_64^a-1^git1-1.x86_64.rpm", ""},
+		{"release", "p/Setup (x64).msi", ""},
+		{"generic", "p/" + strings.Repeat("f", 510) + "^" + strings.Repeat("o", 255), ""},
 		{"debian", "hello@2.10-3/amd64^linux-image-6.12.9+bpo-cloud-amd64-dbg_6.12.9-1~bpo12+1_amd64.deb", ""},
 		{"generic", "bitcoin-core/bitcoin-23.0-aarch64-linux-gnu.tar.gz", ""},
 		{"go", "golang.org/x/tools/gopls@v0.16.0/linux-amd64^gopls", ""},
@@ -23,7 +28,6 @@ func TestValidateOutput(t *testing.T) {
 		{"nix", "/gnu" + hello[4:], "an output of nix is named by its store path"},
 		{"nix", "/nix/store/0c7q8xqnp0zbgwp3jlirznfdlp2xrmd", "store path"},
 		{"nix", strings.Replace(hello, "0c7q", "0c7e", 1), "store path"}, // e is not in Nix's base 32
-		{"nix", base + ".hidden", "store path"},
 		{"nix", base, "store path"},
 		{"nix", hello + "/bin/hello", "store path"},
 		{"nix", hello + "\n", "store path"},
@@ -37,6 +41,9 @@ func TestValidateOutput(t *testing.T) {
 		{"generic", "file", "named as <build>^<output>, or as <project>/<file>"},
 		{"generic", "p/" + strings.Repeat("f", 511), "longer than 512 bytes"},
 		{"generic", "Project/file", "begins with the operator that defines it"},
+		{"generic", "p/" + strings.Repeat("f", 511) + "^o", "longer than 512 bytes"},
+		{"generic", "p/f^" + strings.Repeat("o", 256), "is not an output's name"},
+		{"nix", base + "..-x", "store path"},
 		{"generic", "/etc/passwd", `an empty, "." or ".." path segment`},
 		{"generic", "p/../../etc/passwd", `".." path segment`},
 		{"generic", "p/./f", `path segment`},

@@ -1,6 +1,12 @@
 package attestation
 
-import "crypto/sha256"
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+)
 
 // OutputID is a fixed-size name of an output: the first 20 bytes of
 // SHA-256(ecosystem ‖ 0 ‖ output key). Its first 12 bytes are what a package
@@ -15,4 +21,19 @@ func NewOutputID(ecosystem, key string) OutputID {
 	h.Write([]byte(key))
 	var sum [sha256.Size]byte
 	return OutputID(h.Sum(sum[:0])[:20])
+}
+
+// MarshalText writes the ID in lower-case hexadecimal digits.
+func (id OutputID) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, id[:]), nil }
+
+// UnmarshalText reads what [OutputID.MarshalText] writes, and nothing else.
+func (id *OutputID) UnmarshalText(text []byte) error {
+	if len(text) != 2*len(id) {
+		return fmt.Errorf("an output's ID has %d hexadecimal digits, this one has %d characters", 2*len(id), len(text))
+	}
+	if bytes.ContainsAny(text, "ABCDEF") {
+		return errors.New("an output's ID is written in lower case")
+	}
+	_, err := hex.Decode(id[:], text)
+	return err
 }

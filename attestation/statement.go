@@ -55,6 +55,10 @@ type Statement struct {
 	Builds []Build
 	// Reason is why the claim is withdrawn, for people; only for Withdraw.
 	Reason string
+	// Audience are the origins of the ledgers in which the statement counts; nil: of all.
+	// Without it anybody can carry a statement to a ledger that does not know that it was
+	// withdrawn in the first.
+	Audience []string
 }
 
 // A Subject is one output and the digest that it had.
@@ -78,7 +82,7 @@ type Chain struct {
 type Build struct {
 	Name     string    // the recipe, pinned by hash or exact version
 	Outputs  []int     // indices into the statement's subjects
-	Started  time.Time // zero where nobody noted it
+	Started  time.Time // zero where it was not noted
 	Finished time.Time
 	Occasion Occasion
 	// InputsDigest is the SHA-256 over the sorted "path digest\n" lines of the
@@ -97,6 +101,8 @@ const (
 	MaxTraitLength = 128
 	MaxTextLength  = 512 // of a reason or failure
 	MaxSkipped     = 64
+	MaxAudience    = 16
+	MaxOrigin      = 255     // of the origin of a ledger
 	MaxPayloadSize = 2 << 20 // bytes of the encoded statement
 )
 

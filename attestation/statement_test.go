@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"repronet/attestation"
+	"repronet.dev/attestation"
 )
 
 const (
@@ -36,12 +36,13 @@ func rebuild() *attestation.Statement {
 		Subjects: []attestation.Subject{
 			{Name: hello, Digest: digest(0xaa)},
 			{Name: hello + "-man", Digest: digest(0xbb)},
-			{Name: attestation.OutputKey(floating, "out"), Digest: digest(0xcc)},
+			{Name: floating + "^out", Digest: digest(0xcc)},
 		},
 		Chain: attestation.Chain{
 			Stream: stream, Sequence: 41, Previous: digest(0x11), Skipped: []attestation.Digest{digest(0x12), digest(0x13)},
 		},
 		Environment: map[string]string{"system": "x86_64-linux", "nix": "2.28.3", "tz": "+01:00", "cpu": "Ryzen™ 7"},
+		Audience:    []string{"repro.example.org/2026", "localhost:8080/repronet"},
 		Builds: []attestation.Build{
 			{
 				Name: helloDrv, Outputs: []int{0, 1}, Started: finished.Add(-time.Minute), Finished: finished,

@@ -3,9 +3,11 @@ package attestation
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
-	"strings"
 	"time"
+
+	"repronet.dev/ecosystem"
 )
 
 // Validate reports the first rule of the format that s breaks.
@@ -30,6 +32,9 @@ func (s *Statement) Validate() error {
 	if err := validateEnvironment(s.Environment); err != nil {
 		return err
 	}
+	if err := validateAudience(s.Audience); err != nil {
+		return err
+	}
 	if err := validateText(s.Reason, MaxTextLength); err != nil {
 		return fmt.Errorf("reason: %w", err)
 	}
@@ -44,6 +49,28 @@ func (s *Statement) Validate() error {
 	}
 	return s.validateBuilds()
 }
+
+// validateAudience refuses what is no list of origins: a C2SP checkpoint's origin is a
+// URL without a scheme.
+func validateAudience(audience []string) error {
+	if audience == nil {
+		return nil
+	}
+	if len(audience) == 0 || len(audience) > MaxAudience {
+		return fmt.Errorf("audience has %d ledgers: 1 to %d are named, or the member is left out", len(audience), MaxAudience)
+	}
+	for i, origin := range audience {
+		if !originPattern.MatchString(origin) || len(origin) > MaxOrigin {
+			return fmt.Errorf("audience: %q is no ledger's origin", clip(origin))
+		}
+		if slices.Contains(audience[:i], origin) {
+			return fmt.Errorf("audience: %q is named twice", clip(origin))
+		}
+	}
+	return nil
+}
+
+var originPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~:/-]*$`)
 
 func (s *Statement) validateSubjects() error {
 	switch n := len(s.Subjects); {
@@ -114,7 +141,7 @@ func (s *Statement) validateOwner(build, subject string) error {
 		}
 		return nil
 	}
-	if of, _, found := strings.Cut(subject, "^"); found && of != build {
+	if of, _, found := ecosystem.Of(s.Ecosystem).Split(subject); found && of != build {
 		return fmt.Errorf("subject %q is not an output of %q", clip(subject), clip(build))
 	}
 	return nil
@@ -151,7 +178,7 @@ func (s *Statement) validateBuild(b Build) error {
 }
 
 // validateTime bounds a time to what every part can store; whether it is
-// plausible only somebody with a clock can say.
+// plausible only a receiver with a clock can say.
 func validateTime(name string, t time.Time) error {
 	if y := t.UTC().Year(); y < 1990 || y > 2200 {
 		return fmt.Errorf("%s is missing, or not between the years 1990 and 2200", name)

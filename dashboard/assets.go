@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/gin-gonic/gin"
+
+	"repronet.dev/api"
 )
 
 //go:embed static
@@ -42,13 +44,13 @@ func loadAssets() (*assets, error) {
 	return a, nil
 }
 
-func (a *assets) register(engine *gin.Engine) {
-	for url, content := range a.content {
-		contentType := mime.TypeByExtension(path.Ext(url))
-		engine.Match([]string{http.MethodGet, http.MethodHead}, url, securityHeaders, func(c *gin.Context) {
-			c.Header("Cache-Control", "public, max-age=31536000, immutable")
-			c.Data(http.StatusOK, contentType, content)
-		})
+func (d *Dashboard) asset(c *gin.Context) {
+	url := "/static/" + c.Param("file")
+	content, ok := d.assets.content[url]
+	if !ok {
+		d.Fail(c, api.NewProblem(api.ProblemNotFound, "There is no such file."))
+		return
 	}
-	engine.GET("/favicon.ico", func(c *gin.Context) { c.Redirect(http.StatusMovedPermanently, a.Icon) })
+	c.Header("Cache-Control", "public, max-age=31536000, immutable")
+	c.Data(http.StatusOK, mime.TypeByExtension(path.Ext(url)), content)
 }

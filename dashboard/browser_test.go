@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"repronet/dashboard/dashboardtest"
-	"repronet/internal/browsertest"
+	"repronet.dev/dashboard/dashboardtest"
+	"repronet.dev/internal/browsertest"
 )
 
 // TestBrowser loads every page in Chromium in each variant, reads its answer
@@ -92,7 +92,7 @@ func checkScript(t *testing.T, browser *browsertest.Browser) {
 	// A page that comes to the front asks at once.
 	const moved = `document.dispatchEvent(new Event("visibilitychange")), document.querySelector(".moved[data-count=attestations]")?.textContent`
 	var after *string
-	for deadline := time.Now().Add(20 * time.Second); after == nil; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); after == nil; time.Sleep(50 * time.Millisecond) {
 		if after = browsertest.Evaluate[*string](t, tab, moved); time.Now().After(deadline) {
 			t.Fatal("the counter does not move")
 		}

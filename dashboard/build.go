@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"repronet.dev/api"
 )
 
 // Limits of one page, so that a build with thousands of outputs is still light.
@@ -30,17 +32,19 @@ type buildPage struct {
 	frame
 	Name      name
 	Ecosystem string
-	Lone      bool // an output whose build nobody named
+	Lone      bool // an output whose build no claim names
 	Tally     bar
 	Matrix    matrix
 	Outputs   []outputView
 	More      int // outputs without details
+	Unlisted  int // outputs that the API does not list either
 	Traits    environments
 	Failures  []failureView
 	MoreFails int
 	Commands  []command
 	Verify    []command
-	Evidence  bool // entries can be fetched
+	Evidence  bool   // entries can be fetched
+	Kinds     string // what they are, in words
 }
 
 // A matrix shows which builder got which digest of which output.
@@ -78,10 +82,15 @@ type outputView struct {
 	Traits     []trait
 	Plans      []planView
 	History    []changeView
+	Asserted   []assertedView // of third parties' documents, by their own dates
 	Claims     []claimView
 	ClaimCount string
 	MoreClaims int
-	Regression bool
+	Earlier    bool // there are claims that the API does not list either
+	// Recorded: all groups recorded traits of their environments.
+	Recorded bool
+	// Late: operators who agreed had it before others got something else.
+	Late bool
 }
 
 // environments compares the recorded traits of the builders.
@@ -122,6 +131,8 @@ type claimView struct {
 	Occasion string
 	Status   string
 	Tile     string // URL of the ledger's tile with the entry, "" while it is not full
+	Reason   string // of a withdrawal
+	Repeats  int    // earlier documents of the builder with the same digest, which this one replaces
 }
 
 type failureView struct {
@@ -142,14 +153,15 @@ func (d *Dashboard) build(c *gin.Context) (string, view, error) {
 	}
 	now := time.Now()
 	v := &buildPage{
-		Name: newName(build.Name), Ecosystem: build.Ecosystem, Lone: lone,
+		Name: newName(build.Ecosystem, build.Name), Ecosystem: build.Ecosystem, Lone: lone,
 		Evidence: d.config.Entry != nil, Commands: rebuildCommands(build), Verify: verifyCommands(build, d.baseURL(c)),
 	}
-	v.frame = frame{Title: v.Name.Short(), JSON: "/api/v1/builds?" + url.Values{"name": {build.Name}}.Encode(), Indexed: covered.Indexed}
+	v.frame = frame{Title: v.Name.Short(), JSON: api.BuildsPath + "?" + url.Values{"name": {build.Name}}.Encode(), Indexed: covered.Indexed}
 	if lone {
-		v.JSON = "/api/v1/outputs?" + url.Values{"name": {build.Name}}.Encode()
+		v.JSON = api.OutputsPath + "?" + url.Values{"name": {build.Name}}.Encode()
 	}
 	v.Tally = tally(build.Outputs)
+	v.Kinds = kindsOfEvidence(build.Outputs)
 
 	// What diverges is what people come for.
 	outputs := slices.Clone(build.Outputs)
@@ -165,6 +177,7 @@ func (d *Dashboard) build(c *gin.Context) (string, view, error) {
 		v.Outputs = append(v.Outputs, newOutputView(&detailed[i], factions[i], claimsOnPage/len(detailed), covered.Indexed, now))
 	}
 	v.More = len(outputs) - len(v.Outputs)
+	v.Unlisted = int(build.Total) - len(outputs)
 	for _, f := range build.Failures[:min(len(build.Failures), failureRows)] {
 		v.Failures = append(v.Failures, failureView{f, newBuilderName(f.Operator, f.Builder), newMoment(f.ReceivedAt, now)})
 	}
@@ -174,7 +187,8 @@ func (d *Dashboard) build(c *gin.Context) (string, view, error) {
 
 // findBuild takes the path behind /builds. Some names begin with a slash and
 // some do not, and a path cannot tell. Where no build has the name, an output
-// may: third parties attest files without saying how they were built.
+// may: the page is that of its build, or of the output alone where third parties attest a
+// file without saying how it was built.
 func (d *Dashboard) findBuild(c *gin.Context, path string) (build *Build, lone bool, err error) {
 	ctx := c.Request.Context()
 	candidates := []string{path, strings.TrimPrefix(path, "/")}
@@ -187,27 +201,33 @@ func (d *Dashboard) findBuild(c *gin.Context, path string) (build *Build, lone b
 	for _, key := range candidates {
 		output, err := d.source.Output(ctx, key)
 		switch {
+		case err == nil && output.Build != "":
+			build, err := d.source.Build(ctx, output.Build)
+			return build, false, err
 		case err == nil:
-			return &Build{Name: output.Key, Ecosystem: output.Ecosystem, Outputs: []Output{*output}}, true, nil
+			return &Build{Name: output.Key, Ecosystem: output.Ecosystem, Outputs: []Output{*output}, Total: 1}, true, nil
 		case !errors.Is(err, ErrNotFound):
 			return nil, false, err
 		}
 	}
-	return nil, false, &notFoundError{"Nobody attested a build or an output of this name. Names are exact: the search finds parts of them."}
+	return nil, false, api.NewProblem(api.ProblemNotFound, "Nobody attested a build or an output of this name. Names are exact: the search finds parts of them.")
 }
 
-func severity(verdict string) int {
-	return slices.Index([]string{"diverged", "reproduced", "single", "unbuilt"}, verdict)
+// bySeverity is the order in which a page names verdicts: what needs a look first.
+var bySeverity = []api.Verdict{api.Diverged, api.Reproduced, api.Single, api.Unbuilt}
+
+func severity(verdict api.Verdict) int {
+	return slices.Index(bySeverity, verdict)
 }
 
 func tally(outputs []Output) bar {
-	counts := map[string]uint64{}
+	counts := map[api.Verdict]uint64{}
 	for _, o := range outputs {
 		counts[o.Verdict]++
 	}
 	var parts []series
-	for _, verdict := range []string{"diverged", "reproduced", "single", "unbuilt"} {
-		parts = append(parts, series{Name: verdict, Count: counts[verdict]})
+	for _, verdict := range bySeverity {
+		parts = append(parts, series{Name: string(verdict), Count: counts[verdict]})
 	}
 	return newBar(parts...)
 }
@@ -229,7 +249,7 @@ func newMatrix(outputs []Output, factions [][]faction) matrix {
 	m.Wide = len(m.Builders) > 6
 	m.MoreRows = max(0, len(outputs)-matrixRows)
 	for i, o := range outputs[:len(outputs)-m.MoreRows] {
-		row := matrixRow{Name: newName(o.Key), Label: label(o.OutputRow), Verdict: o.Verdict}
+		row := matrixRow{Name: newName(o.Ecosystem, o.Key), Label: label(o.OutputRow), Verdict: string(o.Verdict)}
 		if i < detailOutputs {
 			row.Name.Href = "#" + anchor(o.OutputRow)
 		}
@@ -243,7 +263,7 @@ func newMatrix(outputs []Output, factions [][]faction) matrix {
 					}
 				}
 				if at >= 0 {
-					cell.Marks = append(cell.Marks, cellMark{f.Mark, o.Claims[at].Status})
+					cell.Marks = append(cell.Marks, cellMark{f.Mark, string(o.Claims[at].Status)})
 				}
 			}
 			row.Cells = append(row.Cells, cell)
@@ -258,16 +278,16 @@ func label(row OutputRow) string {
 	if row.Output != "" {
 		return row.Output
 	}
-	return newName(row.Key).Label
+	return newName(row.Ecosystem, row.Key).Label
 }
 
 func newOutputView(o *Output, factions []faction, claims int, watermark uint64, now time.Time) outputView {
 	v := outputView{
-		Row: o.OutputRow, Anchor: anchor(o.OutputRow), Name: newName(o.Key), Label: label(o.OutputRow), DigestKind: o.DigestKind,
+		Row: o.OutputRow, Anchor: anchor(o.OutputRow), Name: newName(o.Ecosystem, o.Key), Label: label(o.OutputRow), DigestKind: o.DigestKind,
 		Factions: factions,
 	}
-	if o.Verdict == "diverged" {
-		v.Traits = separating(o.Claims, factions)
+	if o.Verdict == api.Diverged {
+		v.Traits, v.Recorded = separating(o.Claims, factions), recorded(o.Claims, factions)
 	}
 	for _, plan := range o.Member {
 		p := planView{Plan: plan, Href: withSet("/", plan.Set)}
@@ -279,26 +299,40 @@ func newOutputView(o *Output, factions []faction, claims int, watermark uint64, 
 		p.MoreInputs = len(inputs) - len(p.Inputs)
 		v.Plans = append(v.Plans, p)
 	}
+	v.Asserted = assertedHistory(o.Claims)
+	v.Asserted = v.Asserted[max(0, len(v.Asserted)-historyRows):]
 	for _, change := range slices.Backward(o.History) {
 		if len(v.History) == historyRows {
 			break
 		}
-		v.History = append(v.History, changeView{change.From, change.To, change.Index, newMoment(change.ReceivedAt, now)})
+		v.History = append(v.History, changeView{string(change.From), string(change.To), change.Index, newMoment(change.ReceivedAt, now)})
 	}
 	if n := len(o.History); n > 0 {
-		v.Regression = o.History[n-1].From == "reproduced" && o.History[n-1].To == "diverged"
+		v.Late = o.History[n-1].From == api.Reproduced && o.History[n-1].To == api.Diverged
 	}
 	marks := map[string]mark{}
 	for _, f := range factions {
 		marks[f.Mark.Digest] = f.Mark
 	}
+	repeated := map[[2]string]int{} // builder and digest → the line of the newest document
+	listed := 0
 	for _, claim := range slices.Backward(o.Claims) {
+		said := [2]string{claim.Builder, claim.Digest}
+		if at, ok := repeated[said]; ok && claim.Status == api.StandingSuperseded {
+			v.Claims[at].Repeats++
+			listed++
+			continue
+		}
 		if len(v.Claims) == claims {
 			break
 		}
+		listed++
+		if claim.Kind != "" {
+			repeated[said] = len(v.Claims)
+		}
 		view := claimView{
 			Mark: marks[claim.Digest], Builder: newBuilderName(claim.Operator, claim.Builder), Index: claim.Index,
-			At: newMoment(claim.ReceivedAt, now), Occasion: why(claim), Status: claim.Status,
+			At: newMoment(claim.ReceivedAt, now), Occasion: why(claim), Status: string(claim.Status), Reason: claim.Reason,
 		}
 		if (claim.Index/256+1)*256 <= watermark {
 			view.Tile = entriesTile(claim.Index / 256)
@@ -306,7 +340,7 @@ func newOutputView(o *Output, factions []faction, claims int, watermark uint64, 
 		v.Claims = append(v.Claims, view)
 	}
 	v.ClaimCount = count(uint64(len(o.Claims)), "claim")
-	v.MoreClaims = len(o.Claims) - len(v.Claims)
+	v.MoreClaims, v.Earlier = len(o.Claims)-listed, o.Earlier
 	return v
 }
 
@@ -315,8 +349,10 @@ func newOutputView(o *Output, factions []faction, claims int, watermark uint64, 
 func why(c Claim) string {
 	text := c.Occasion
 	switch c.Kind {
-	case "openpgp-sums":
+	case "openpgp-sums", "signed-sums":
 		text = "signed checksums"
+	case "gitian-assert":
+		text = "signed Gitian assertion"
 	case "narinfo":
 		text = "signed narinfo"
 	}
@@ -327,6 +363,25 @@ func why(c Claim) string {
 		text += ", key expired since"
 	}
 	return text
+}
+
+// kindsOfEvidence says in words what the entries behind claims are.
+func kindsOfEvidence(outputs []Output) string {
+	const statement = "a signed Sigstore bundle, which openssl can check"
+	said := map[string]bool{}
+	for _, o := range outputs {
+		for _, c := range o.Claims {
+			switch c.Kind {
+			case "":
+				said[statement] = true
+			case "narinfo":
+				said["a binary cache's signed narinfo, as it was served"] = true
+			default:
+				said["a document with its OpenPGP signatures, which gpg can check"] = true
+			}
+		}
+	}
+	return strings.Join(slices.Sorted(maps.Keys(said)), ", or ")
 }
 
 // entriesTile is the path of a full tile of entries, as

@@ -7,7 +7,8 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"repronet/signing"
+	"repronet.dev/api"
+	"repronet.dev/signing"
 )
 
 // Limits of the page of builders.
@@ -40,19 +41,19 @@ type builderRow struct {
 // A flag is something odd about a builder, explained.
 type flag struct{ Name, Means string }
 
-func newFlags(names []string) []flag {
-	means := map[string]string{
-		"fork":       "two different statements at one place of a stream: a restored backup, or two machines with one key",
-		"gap":        "statements of a stream that never arrived",
-		"stale":      "nothing heard for a long time",
-		"revoked":    "the key no longer counts",
-		"back-dated": "the revocation takes statements away that had counted before it",
-		"copying":    "the same digests as another operator, later, where everybody else's differ",
+func newFlags(names []api.Flag) []flag {
+	means := map[api.Flag]string{
+		api.FlagFork:      "two different statements at one place of a stream: a restored backup, or two machines with one key",
+		api.FlagGap:       "statements of a stream that never arrived",
+		api.FlagStale:     "nothing heard for a long time",
+		api.FlagRevoked:   "the key no longer counts",
+		api.FlagBackDated: "the revocation takes statements away that had counted before it",
+		api.FlagCopying:   "the same digests as another operator, later, where everybody else's differ",
 	}
-	called := map[string]string{"copying": "suspected copying"}
+	called := map[api.Flag]string{api.FlagCopying: "suspected copying"}
 	var flags []flag
 	for _, n := range names {
-		flags = append(flags, flag{cmp.Or(called[n], n), cmp.Or(means[n], n)})
+		flags = append(flags, flag{cmp.Or(called[n], string(n)), cmp.Or(means[n], string(n))})
 	}
 	return flags
 }
@@ -101,12 +102,12 @@ func (d *Dashboard) builders(c *gin.Context) (string, view, error) {
 	}
 	now, pairs := time.Now(), comparison.Pairs
 	v := &buildersPage{
-		frame: frame{Title: "Builders", Section: "/builders", JSON: "/api/v1/builders"}, AsOf: number(comparison.AsOf),
+		frame: frame{Title: "Builders", Section: "/builders", JSON: api.BuildersPath}, AsOf: number(comparison.AsOf),
 	}
 	told := ""
 	counted, open := map[string]bool{}, map[string]bool{}
 	for _, b := range builders {
-		if b.Tier == "counted" {
+		if b.Tier == api.Counted {
 			counted[b.Operator] = true
 		} else {
 			open[b.Operator] = true
@@ -226,36 +227,36 @@ func (d *Dashboard) builder(c *gin.Context) (string, view, error) {
 	ctx := c.Request.Context()
 	id, err := signing.ParseBuilderID(c.Param("id"))
 	if err != nil {
-		return "", nil, &notFoundError{"A builder is named by 32 characters of a-z and 2-7; this is not such a name."}
+		return "", nil, api.NewProblem(api.ProblemNotFound, "A builder is named by 32 characters of a-z and 2-7; this is not such a name.")
 	}
 	b, err := d.source.Builder(ctx, id)
 	if err != nil {
-		return "", nil, missing(err, "No builder %s is enrolled here.", id)
+		return "", nil, Missing(err, "No builder %s is enrolled here.", id)
 	}
 	now := time.Now()
 	v := &builderPage{
-		frame:       frame{Title: "Builder of " + b.Operator, Section: "/builders", JSON: "/api/v1/builders/" + string(id)},
+		frame:       frame{Title: "Builder of " + b.Operator, Section: "/builders", JSON: api.BuilderPath(string(id))},
 		Builder:     b,
 		Name:        newBuilderName(b.Operator, b.ID),
 		Seen:        newMoment(b.LastSeen, now),
 		Flags:       newFlags(b.Flags),
 		AsOf:        number(b.AsOf),
-		Divergences: divergencesURL("/divergences", DivergenceQuery{Builder: id}),
+		Divergences: DivergenceQuery{Builder: id}.URL("/divergences"),
 		Evidence:    d.config.Entry != nil,
 	}
 	for _, c := range b.Copying {
 		v.Copying = append(v.Copying, newCopyingView(c))
 	}
 	var parts []series
-	for _, verdict := range []string{"reproduced", "diverged", "single", "unbuilt"} {
-		parts = append(parts, series{Name: verdict, Count: b.Verdicts[verdict]})
+	for _, verdict := range []api.Verdict{api.Reproduced, api.Diverged, api.Single, api.Unbuilt} {
+		parts = append(parts, series{Name: string(verdict), Count: b.Verdicts[verdict]})
 	}
 	v.Verdicts = newBar(parts...)
 	v.Streams = b.Streams[:min(len(b.Streams), historyRows)]
 	v.MoreStreams = len(b.Streams) - len(v.Streams)
 	for _, claim := range b.Recent {
 		v.Recent = append(v.Recent, recentView{outputName(OutputRow{Key: claim.Output}), claimView{
-			Mark: newMark(0, claim.Digest), Index: claim.Index, At: newMoment(claim.ReceivedAt, now), Occasion: why(claim), Status: claim.Status,
+			Mark: newMark(0, claim.Digest), Index: claim.Index, At: newMoment(claim.ReceivedAt, now), Occasion: why(claim), Status: string(claim.Status), Reason: claim.Reason,
 		}})
 	}
 	return "builder", v, nil

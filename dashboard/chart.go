@@ -11,7 +11,6 @@ type series struct {
 	Name  string // the verdict
 	Sign  string
 	Count uint64
-	Share string
 	Path  string // of the stacked area, in a box of chartWidth × chartHeight
 	X, W  string // of the bar's segment, in per mille
 }
@@ -160,7 +159,6 @@ func newBar(parts ...series) bar {
 			continue
 		}
 		p.Sign = sign(p.Name)
-		p.Share = percent(p.Count, b.Total)
 		p.X = perMille(before, b.Total)
 		p.W = perMille(p.Count, b.Total)
 		before += p.Count

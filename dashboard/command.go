@@ -3,6 +3,8 @@ package dashboard
 import (
 	"strings"
 	"unicode"
+
+	"repronet.dev/ecosystem"
 )
 
 // A command is something to copy into a shell.
@@ -48,37 +50,15 @@ func replaceFirst(line, word string) string {
 
 // rebuildCommands are how to make the outputs of a build again.
 func rebuildCommands(b *Build) []command {
-	switch {
-	case b.Ecosystem == "nix" && strings.HasSuffix(b.Name, ".drv"):
-		return append(
-			shell("Build it again and compare with what is in your store; keep what differs.",
-				"nix-build \x00 --check -K", b.Name),
-			shell("The same with flakes enabled, for all outputs.",
-				"nix build \x00 --rebuild --keep-failed", b.Name+"^*")...)
-	case b.Ecosystem == "guix" && strings.HasSuffix(b.Name, ".drv"):
-		return shell("Build it again and compare with what is in your store; keep what differs.",
-			"guix build \x00 --check --keep-failed", b.Name)
-	case b.Ecosystem == "go" && strings.Contains(b.Name, "@"):
-		return append(
-			shell("Build the module in an empty directory, without the paths of your machine in it.",
-				"CGO_ENABLED=0 GOBIN=\"$(mktemp -d)\" go install -trimpath \x00", b.Name),
-			attestCommand(b)...)
-	default:
-		return attestCommand(b)
-	}
-}
-
-// attestCommand reports a rebuild of anything.
-func attestCommand(b *Build) []command {
-	line, words := "repronet-reporter exec --ecosystem \x00 --build \x00", []string{b.Ecosystem, b.Name}
+	outputs := make([]ecosystem.Output, len(b.Outputs))
 	for i, o := range b.Outputs {
-		if i == 3 {
-			break
-		}
-		line += " \\\n    --output \x00=PATH"
-		words = append(words, label(o.OutputRow))
+		outputs[i] = ecosystem.Output{Name: o.Output, Key: o.Key}
 	}
-	return shell("Run your build and attest what came out.", line+" \\\n    -- YOUR BUILD COMMAND", words...)
+	var commands []command
+	for _, c := range ecosystem.Of(b.Ecosystem).Rebuild(b.Name, outputs) {
+		commands = append(commands, shell(c.Says, c.Line, c.Words...)...)
+	}
+	return commands
 }
 
 // verifyCommands are how to check the page's verdicts without believing it.
@@ -96,7 +76,7 @@ func verifyCommands(b *Build, aggregator string) []command {
 	outputs = append(outputs, rest...)
 	for _, o := range outputs[:min(len(outputs), 2)] {
 		line, words := "repronet-verify output \x00 --quorum 2", []string{o.Key}
-		if b.Ecosystem != "nix" && b.Ecosystem != "guix" && b.Ecosystem != "generic" {
+		if b.Ecosystem != ecosystem.OfKey(o.Key) {
 			line, words = line+" --ecosystem \x00", append(words, b.Ecosystem)
 		}
 		commands = append(commands, shell("Check "+label(o.OutputRow)+" in your own copy of the ledger.", line, words...)...)

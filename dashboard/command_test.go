@@ -29,19 +29,23 @@ func TestQuote(t *testing.T) {
 }
 
 func TestCommands(t *testing.T) {
+	const base = "5rzw47q0l3fgxz722bql57h972ghq9b3-x"
 	for _, c := range []struct {
 		build *Build
 		want  []string
 	}{
-		{&Build{Ecosystem: "nix", Name: "/nix/store/x.drv"}, []string{"nix-build /nix/store/x.drv --check -K", "nix build '/nix/store/x.drv^*' --rebuild --keep-failed"}},
-		{&Build{Ecosystem: "guix", Name: "/gnu/store/x.drv"}, []string{"guix build /gnu/store/x.drv --check --keep-failed"}},
+		{&Build{Ecosystem: "nix", Name: "/nix/store/" + base + ".drv"}, []string{"nix-build /nix/store/" + base + ".drv --check -K"}},
+		{&Build{Ecosystem: "guix", Name: "/gnu/store/" + base + ".drv"}, []string{"guix build /gnu/store/" + base + ".drv --check --keep-failed"}},
 		{&Build{Ecosystem: "go", Name: "example.org/tool@v1.2.3"}, []string{
 			`CGO_ENABLED=0 GOBIN="$(mktemp -d)" go install -trimpath example.org/tool@v1.2.3`,
-			"repronet-reporter exec --ecosystem go --build example.org/tool@v1.2.3 \\\n    -- YOUR BUILD COMMAND",
 		}},
-		{&Build{Ecosystem: "generic", Name: "me/it's", Outputs: []Output{{OutputRow: OutputRow{Key: "me/it's^out", Output: "out"}}}}, []string{
-			"repronet-reporter exec --ecosystem generic --build 'me/it'\\''s' \\\n    --output out=PATH \\\n    -- YOUR BUILD COMMAND",
+		{&Build{Ecosystem: "generic", Name: "me/it", Outputs: []Output{{OutputRow: OutputRow{Key: "me/it^out", Output: "out"}}}}, []string{
+			"repronet-reporter exec --ecosystem generic --build me/it \\\n    --output out=PATH \\\n    -- YOUR BUILD COMMAND",
 		}},
+		{&Build{Ecosystem: "release", Name: "me/it's", Outputs: []Output{{OutputRow: OutputRow{Key: "me/it's"}}}}, []string{
+			"repronet-reporter exec --ecosystem release --build me \\\n    --output 'it'\\''s'=PATH \\\n    -- YOUR BUILD COMMAND",
+		}},
+		{&Build{Ecosystem: "generic", Name: "me/file", Outputs: []Output{{OutputRow: OutputRow{Key: "me/file"}}}}, nil},
 		{&Build{Ecosystem: "nix", Name: "a\nb.drv"}, nil},
 	} {
 		var got []string
@@ -56,9 +60,9 @@ func TestCommands(t *testing.T) {
 		verify[0].Text != "repronet-verify pin --aggregator https://x.example" || verify[1].Text != "repronet-verify output 'a b' --quorum 2 --ecosystem go" {
 		t.Errorf("verify by %q", verify)
 	}
-	outputs := []Output{{OutputRow: OutputRow{Key: "a"}}, {OutputRow: OutputRow{Key: "b"}}, {OutputRow: OutputRow{Key: "c", Shape: "split"}}}
+	outputs := []Output{{OutputRow: OutputRow{Key: "/nix/store/a"}}, {OutputRow: OutputRow{Key: "/nix/store/b"}}, {OutputRow: OutputRow{Key: "/nix/store/c", Shape: "split"}}}
 	if verify := verifyCommands(&Build{Ecosystem: "nix", Outputs: outputs}, "https://x.example"); len(verify) != 3 ||
-		verify[1].Text != "repronet-verify output c --quorum 2" || verify[2].Text != "repronet-verify output a --quorum 2" {
+		verify[1].Text != "repronet-verify output /nix/store/c --quorum 2" || verify[2].Text != "repronet-verify output /nix/store/a --quorum 2" {
 		t.Errorf("verify what diverged by %q", verify)
 	}
 }

@@ -5,27 +5,43 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
 	"github.com/gin-gonic/gin"
 
-	"repronet/ledger"
+	"repronet.dev/api"
+	"repronet.dev/ledger"
 )
 
 // Config configures a [Dashboard]. Its zero value is usable.
 type Config struct {
 	// URL is the public address of this aggregator, "https://example.org", for
-	// the commands that pages offer to copy. Where it is empty, the address of
-	// the request is taken.
+	// the commands that pages offer to copy. Where it is empty, the address is taken that
+	// the request's connection was made to. What a request says of it is never
+	// repeated: a command is run by who copies it.
 	URL string
 	// Entry reads an entry of the ledger. Where it is nil, pages and API offer
 	// no evidence.
 	Entry func(ctx context.Context, index uint64) (*ledger.Entry, error)
 	// Jobs reports on the periodic jobs for the page /status.
 	Jobs func() []Job
+	// Waiting counts the requests to be enrolled that wait for the operator, for the page
+	// /status; nil: the page does not say.
+	Waiting func(ctx context.Context) (int, error)
+	// Problem says what its sender may know of an error: where it is nil, that of
+	// an [api.Problem], and nothing of any other.
+	Problem func(error) *api.Problem
+	// Operations lists what the API answers to GET, for the page about it.
+	Operations func() []Operation
 	// Logger gets what goes wrong while answering; slog.Default where nil.
 	Logger *slog.Logger
+}
+
+// An Operation of the API.
+type Operation struct {
+	Path, Summary string
+	Parameters    []string // of the query
 }
 
 // A Job is the state of one periodic job.
@@ -44,8 +60,6 @@ type Dashboard struct {
 	source Source
 	assets *assets
 	pages  map[string]*page
-	// operations are the API's, for the page about it; set by Register.
-	operations []operationRow
 }
 
 // New returns a dashboard over source.
@@ -59,6 +73,12 @@ func New(config Config, source Source) (*Dashboard, error) {
 	if config.Jobs == nil {
 		config.Jobs = func() []Job { return nil }
 	}
+	if config.Problem == nil {
+		config.Problem = problem
+	}
+	if config.Operations == nil {
+		config.Operations = func() []Operation { return nil }
+	}
 	assets, err := loadAssets()
 	if err != nil {
 		return nil, fmt.Errorf("making dashboard: %w", err)
@@ -70,30 +90,45 @@ func New(config Config, source Source) (*Dashboard, error) {
 	return &Dashboard{config: config, source: source, assets: assets, pages: pages}, nil
 }
 
-// Register adds the pages, their assets and the API's operations. What no route
-// of the engine answers is answered here too, as a page or below /api/ as a
-// problem.
-func (d *Dashboard) Register(engine *gin.Engine, api huma.API) {
-	d.registerAPI(engine, api)
-	d.operations = describe(api)
-	d.assets.register(engine)
-
-	pages := engine.Group("/", d.recoverPanics, securityHeaders)
-	for path, answer := range map[string]answer{
-		"/":              d.overview,
-		"/divergences":   d.divergences,
-		"/builds/*name":  d.build,
-		"/builders":      d.builders,
-		"/builders/:id":  d.builder,
-		"/status":        d.status,
-		"/search":        d.search,
-		"/method":        d.method,
-		"/docs/problems": d.problems,
-		"/docs/api":      d.apiGuide,
-	} {
-		pages.GET(path, d.handle(answer))
-		pages.HEAD(path, d.handle(answer))
+func problem(err error) *api.Problem {
+	if p, ok := errors.AsType[*api.Problem](err); ok {
+		return p
 	}
-	engine.NoRoute(securityHeaders, func(c *gin.Context) { d.unrouted(c, &notFoundError{"There is no such page."}) })
-	engine.NoMethod(securityHeaders, func(c *gin.Context) { d.unrouted(c, &methodError{c.Request.Method}) })
+	return api.NewProblem(api.ProblemInternal, "This is a fault of the server, not yours. Its operator finds the reason in the log.")
 }
+
+// Overview shows how much is reproduced, of everything or of a package set.
+func (d *Dashboard) Overview(c *gin.Context) { d.show(c, d.overview) }
+
+// Divergences lists what diverges.
+func (d *Dashboard) Divergences(c *gin.Context) { d.show(c, d.divergences) }
+
+// Build shows the build that the path's rest, "name", names.
+func (d *Dashboard) Build(c *gin.Context) { d.show(c, d.build) }
+
+// Builders lists those who attest.
+func (d *Dashboard) Builders(c *gin.Context) { d.show(c, d.builders) }
+
+// Builder shows the builder that "id" in the path names.
+func (d *Dashboard) Builder(c *gin.Context) { d.show(c, d.builder) }
+
+// Status shows how far the index is, and the periodic jobs.
+func (d *Dashboard) Status(c *gin.Context) { d.show(c, d.status) }
+
+// Search looks for outputs and builds.
+func (d *Dashboard) Search(c *gin.Context) { d.show(c, d.search) }
+
+// Method explains what the words and numbers mean.
+func (d *Dashboard) Method(c *gin.Context) { d.show(c, d.method) }
+
+// Problems explains every kind of problem that the API answers with.
+func (d *Dashboard) Problems(c *gin.Context) { d.show(c, d.problems) }
+
+// APIGuide explains the API.
+func (d *Dashboard) APIGuide(c *gin.Context) { d.show(c, d.apiGuide) }
+
+// Asset answers with the static file that "file" in the path names.
+func (d *Dashboard) Asset(c *gin.Context) { d.asset(c) }
+
+// Icon leads browsers, which ask without having read a page, to the icon.
+func (d *Dashboard) Icon(c *gin.Context) { c.Redirect(http.StatusMovedPermanently, d.assets.Icon) }

@@ -6,7 +6,8 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"repronet/signing"
+	"repronet.dev/api"
+	"repronet.dev/signing"
 )
 
 // divergencesOnPage keeps the page light; the API gives up to 1,000 at once.
@@ -34,15 +35,17 @@ type choice struct {
 }
 
 type divergenceRow struct {
-	Name       name
-	Shape      string
-	Cause      string
-	Regression bool
-	Since      moment
-	Index      uint64
-	Operators  int
-	Dissent    string // who disagrees, in words
-	Factions   []factionRow
+	Name      name
+	Shape     string
+	Cause     string
+	Regressed *name // the reproduced output of an earlier revision in whose place it came
+	Late      bool  // agreement was there before dissent
+	Since     moment
+	Index     uint64
+	Operators int
+	Dissent   string // who disagrees, in words
+	Factions  []factionRow
+	More      int // factions left out
 }
 
 // A factionRow is who got one digest, cut to what fits a list.
@@ -57,30 +60,32 @@ const namedOperators = 4
 
 func newDivergenceRow(divergence Divergence, now time.Time) divergenceRow {
 	row := divergenceRow{
-		Name:       outputName(divergence.OutputRow),
-		Shape:      divergence.Shape,
-		Cause:      divergence.Cause,
-		Regression: divergence.Previous == "reproduced",
-		Since:      newMoment(divergence.Since, now),
-		Index:      divergence.Index,
-		Operators:  divergence.Operators,
-		Dissent:    dissent(divergence),
+		Name:      outputName(divergence.OutputRow),
+		Shape:     string(divergence.Shape),
+		Cause:     string(divergence.Cause),
+		Late:      divergence.Previous == api.Reproduced,
+		Since:     newMoment(divergence.Since, now),
+		Index:     divergence.Index,
+		Operators: divergence.Operators,
+		Dissent:   dissent(divergence),
 	}
-	for i, faction := range divergence.Factions {
-		if i == len(markSymbols) {
-			break
-		}
+	if divergence.Regressed != "" {
+		was := outputName(OutputRow{Key: divergence.Regressed, Ecosystem: divergence.Ecosystem})
+		row.Regressed = &was
+	}
+	row.More = max(0, len(divergence.Factions)-len(markSymbols))
+	for i, faction := range divergence.Factions[:len(divergence.Factions)-row.More] {
 		named := faction.Operators[:min(len(faction.Operators), namedOperators)]
 		row.Factions = append(row.Factions, factionRow{newMark(i, faction.Digest), named, len(faction.Operators) - len(named)})
 	}
 	return row
 }
 
-// dissent says in words who disagrees with whom.
+// dissent says in words which operators disagree.
 func dissent(divergence Divergence) string {
 	factions := divergence.Factions
 	switch divergence.Shape {
-	case "self":
+	case api.Self:
 		for i, faction := range factions {
 			for _, operator := range faction.Operators {
 				if slices.ContainsFunc(factions[i+1:], func(f Faction) bool { return slices.Contains(f.Operators, operator) }) {
@@ -88,44 +93,46 @@ func dissent(divergence Divergence) string {
 				}
 			}
 		}
-	case "outlier":
+	case api.Outlier:
 		if last := factions[len(factions)-1]; len(factions) == 2 && len(last.Operators) == 1 {
 			return last.Operators[0] + " against " + number(uint64(len(factions[0].Operators))) + " who agree"
 		}
-	case "scatter":
+	case api.Scatter:
 		return "no two operators agree"
+	case api.Split:
 	}
 	return count(uint64(len(factions)), "group") + " of operators"
 }
 
 func shapeChoices() []choice {
 	return []choice{
-		{Value: "self", Explained: "an operator got several digests itself"},
-		{Value: "scatter", Explained: "no two operators agree"},
-		{Value: "outlier", Explained: "one operator against all others"},
-		{Value: "split", Explained: "several groups"},
+		{Value: string(api.Self), Explained: "an operator got several digests itself"},
+		{Value: string(api.Scatter), Explained: "no two operators agree"},
+		{Value: string(api.Outlier), Explained: "one operator against all others"},
+		{Value: string(api.Split), Explained: "several groups"},
 	}
 }
 
 func causeChoices() []choice {
 	return []choice{
-		{Value: "own", Explained: "same inputs, different outputs"},
-		{Value: "inherited", Explained: "an input diverged before"},
-		{Value: "unknown", Explained: "inputs are not comparable"},
+		{Value: string(api.Own), Explained: "same inputs, different outputs"},
+		{Value: string(api.Inherited), Explained: "an input diverged before"},
+		{Value: string(api.UnknownSide), Explained: "inputs are not comparable"},
 	}
 }
 
 func (d *Dashboard) divergences(c *gin.Context) (string, view, error) {
 	ctx := c.Request.Context()
 	query := DivergenceQuery{
-		Set: c.Query("set"), Shape: c.Query("shape"), Cause: c.Query("cause"), Maintainer: c.Query("maintainer"),
+		Set: c.Query("set"), Shape: api.Shape(c.Query("shape")), Cause: api.Side(c.Query("cause")), Maintainer: c.Query("maintainer"),
+		Ecosystem: c.Query("ecosystem"), Project: c.Query("project"),
 		Limit: divergencesOnPage, Cursor: c.Query("cursor"),
 	}
 	shapes, causes := shapeChoices(), causeChoices()
-	if !offered(shapes, query.Shape) {
+	if !offered(shapes, string(query.Shape)) {
 		return "", nil, invalid("A divergence's shape is self, scatter, outlier or split.")
 	}
-	if !offered(causes, query.Cause) {
+	if !offered(causes, string(query.Cause)) {
 		return "", nil, invalid("A divergence's cause is own, inherited or unknown.")
 	}
 	if builder := c.Query("builder"); builder != "" {
@@ -137,7 +144,7 @@ func (d *Dashboard) divergences(c *gin.Context) (string, view, error) {
 	}
 	found, err := d.source.Divergences(ctx, query)
 	if err != nil {
-		return "", nil, missing(err, "There is no such package set, or this page of the list is gone. Begin at the newest divergences.")
+		return "", nil, Missing(err, "There is no such package set, or this page of the list is gone. Begin at the newest divergences.")
 	}
 	sets, err := d.source.Sets(ctx)
 	if err != nil {
@@ -146,10 +153,10 @@ func (d *Dashboard) divergences(c *gin.Context) (string, view, error) {
 	now := time.Now()
 	filter := query
 	filter.Limit, filter.Cursor = 0, ""
-	api := query
-	api.Limit = 0
+	all := query
+	all.Limit = 0
 	v := &divergencesPage{
-		frame:    frame{Title: "Divergences", Section: "/divergences", JSON: divergencesURL("/api/v1/divergences", api)},
+		frame:    frame{Title: "Divergences", Section: "/divergences", JSON: all.URL(api.DivergencesPath)},
 		Filter:   filter,
 		Filtered: filter != DivergenceQuery{},
 		Total:    count(found.Total, "output"),
@@ -159,21 +166,21 @@ func (d *Dashboard) divergences(c *gin.Context) (string, view, error) {
 		v.Sets = append(v.Sets, set.Name)
 	}
 	for i := range shapes {
-		shapes[i] = shapes[i].link(filter, filter.Shape, func(q *DivergenceQuery, value string) { q.Shape = value })
+		shapes[i] = shapes[i].link(filter, string(filter.Shape), func(q *DivergenceQuery, value string) { q.Shape = api.Shape(value) })
 	}
 	for i := range causes {
-		causes[i] = causes[i].link(filter, filter.Cause, func(q *DivergenceQuery, value string) { q.Cause = value })
+		causes[i] = causes[i].link(filter, string(filter.Cause), func(q *DivergenceQuery, value string) { q.Cause = api.Side(value) })
 	}
 	v.Shapes, v.Causes = shapes, causes
 	for _, divergence := range found.Divergences {
 		v.Rows = append(v.Rows, newDivergenceRow(divergence, now))
 	}
 	if query.Cursor != "" {
-		v.First = divergencesURL("/divergences", filter)
+		v.First = filter.URL("/divergences")
 	}
 	if found.Next != "" {
 		filter.Cursor = found.Next
-		v.Next = divergencesURL("/divergences", filter)
+		v.Next = filter.URL("/divergences")
 	}
 	return "divergences", v, nil
 }
@@ -187,7 +194,7 @@ func (ch choice) link(filter DivergenceQuery, chosen string, set func(*Divergenc
 	} else {
 		set(&filter, ch.Value)
 	}
-	ch.Href = divergencesURL("/divergences", filter)
+	ch.Href = filter.URL("/divergences")
 	return ch
 }
 

@@ -1,5 +1,5 @@
-// Package dashboard is what people and programs see: the server-rendered pages
-// and the JSON API. It holds no data and no opinion: it reads from a [Source],
+// Package dashboard is what people see: the server-rendered pages. It holds no data
+// and no opinion: it reads from a [Source], whose documents are those of package api,
 // which the aggregator implements and package dashboardtest fills in memory.
 //
 // # Pages
@@ -9,13 +9,8 @@
 // it. A page is computed into a typed view model, rendered into a buffer, and
 // only then written, so that an error is an error page and never half a page.
 //
-// # API
-//
-// [NewAPI] makes the API (OpenAPI 3.1 at /api/v1/openapi.json), on which others
-// may register operations too. Its answers to GET carry an ETag made of the
-// index's watermark and the query, because equal watermarks mean equal answers.
-// Errors are problem documents (RFC 9457) whose types are explained on the page
-// /docs/problems.
+// Each page is a method of [Dashboard]; the router, which is the server's, says under
+// which address it is, and what an error may tell.
 //
 // # What it trusts
 //

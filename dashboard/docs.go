@@ -2,6 +2,8 @@ package dashboard
 
 import (
 	"github.com/gin-gonic/gin"
+
+	"repronet.dev/api"
 )
 
 // textPage is a page of fixed text.
@@ -13,29 +15,24 @@ func (d *Dashboard) method(*gin.Context) (string, view, error) {
 
 type problemsPage struct {
 	frame
-	Kinds []ProblemKind
+	Kinds []api.ProblemExplanation
 }
 
 func (d *Dashboard) problems(*gin.Context) (string, view, error) {
-	return "problems", &problemsPage{frame{Title: "Problems", Section: "/docs/api"}, ProblemKinds()}, nil
+	return "problems", &problemsPage{frame{Title: "Problems", Section: "/docs/api"}, api.ProblemKinds()}, nil
 }
 
 type apiPage struct {
 	frame
 	Try        []command
-	Operations []operationRow
-}
-
-type operationRow struct {
-	Path, Summary string
-	Parameters    []string
+	Operations []Operation
 }
 
 func (d *Dashboard) apiGuide(c *gin.Context) (string, view, error) {
-	v := &apiPage{frame: frame{Title: "API", Section: "/docs/api", JSON: openAPIPath}, Operations: d.operations}
+	v := &apiPage{frame: frame{Title: "API", Section: "/docs/api", JSON: api.OpenAPIPath}, Operations: d.config.Operations()}
 	base := d.baseURL(c)
 	v.Try = append(
-		shell("How much is reproduced?", "curl -s \x00", base+"/api/v1/summary"),
-		shell("Where does one operator stand against all others?", "curl -s \x00", base+"/api/v1/divergences?shape=outlier&limit=10")...)
+		shell("How much is reproduced?", "curl -s \x00", base+api.SummaryPath),
+		shell("Where does one operator stand against all others?", "curl -s \x00", base+api.DivergencesPath+"?shape=outlier&limit=10")...)
 	return "api", v, nil
 }

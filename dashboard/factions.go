@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"repronet.dev/divergence"
 )
 
 // A mark stands for one digest of an output on a page: the same digest has the
@@ -54,34 +56,46 @@ func (f faction) NamedOthers() []builderName { return f.Others[:min(len(f.Others
 func (f faction) MoreOthers() int { return len(f.Others) - len(f.NamedOthers()) }
 
 // factionsOf groups the claims on an output by digest: most counted operators
-// first, then whoever came first.
+// first, then by digest, which is the order of the lists (divergence.Factions over claims
+// that are sorted by digest): a digest has one letter everywhere.
 func factionsOf(claims []Claim) []faction {
-	var factions []faction
-	at := map[string]int{}
-	for _, claim := range claims {
-		i, known := at[claim.Digest]
-		if !known {
-			i = len(factions)
-			at[claim.Digest] = i
-			factions = append(factions, faction{Mark: mark{Digest: claim.Digest}})
+	groups := divergence.ByDigest(func(yield func(string, *Claim) bool) {
+		for i := range claims {
+			if !yield(claims[i].Digest, &claims[i]) {
+				return
+			}
 		}
-		f := &factions[i]
-		if claim.Counts && !slices.Contains(f.Counted, claim.Operator) {
-			f.Counted = append(f.Counted, claim.Operator)
-		}
-		builders := &f.Others
-		if claim.Counts {
-			builders = &f.Builders
-		}
-		if !slices.ContainsFunc(*builders, func(b builderName) bool { return b.ID == claim.Builder }) {
-			*builders = append(*builders, newBuilderName(claim.Operator, claim.Builder))
+	})
+	factions := make([]faction, len(groups))
+	for i, g := range groups {
+		factions[i].Mark.Digest = g.Digest
+		for _, claim := range g.Claims {
+			factions[i].add(claim)
 		}
 	}
-	slices.SortStableFunc(factions, func(a, b faction) int { return cmp.Compare(len(b.Counted), len(a.Counted)) })
+	slices.SortFunc(factions, func(a, b faction) int {
+		return cmp.Or(cmp.Compare(len(b.Counted), len(a.Counted)), strings.Compare(a.Mark.Digest, b.Mark.Digest))
+	})
 	for i := range factions {
-		factions[i].Mark = newMark(i, factions[i].Mark.Digest)
+		f := &factions[i]
+		f.Mark = newMark(i, f.Mark.Digest)
+		// Who counts here agrees with nobody by having said it in another way as well.
+		f.Others = slices.DeleteFunc(f.Others, func(b builderName) bool { return slices.Contains(f.Counted, b.Operator) })
 	}
 	return factions
+}
+
+func (f *faction) add(claim *Claim) {
+	if claim.Counts && !slices.Contains(f.Counted, claim.Operator) {
+		f.Counted = append(f.Counted, claim.Operator)
+	}
+	builders := &f.Others
+	if claim.Counts {
+		builders = &f.Builders
+	}
+	if !slices.ContainsFunc(*builders, func(b builderName) bool { return b.ID == claim.Builder }) {
+		*builders = append(*builders, newBuilderName(claim.Operator, claim.Builder))
+	}
 }
 
 // A trait is a property of the builders' environments, with its values by
@@ -94,6 +108,19 @@ type trait struct {
 type traitValues struct {
 	Mark   mark
 	Values []string
+}
+
+// recorded reports whether every faction that counts recorded something of its
+// environments: only then can a trait separate them, or none.
+func recorded(claims []Claim, factions []faction) bool {
+	for _, f := range factions {
+		if len(f.Counted) > 0 && !slices.ContainsFunc(claims, func(c Claim) bool {
+			return c.Counts && c.Digest == f.Mark.Digest && len(c.Environment) > 0
+		}) {
+			return false
+		}
+	}
+	return true
 }
 
 // separating lists the traits of which every faction that counts recorded

@@ -7,7 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"repronet/attestation"
+	"repronet.dev/attestation"
+	"repronet.dev/ecosystem"
 )
 
 // number writes n in groups of three digits.
@@ -87,16 +88,9 @@ type name struct {
 	Href  string // its page, "" where it has none
 }
 
-func newName(full string) name {
-	for _, store := range []string{"/nix/store/", "/gnu/store/"} {
-		if rest, ok := strings.CutPrefix(full, store); ok && len(rest) > 33 && rest[32] == '-' {
-			return name{Dir: store, Hash: rest[:32], Label: rest[33:]}
-		}
-	}
-	if i := strings.LastIndexByte(full, '/'); i >= 0 && i < len(full)-1 {
-		return name{Dir: full[:i+1], Label: full[i+1:]}
-	}
-	return name{Label: full}
+func newName(in, full string) name {
+	s := ecosystem.Of(in).Show(full)
+	return name{Dir: s.Dir, Hash: s.Hash, Label: s.Label}
 }
 
 // Short is the label without what every build's name has.
@@ -110,7 +104,7 @@ func (n name) Short() string {
 // outputName is the name of an output in a list, linked to its place on the
 // page of its build.
 func outputName(row OutputRow) name {
-	n := newName(row.Key)
+	n := newName(row.Ecosystem, row.Key)
 	n.Href = outputURL(row)
 	return n
 }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"repronet.dev/ecosystem"
 )
 
 func TestNumber(t *testing.T) {
@@ -69,7 +71,7 @@ func TestName(t *testing.T) {
 		"ends/":                                  {Label: "ends/"},
 		"":                                       {},
 	} {
-		got := newName(full)
+		got := newName(ecosystem.OfKey(full), full)
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%q: %s", full, diff)
 		}

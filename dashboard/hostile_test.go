@@ -4,9 +4,9 @@ import (
 	"strings"
 	"time"
 
-	"repronet/attestation"
-	"repronet/dashboard/dashboardtest"
-	"repronet/enrolment"
+	"repronet.dev/attestation"
+	"repronet.dev/dashboard/dashboardtest"
+	"repronet.dev/enrolment"
 )
 
 // attack is what every text of the hostile scenario contains.

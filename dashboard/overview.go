@@ -2,12 +2,13 @@ package dashboard
 
 import (
 	"context"
-	"errors"
 	"net/url"
 	"slices"
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"repronet.dev/api"
 )
 
 // Limits of the overview; the lists that it begins have pages of their own.
@@ -84,10 +85,10 @@ func (d *Dashboard) overview(c *gin.Context) (string, view, error) {
 	set := c.Query("set")
 	summary, err := d.source.Summary(ctx, set)
 	if err != nil {
-		return "", nil, missing(err, "No package set named “%s” is published here.", set)
+		return "", nil, Missing(err, "No package set named “%s” is published here.", set)
 	}
 	v := &overviewPage{
-		frame:    frame{Title: "Overview", Section: "/", JSON: withSet("/api/v1/summary", set), Indexed: summary.Indexed},
+		frame:    frame{Title: "Overview", Section: "/", JSON: withSet(api.SummaryPath, set), Indexed: summary.Indexed},
 		Empty:    summary.Attestations == 0,
 		Set:      set,
 		Revision: summary.Revision,
@@ -131,17 +132,19 @@ func (d *Dashboard) setRows(ctx context.Context, current string) (rows []setRow,
 		first := min(i, len(sets)-overviewSets)
 		sets = sets[first : first+overviewSets]
 	}
-	for _, set := range sets {
-		summary, err := d.source.Summary(ctx, set.Name)
-		if errors.Is(err, ErrNotFound) {
-			continue // unpublished in between
-		}
-		if err != nil {
-			return nil, 0, err
-		}
+	names := make([]string, len(sets))
+	for i := range sets {
+		names[i] = sets[i].Name
+	}
+	summaries, err := d.source.Summaries(ctx, names)
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, summary := range summaries {
+		set := sets[slices.Index(names, summary.Set)]
 		rows = append(rows, setRow{
 			Set: set, Href: withSet("/", set.Name), Current: set.Name == current,
-			Published: newMoment(set.PublishedAt, time.Now()), Counts: newCounts(summary),
+			Published: newMoment(set.PublishedAt, time.Now()), Counts: newCounts(&summary),
 		})
 	}
 	return rows, all, nil

@@ -3,16 +3,19 @@ package dashboard
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"embed"
 	"errors"
 	"fmt"
 	"html/template"
+	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"repronet.dev/api"
 )
 
 //go:embed templates
@@ -28,7 +31,7 @@ type page struct {
 // parsePages parses each page together with the layout and the parts that all
 // pages share.
 func parsePages() (map[string]*page, error) {
-	shared, err := template.New("layout.html").Funcs(template.FuncMap{"number": number, "sign": sign}).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html")
+	shared, err := template.New("layout.html").Funcs(template.FuncMap{"number": number, "sign": func(verdict any) string { return sign(fmt.Sprint(verdict)) }}).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html")
 	if err != nil {
 		return nil, fmt.Errorf("parsing templates: %w", err)
 	}
@@ -79,15 +82,13 @@ type view interface{ framed() *frame }
 // of a template with its view model, or nil after having redirected.
 type answer func(c *gin.Context) (name string, v view, err error)
 
-func (d *Dashboard) handle(answer answer) gin.HandlerFunc {
-	return func(c *gin.Context) {
-		name, v, err := answer(c)
-		switch {
-		case err != nil:
-			d.fail(c, err)
-		case v != nil:
-			d.render(c, http.StatusOK, name, v)
-		}
+func (d *Dashboard) show(c *gin.Context, answer answer) {
+	name, v, err := answer(c)
+	switch {
+	case err != nil:
+		d.Fail(c, err)
+	case v != nil:
+		d.render(c, http.StatusOK, name, v)
 	}
 }
 
@@ -97,8 +98,9 @@ func (d *Dashboard) render(c *gin.Context, status int, name string, v view) {
 	f := v.framed()
 	f.Assets = d.assets
 	f.Now = time.Now()
-	if f.Indexed == 0 {
-		// An unreachable source must not keep the error page from being shown.
+	if f.Indexed == 0 && status != http.StatusServiceUnavailable && status != http.StatusTooManyRequests {
+		// An unreachable source must not keep the error page from being shown, and one
+		// with too much to do is asked nothing for it.
 		if watermark, err := d.source.Watermark(c.Request.Context()); err == nil {
 			f.Indexed = watermark.Indexed
 		}
@@ -110,47 +112,23 @@ func (d *Dashboard) render(c *gin.Context, status int, name string, v view) {
 			c.String(http.StatusInternalServerError, "This page cannot be shown. The operator finds the reason in the log.")
 			return
 		}
-		d.fail(c, errors.New("rendering page"))
+		d.Fail(c, errors.New("rendering page"))
 		return
 	}
 	c.Header("Cache-Control", "no-cache")
 	c.Data(status, "text/html; charset=utf-8", buf.Bytes())
 }
 
-// notFoundError says what was looked for, and where to look instead.
-type notFoundError struct{ sentence string }
-
-func (e *notFoundError) Error() string { return e.sentence }
-
-// invalidError says which parameter is wrong and what would be right.
-type invalidError struct{ sentence string }
-
-func (e *invalidError) Error() string { return e.sentence }
-
 func invalid(format string, args ...any) error {
-	return &invalidError{sentence: fmt.Sprintf(format, args...)}
+	return api.NewProblem(api.ProblemInvalidParameter, fmt.Sprintf(format, args...))
 }
 
-// explain turns an error into what its sender may know: an HTTP status, a kind
-// of problem, and a sentence without internals.
-func explain(err error) (status int, kind, sentence string) {
-	var missing *notFoundError
-	var method *methodError
-	var wrong *invalidError
-	switch {
-	case errors.As(err, &missing):
-		return http.StatusNotFound, "not-found", missing.sentence
-	case errors.Is(err, ErrNotFound):
-		return http.StatusNotFound, "not-found", "There is nothing under this name."
-	case errors.As(err, &method):
-		return http.StatusMethodNotAllowed, "method-not-allowed", "This address does not take " + method.method + " requests."
-	case errors.As(err, &wrong):
-		return http.StatusUnprocessableEntity, "invalid-parameter", wrong.sentence
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return http.StatusServiceUnavailable, "try-later", "The answer took too long. Try again in a moment."
-	default:
-		return http.StatusInternalServerError, "internal", "This is a fault of the server, not yours. Its operator finds the reason in the log."
+// Missing replaces [ErrNotFound] by a sentence that says what was looked for.
+func Missing(err error, format string, args ...any) error {
+	if errors.Is(err, ErrNotFound) {
+		return api.NewProblem(api.ProblemNotFound, fmt.Sprintf(format, args...))
 	}
+	return err
 }
 
 type errorPage struct {
@@ -159,50 +137,27 @@ type errorPage struct {
 	Sentence string
 }
 
-// fail renders every error page.
-func (d *Dashboard) fail(c *gin.Context, err error) {
-	status, _, sentence := explain(err)
-	if status == http.StatusInternalServerError {
+// Fail answers with the page of an error.
+func (d *Dashboard) Fail(c *gin.Context, err error) {
+	p := d.config.Problem(err)
+	if p.Status == http.StatusInternalServerError {
 		d.config.Logger.ErrorContext(c.Request.Context(), "answering request", "path", c.Request.URL.Path, "error", err)
 	}
-	v := &errorPage{Status: status, Sentence: sentence}
+	v := &errorPage{Status: p.Status, Sentence: p.Detail}
 	v.Title = cmp.Or(map[int]string{
 		http.StatusNotFound:            "Not found",
 		http.StatusMethodNotAllowed:    "Not like this",
 		http.StatusUnprocessableEntity: "This link does not make sense",
+		http.StatusTooManyRequests:     "Not so many at once",
 		http.StatusServiceUnavailable:  "Not right now",
 		http.StatusInternalServerError: "Something broke",
-	}[status], http.StatusText(status))
-	d.render(c, status, "error", v)
+	}[p.Status], http.StatusText(p.Status))
+	d.render(c, p.Status, "error", v)
 }
 
-// methodError is a request with a method that its address does not take.
-type methodError struct{ method string }
-
-func (e *methodError) Error() string { return "method not allowed" }
-
-// unrouted answers what no route of the engine does.
-func (d *Dashboard) unrouted(c *gin.Context, err error) {
-	if strings.HasPrefix(c.Request.URL.Path, "/api/") {
-		writeProblem(c, err)
-		return
-	}
-	d.fail(c, err)
-}
-
-func (d *Dashboard) recoverPanics(c *gin.Context) {
-	defer func() {
-		if reason := recover(); reason != nil {
-			d.fail(c, fmt.Errorf("panic: %v", reason))
-			c.Abort()
-		}
-	}()
-	c.Next()
-}
-
-// securityHeaders keeps a page from running or loading anything that is not
+// SecurityHeaders keeps a page from running or loading anything that is not
 // this server's own file, and others from framing it.
-func securityHeaders(c *gin.Context) {
+func SecurityHeaders(c *gin.Context) {
 	c.Header("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "+
 		"form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 	c.Header("X-Content-Type-Options", "nosniff")
@@ -216,9 +171,12 @@ func (d *Dashboard) baseURL(c *gin.Context) string {
 	if d.config.URL != "" {
 		return strings.TrimSuffix(d.config.URL, "/")
 	}
-	scheme := "http"
-	if c.Request.TLS != nil {
-		scheme = "https"
+	local, ok := c.Request.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if !ok {
+		return unknownAddress
 	}
-	return scheme + "://" + c.Request.Host
+	return (&url.URL{Scheme: "http", Host: local.String()}).String()
 }
+
+// unknownAddress stands for the aggregator's address where it is not known.
+const unknownAddress = "https://AGGREGATOR"

@@ -13,8 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"repronet/dashboard"
-	"repronet/dashboard/dashboardtest"
+	"repronet.dev/api"
+	"repronet.dev/dashboard"
+	"repronet.dev/dashboard/dashboardtest"
 )
 
 // pageURLs are all pages, over the sample.
@@ -230,6 +231,8 @@ func TestSearch(t *testing.T) {
 	for q, want := range map[string]string{
 		"UTIL":                                "3</span> outputs match",
 		"no such package":                     "No output matches",
+		"pkg:nix/hello@2.12.1":                dashboardtest.Out("hello-2.12.1", "")[44:],
+		"pkg:nix/no-such-package":             "No output matches",
 		dashboardtest.Digest("none").String(): "Nobody claimed this digest",
 		"":                                    "Search",
 	} {
@@ -293,7 +296,9 @@ func TestErrors(t *testing.T) {
 				t.Error("the page tells internals")
 			}
 			if strings.HasPrefix(path, "/api/") {
-				checkProblem(t, response, body)
+				if got := response.Header.Get("Content-Type"); got != "application/problem+json" {
+					t.Errorf("Content-Type %q", got)
+				}
 			}
 		})
 	}
@@ -302,8 +307,11 @@ func TestErrors(t *testing.T) {
 // TestProblemsPage explains every kind at its own place.
 func TestProblemsPage(t *testing.T) {
 	body := text(t, get(t, serve(t, sample()), "/docs/problems"))
-	for _, kind := range dashboard.ProblemKinds() {
-		if !strings.Contains(body, `id="`+kind.Kind+`"`) {
+	if n := strings.Count(body, `<section class="problem"`); n != len(api.ProblemKinds()) {
+		t.Errorf("the page explains %d kinds, want %d", n, len(api.ProblemKinds()))
+	}
+	for _, kind := range api.ProblemKinds() {
+		if !strings.Contains(body, `id="`+string(kind.Kind)+`"`) {
 			t.Errorf("no place for %s", kind.Kind)
 		}
 	}
@@ -326,5 +334,12 @@ func TestCopyingPages(t *testing.T) {
 		if page := text(t, get(t, engine, "/builders/"+string(dashboardtest.ID(honest)))); strings.Contains(page, "copying") {
 			t.Errorf("the page of %s speaks of copying", honest)
 		}
+	}
+}
+
+// TestStatusCountsRequests: the page says how many requests to be enrolled wait.
+func TestStatusCountsRequests(t *testing.T) {
+	if body := text(t, get(t, serve(t, sample()), "/status")); !strings.Contains(body, "wait for the operator: <b>3</b>") {
+		t.Errorf("the page does not say that three wait:\n%s", body)
 	}
 }

@@ -2,16 +2,16 @@ package dashboard
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"net/http"
 	"strings"
 
 	"github.com/gin-gonic/gin"
-	"github.com/nix-community/go-nix/pkg/nixbase32"
 
-	"repronet/attestation"
-	"repronet/signing"
+	"repronet.dev/api"
+	"repronet.dev/attestation"
+	"repronet.dev/ecosystem"
+	"repronet.dev/signing"
 )
 
 const (
@@ -44,19 +44,22 @@ func (d *Dashboard) search(c *gin.Context) (string, view, error) {
 		return "search", v, nil
 	}
 	var rows []OutputRow
-	if digest, ok := parseAnyDigest(text); ok {
+	if digest, err := attestation.ParseAnyDigest(text); err == nil {
 		found, err := d.source.ByDigest(ctx, digest)
 		if err != nil {
 			return "", nil, err
 		}
 		v.Digest = digest.String()
-		v.JSON = "/api/v1/outputs?digest=" + v.Digest
+		v.JSON = api.OutputsPath + "?digest=" + v.Digest
 		if len(found) == 1 {
 			c.Redirect(http.StatusSeeOther, outputURL(found[0]))
 			return "", nil, nil
 		}
 		rows = found
 	} else {
+		if purl, err := ecosystem.ParsePURL(text); err == nil {
+			text = purl.Text()
+		}
 		target, err := d.exact(ctx, text)
 		if err != nil {
 			return "", nil, err
@@ -105,24 +108,4 @@ func (d *Dashboard) exact(ctx context.Context, text string) (string, error) {
 		return "", err
 	}
 	return newBuilderName(builder.Operator, builder.ID).Href, nil
-}
-
-// parseAnyDigest reads a SHA-256 digest in the forms that people have at hand:
-// hexadecimal, the base 32 of a narinfo, and the base 64 of Nix's JSON (SRI).
-func parseAnyDigest(text string) (attestation.Digest, bool) {
-	if digest, err := attestation.ParseDigest(strings.ToLower(text)); err == nil {
-		return digest, true
-	}
-	var raw []byte
-	var err error
-	switch bare := strings.TrimPrefix(text, "sha256:"); {
-	case strings.HasPrefix(text, "sha256-"):
-		raw, err = base64.StdEncoding.DecodeString(strings.TrimPrefix(text, "sha256-"))
-	case len(bare) == nixbase32.EncodedLen(len(attestation.Digest{})):
-		raw, err = nixbase32.DecodeString(bare)
-	}
-	if err != nil || len(raw) != len(attestation.Digest{}) {
-		return attestation.Digest{}, false
-	}
-	return attestation.Digest(raw), true
 }

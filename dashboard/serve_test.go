@@ -10,26 +10,22 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gin-gonic/gin"
 	"github.com/nix-community/go-nix/pkg/nixbase32"
 
-	"repronet/attestation"
-	"repronet/dashboard"
-	"repronet/dashboard/dashboardtest"
-	"repronet/ledger"
+	web "repronet.dev/aggregator/http"
+	"repronet.dev/attestation"
+	"repronet.dev/dashboard"
+	"repronet.dev/dashboard/dashboardtest"
+	"repronet.dev/ledger"
 )
 
 // serve puts pages and API over source on an engine, as the aggregator does.
-func serve(t testing.TB, source dashboard.Source) *gin.Engine {
+func serve(t testing.TB, source dashboard.Source) http.Handler {
 	t.Helper()
-	gin.SetMode(gin.TestMode)
 	now := time.Now()
-	d, err := dashboard.New(dashboard.Config{
-		URL:    "https://repro.example.org",
-		Logger: slog.New(slog.DiscardHandler),
-		Entry: func(context.Context, uint64) (*ledger.Entry, error) {
-			return &ledger.Entry{Kind: ledger.Attestation, ReceivedAt: now, Body: []byte(`{"bundle":1}`)}, nil
-		},
+	server, err := web.New(web.Config{Dashboard: dashboard.Config{
+		URL:     "https://repro.example.org",
+		Waiting: func(context.Context) (int, error) { return 3, nil },
 		Jobs: func() []dashboard.Job {
 			return []dashboard.Job{
 				{Name: "roll-up", Schedule: "@every 5m", LastRun: now.Add(-2 * time.Minute), Duration: 41 * time.Millisecond, Next: now.Add(3 * time.Minute)},
@@ -37,14 +33,13 @@ func serve(t testing.TB, source dashboard.Source) *gin.Engine {
 				{Name: "stale-builders", Schedule: "0 4 * * *", LastRun: now.Add(-8 * time.Hour), Duration: 2 * time.Second, Error: "The index did not answer within 2s.", Next: now.Add(16 * time.Hour)},
 			}
 		},
-	}, source)
+	}, Logger: slog.New(slog.DiscardHandler)}, web.Parts{Source: source, Entry: func(context.Context, uint64) (*ledger.Entry, error) {
+		return &ledger.Entry{Kind: ledger.Attestation, ReceivedAt: now, Body: []byte(`{"bundle":1}`)}, nil
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	engine := gin.New()
-	engine.HandleMethodNotAllowed = true // as the aggregator has it
-	d.Register(engine, dashboard.NewAPI(engine))
-	return engine
+	return server
 }
 
 func sample() *dashboardtest.Fake { return dashboardtest.NewFake(dashboardtest.Sample(time.Now())) }

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"repronet.dev/api"
 )
 
 type statusPage struct {
@@ -13,6 +15,8 @@ type statusPage struct {
 	Share  string
 	Jobs   []jobRow
 	Failed int
+	// Waiting is how many requests to be enrolled wait; nil: it is not known.
+	Waiting *int
 }
 
 type jobRow struct {
@@ -28,10 +32,17 @@ func (d *Dashboard) status(c *gin.Context) (string, view, error) {
 	}
 	now := time.Now()
 	v := &statusPage{
-		frame:  frame{Title: "Status", Section: "/status", JSON: "/api/v1/summary", Indexed: summary.Indexed},
+		frame:  frame{Title: "Status", Section: "/status", JSON: api.SummaryPath, Indexed: summary.Indexed},
 		Live:   newLiveCounts(summary),
 		Caught: summary.Indexed >= summary.LedgerSize,
 		Share:  percent(summary.Indexed, summary.LedgerSize),
+	}
+	if d.config.Waiting != nil {
+		if n, err := d.config.Waiting(c.Request.Context()); err != nil {
+			d.config.Logger.WarnContext(c.Request.Context(), "counting the requests that wait", "error", err)
+		} else {
+			v.Waiting = &n
+		}
 	}
 	for _, job := range d.config.Jobs() {
 		row := jobRow{Job: job, Last: newMoment(job.LastRun, now), Next: newMoment(job.Next, now)}

@@ -5,7 +5,7 @@ import (
 	"cmp"
 	"slices"
 
-	"repronet/attestation"
+	"repronet.dev/attestation"
 )
 
 // Verdict is what the counted operators' positions say of one output.

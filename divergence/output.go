@@ -8,7 +8,7 @@ import (
 	"math"
 	"slices"
 
-	"repronet/attestation"
+	"repronet.dev/attestation"
 )
 
 // InputsKey stands for an inputsDigest: its first 8 bytes, big-endian; 0 where
@@ -82,11 +82,11 @@ func (o *Output) Withdraw(builder uint32, digest attestation.Digest) bool {
 
 // Append appends the binary form of the state to buf. Claims are grouped by
 // digest, then by inputs, because builders that agree agree in both; those of
-// documents, which know no inputs, are one group:
+// documents apart, of which few know their inputs:
 //
 //	digest (32 bytes) | n groups (uvarint) |
 //	  { inputs (8 bytes) | n builders (uvarint) | { builder, index (uvarints) }
-//	  | 0 (8 bytes) | 0 (uvarint) | n claims (uvarint)
+//	  | inputs (8 bytes) | 0 (uvarint) | n claims (uvarint)
 //	    | { builder, index, 2 × signed at + ambiguous (uvarints) } }
 func (o *Output) Append(buf []byte) []byte {
 	claims := slices.Clone(o.Claims)
@@ -97,7 +97,7 @@ func (o *Output) Append(buf []byte) []byte {
 		)
 	})
 	same := func(a, b Claim) bool {
-		return a.SignedAt == 0 && b.SignedAt == 0 && a.Inputs == b.Inputs || a.SignedAt > 0 && b.SignedAt > 0
+		return a.Document == b.Document && a.Inputs == b.Inputs
 	}
 	for len(claims) > 0 {
 		sameDigest := prefix(claims, func(c Claim) bool { return c.Digest == claims[0].Digest })
@@ -121,10 +121,9 @@ func (o *Output) Append(buf []byte) []byte {
 
 func appendGroup(buf []byte, group []Claim) []byte {
 	documents := group[0].Document
+	buf = binary.BigEndian.AppendUint64(buf, uint64(group[0].Inputs))
 	if documents {
-		buf = append(append(buf, zeros[:8]...), 0)
-	} else {
-		buf = binary.BigEndian.AppendUint64(buf, uint64(group[0].Inputs))
+		buf = append(buf, 0)
 	}
 	buf = binary.AppendUvarint(buf, uint64(len(group)))
 	for _, c := range group {
@@ -186,7 +185,6 @@ func (d *decoder) group(claims []Claim, digest attestation.Digest) []Claim {
 	documents := n == 0
 	if documents {
 		n = d.count()
-		d.failed = d.failed || inputs != 0
 	}
 	claims = slices.Grow(claims, int(min(n, uint64(len(d.data))/2))) // a claim takes two bytes at least
 	for ; n > 0 && !d.failed; n-- {

@@ -10,8 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"repronet/attestation"
-	"repronet/divergence"
+	"repronet.dev/attestation"
+	"repronet.dev/divergence"
 )
 
 // byNumber is a set of operators in which builder n belongs to operator n/2, and
@@ -27,22 +27,19 @@ func claims(random *rand.Rand, n int) []divergence.Claim {
 		builder  uint32
 		digest   byte
 		signedAt uint64
+		document bool
 	}
 	seen := map[pair]bool{}
 	var out []divergence.Claim
 	for len(out) < n {
-		p := pair{random.Uint32N(uint32(n) + 2), byte(random.IntN(4)), random.Uint64N(3)}
+		p := pair{random.Uint32N(uint32(n) + 2), byte(random.IntN(4)), random.Uint64N(3), random.IntN(2) == 0}
+		p.document = p.document || p.signedAt > 0
 		if seen[p] {
 			continue
 		}
 		seen[p] = true
-		c := divergence.Claim{Builder: p.builder, Digest: attestation.Digest{p.digest}, Index: random.Uint64N(1 << 40), SignedAt: p.signedAt}
-		if c.SignedAt == 0 {
-			c.Inputs = divergence.InputsKey(random.Uint64N(3))
-		} else {
-			c.Document = true
-			c.Ambiguous = random.IntN(4) == 0
-		}
+		c := divergence.Claim{Builder: p.builder, Digest: attestation.Digest{p.digest}, Index: random.Uint64N(1 << 40), SignedAt: p.signedAt, Document: p.document}
+		c.Inputs, c.Ambiguous = divergence.InputsKey(random.Uint64N(3)), c.SignedAt > 0 && random.IntN(4) == 0
 		out = append(out, c)
 	}
 	return out

@@ -7,11 +7,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"repronet/divergence"
-	"repronet/divergence/vectors"
-	"repronet/enrolment"
-	"repronet/ledger"
-	"repronet/signing"
+	"repronet.dev/divergence"
+	"repronet.dev/divergence/vectors"
+	"repronet.dev/enrolment"
+	"repronet.dev/ledger"
+	"repronet.dev/signing"
 )
 
 // TestVectors runs the conformance vectors, with the real roster.

@@ -5,8 +5,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"repronet/attestation"
-	"repronet/divergence"
+	"repronet.dev/attestation"
+	"repronet.dev/divergence"
 )
 
 // TestWeigh says of each claim why it does not move the verdict.

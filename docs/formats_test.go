@@ -20,12 +20,13 @@ import (
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
-	"repronet/attestation"
-	"repronet/enrolment"
-	"repronet/enrolment/request"
-	"repronet/ledger"
-	"repronet/outputmap"
-	"repronet/signing"
+	"repronet.dev/attestation"
+	"repronet.dev/enrolment"
+	"repronet.dev/enrolment/request"
+	"repronet.dev/ledger"
+	"repronet.dev/outputmap"
+	"repronet.dev/reading"
+	"repronet.dev/signing"
 )
 
 var update = flag.Bool("update", false, "rewrite the examples of formats.md")
@@ -107,6 +108,7 @@ func examples(t *testing.T) map[string]string {
 		}).Encode())),
 		"keyless":    indent(t, must(keyless().Encode())),
 		"revocation": indent(t, revoked),
+		"rules":      indent(t, must(reading.Rules{Version: 2}.Encode())),
 		"erased": indent(t, must((&enrolment.Erasure{
 			Attachment: sha256.Sum256([]byte("a certificate")), Reason: "asked for by the person",
 		}).Encode())),
@@ -166,7 +168,7 @@ func mapOf(t *testing.T, entries ...[]byte) (root, proof []byte) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		keys, err := outputmap.Keys(entry)
+		keys, err := outputmap.Keys(0, entry)
 		if err == nil {
 			err = sorter.Add(uint64(i), keys...)
 		}

@@ -7,14 +7,15 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"repronet/e2e/network"
+	"repronet.dev/e2e/network"
+	"repronet.dev/internal/chdb/chdbtest"
 )
 
 // TestBuilds has three builders build a package set, really, and report it; what
 // follows looks at what became of that from all sides.
 func TestBuilds(t *testing.T) {
 	t.Parallel()
-	needEngine(t)
+	chdbtest.Library(t)
 	b := &builds{
 		server: startAggregator(t, "--libp2p", "/ip4/127.0.0.1/tcp/0,/ip4/127.0.0.1/udp/0/quic-v1"),
 		dir:    t.TempDir(), reporters: map[string]*network.Reporter{}, expected: map[string]expectation{},
@@ -35,6 +36,7 @@ func TestBuilds(t *testing.T) {
 	t.Run("lies", b.testLies)
 	t.Run("replay", b.testReplay)
 	t.Run("reindex", func(t *testing.T) { testReindex(t, b.server) })
+	t.Run("commands", b.testCommands) // last: it reports more
 }
 
 // builds is a network of one aggregator and three builders who built everything

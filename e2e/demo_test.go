@@ -9,23 +9,25 @@ import (
 	"testing"
 	"time"
 
-	"repronet/e2e/network"
+	"repronet.dev/e2e/network"
+	"repronet.dev/internal/chdb/chdbtest"
+	"repronet.dev/internal/needtest"
 )
 
 // TestDemo starts what `make run` starts, in both forms, interrupts it, and
 // starts it again on its data.
 func TestDemo(t *testing.T) {
 	t.Parallel()
-	needEngine(t)
+	chdbtest.Library(t)
 	program := filepath.Join(t.TempDir(), "demo")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "repronet/e2e/demo").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "repronet.dev/e2e/demo").CombinedOutput(); err != nil {
 		t.Fatalf("building: %v\n%s", err, out)
 	}
 	for _, with := range []string{"go", "nix"} {
 		t.Run(with, func(t *testing.T) {
 			t.Parallel()
 			if with == "nix" && !network.HasNix() {
-				lacking(t, "NO NIX: install nix-bin and busybox-static, and be root")
+				needtest.Lacking(t, "NO NIX: install nix-bin and busybox-static, and be root")
 			}
 			d := demo{program: program, with: with, dir: t.TempDir()}
 

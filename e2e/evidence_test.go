@@ -11,8 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"repronet/dashboard"
-	"repronet/internal/wire"
+	"repronet.dev/api"
+	"repronet.dev/dashboard"
 )
 
 // testEvidence takes a bundle and its receipt from the API and has both checked
@@ -51,7 +51,7 @@ func (b *builds) checkWithOpenSSL(t *testing.T, bundle []byte, key string) {
 
 func (b *builds) checkWithXMod(t *testing.T, bundle []byte, index uint64) {
 	// Who sends a statement again gets the receipt of the first time.
-	response, err := http.Post(b.URL+wire.SubmitPath, wire.BundleType, bytes.NewReader(bundle))
+	response, err := http.Post(b.URL+api.SubmitPath, api.BundleType, bytes.NewReader(bundle))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,10 +67,10 @@ func (b *builds) checkWithXMod(t *testing.T, bundle []byte, index uint64) {
 		t.Fatalf("the statement of index %d was answered with %+v", index, result)
 	}
 	program := filepath.Join(t.TempDir(), "xmod")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "repronet/e2e/xmod").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "repronet.dev/e2e/xmod").CombinedOutput(); err != nil {
 		t.Fatalf("building: %v\n%s", err, out)
 	}
-	key, err := fetch(t.Context(), b.URL+wire.LogKeyPath)
+	key, err := fetch(t.Context(), b.URL+api.LogKeyPath)
 	if err != nil {
 		t.Fatal(err)
 	}

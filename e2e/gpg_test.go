@@ -15,7 +15,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"repronet/internal/wire"
+	"repronet.dev/api"
+	"repronet.dev/internal/needtest"
 )
 
 // gpg is a GnuPG home with the keys of people.
@@ -27,9 +28,7 @@ type gpg struct {
 func newGPG(t *testing.T) *gpg {
 	t.Helper()
 	for _, program := range []string{"gpg", "gpg-agent", "gpgconf"} {
-		if _, err := exec.LookPath(program); err != nil {
-			lacking(t, err.Error())
-		}
+		needtest.Program(t, program, "gnupg")
 	}
 	home, err := os.MkdirTemp("", "gpg") //nolint:usetesting // the name of a socket in it has to be short
 	if err != nil {
@@ -153,7 +152,7 @@ func TestRelayAnyRepository(t *testing.T) {
 	output := getOutput(t, s.URL, project+"/w-1.0.dmg")
 	statuses := map[string]int{}
 	for _, c := range output.Claims {
-		statuses[c.Status]++
+		statuses[string(c.Status)]++
 		if c.Kind != "openpgp-sums" || c.SignedOn.IsZero() {
 			t.Errorf("claim without its kind or its time: %+v", c)
 		}
@@ -206,11 +205,11 @@ func TestRelayAnyRepository(t *testing.T) {
 func (r *repository) erase(s *server, project string) {
 	t := r.t
 	t.Helper()
-	var builders []wire.Builder
+	var builders []api.RosterBuilder
 	if err := json.Unmarshal([]byte(s.admin(t, "builders list", "--json")), &builders); err != nil {
 		t.Fatal(err)
 	}
-	i := slices.IndexFunc(builders, func(b wire.Builder) bool { return b.Operator == "ada" })
+	i := slices.IndexFunc(builders, func(b api.RosterBuilder) bool { return b.Operator == "ada" })
 	if i < 0 {
 		t.Fatalf("ada is not enrolled: %+v", builders)
 	}

@@ -14,8 +14,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"repronet/dashboard"
-	"repronet/evidence/guixsigs/guixsigstest"
+	"repronet.dev/dashboard"
+	"repronet.dev/evidence/guixsigs/guixsigstest"
+	"repronet.dev/internal/needtest"
 )
 
 // relayed is what repronet-reporter relay --json says.
@@ -24,6 +25,12 @@ type relayed struct {
 
 	States     map[string]int
 	Exceptions []struct{ Document, Outcome, Reason string }
+	Rows       struct{ Total, Judged, Ambiguous, Unread, NotCounted int }
+	Unread     []struct {
+		Document, Reason string
+		Rows, Line       int
+	}
+	Files struct{ Total, Documents, Signatures, Keys, Others int }
 }
 
 // relay hands documents on, with the log's key pinned. Its exit status has to be
@@ -49,6 +56,9 @@ func relay(t *testing.T, s *server, status int, args ...string) relayed {
 	if sum := r.Accepted + r.Kept + r.Refused + r.Failed; sum != r.Documents {
 		t.Errorf("%d of %d documents are accounted for", sum, r.Documents)
 	}
+	if sum := r.Rows.Judged + r.Rows.Ambiguous + r.Rows.Unread + r.Rows.NotCounted; sum != r.Rows.Total {
+		t.Errorf("%d of %d rows are accounted for", sum, r.Rows.Total)
+	}
 	for _, e := range r.Exceptions {
 		if e.Document == "" || e.Reason == "" {
 			t.Errorf("an exception without a name or reason: %+v", e)
@@ -65,9 +75,7 @@ type expected struct {
 
 func expect(t *testing.T, dir string, at time.Time) expected {
 	t.Helper()
-	if _, err := exec.LookPath("gpg"); err != nil {
-		lacking(t, err.Error())
-	}
+	needtest.Program(t, "gpg", "gnupg")
 	script := exec.CommandContext(t.Context(), "./guix-sigs-expected.sh", dir, strconv.FormatInt(at.Unix(), 10))
 	script.Stderr = os.Stderr
 	out, err := script.Output()

@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"repronet/internal/wire"
+	"repronet.dev/api"
 )
 
 // TestSigstoreJoining has an identity bring a key, with a real Fulcio, timestamp
@@ -34,7 +34,7 @@ admit:
 
 	v := newVolunteer(t, s.URL, "alice")
 	first := v.enrol("--contact", "alice@example.org", "--identity", "sigstore:"+at.signingConfig)
-	if first.State != wire.Enrolled || first.Tier != "open" {
+	if first.State != api.Enrolled || first.Tier != "open" {
 		t.Fatalf("answered %+v", first)
 	}
 
@@ -59,13 +59,13 @@ admit:
 		t.Fatal(err)
 	}
 	second := again.enrol("--identity", bundle)
-	if second.State != wire.Enrolled || second.Operator != first.Operator || second.Builder == first.Builder {
+	if second.State != api.Enrolled || second.Operator != first.Operator || second.Builder == first.Builder {
 		t.Errorf("one identity is %+v and %+v", first, second)
 	}
 }
 
 // token is what the issuer gives to a job of a repository.
-func (s *sigstore) token(t *testing.T, repository string) string {
+func (s *sigstoreDeployment) token(t *testing.T, repository string) string {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.issuer+"/token?audience=sigstore&repository="+repository, nil)
 	if err != nil {

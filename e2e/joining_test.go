@@ -11,13 +11,13 @@ import (
 	"testing"
 	"time"
 
-	"repronet/dashboard"
-	"repronet/enrolment/request"
-	"repronet/internal/wire"
-	"repronet/ledger"
-	"repronet/reporter/spool"
-	"repronet/signing"
-	"repronet/signing/sigstoretest"
+	"repronet.dev/api"
+	"repronet.dev/dashboard"
+	"repronet.dev/enrolment/request"
+	"repronet.dev/ledger"
+	"repronet.dev/reporter/spool"
+	"repronet.dev/signing"
+	"repronet.dev/signing/sigstore/sigstoretest"
 )
 
 // A volunteer is a person with a machine, who never writes a mail.
@@ -65,10 +65,10 @@ func (v *volunteer) attest(build, content string) {
 	v.run(0, "attest", "--build", "project/"+build, "--output", "out="+file)
 }
 
-func (v *volunteer) enrol(args ...string) *wire.Enrolment {
+func (v *volunteer) enrol(args ...string) *api.Enrolment {
 	v.t.Helper()
 	text, _ := v.run(0, append([]string{"enrol", "--json"}, args...)...)
-	return decode[wire.Enrolment](v.t, text)
+	return decode[api.Enrolment](v.t, text)
 }
 
 func (v *volunteer) status() *spool.Status {
@@ -100,7 +100,7 @@ func verdict(t *testing.T, s *server, build, want string, operators int) *dashbo
 	t.Helper()
 	indexed(t, s.URL)
 	o := getOutput(t, s.URL, "project/"+build+"^out")
-	if o.Verdict != want || int(o.Operators) != operators {
+	if string(o.Verdict) != want || int(o.Operators) != operators {
 		t.Errorf("%s is %s by %d operators, want %s by %d", build, o.Verdict, o.Operators, want, operators)
 	}
 	return o
@@ -122,7 +122,7 @@ func TestJoining(t *testing.T) {
 	}
 	for _, v := range []*volunteer{alice, bob} {
 		v.attest("hello", "hello")
-		if answer := v.enrol("--contact", "me@example.org"); answer.State != wire.Pending {
+		if answer := v.enrol("--contact", "me@example.org"); answer.State != api.Pending {
 			t.Errorf("asking is answered with %+v", answer)
 		}
 	}
@@ -134,7 +134,7 @@ func TestJoining(t *testing.T) {
 		s.admin(t, "builders approve", p.Builder)
 	}
 	for _, v := range []*volunteer{alice, bob} {
-		if answer := v.enrol("--wait"); answer.State != wire.Enrolled || answer.Tier != "counted" {
+		if answer := v.enrol("--wait"); answer.State != api.Enrolled || answer.Tier != "counted" {
 			t.Errorf("after the approval asking is answered with %+v", answer)
 		}
 		v.run(0, "run", "--once")
@@ -178,8 +178,8 @@ func TestJoining(t *testing.T) {
 
 // eraseRequest deletes what somebody said of themselves, which decides nothing.
 func eraseRequest(t *testing.T, s *server) {
-	builder := (*decode[[]wire.Builder](t, s.admin(t, "builders list --json")))[0]
-	attachment := s.URL + wire.LogPath + "/attachments/sha256/" + builder.Endorsement
+	builder := (*decode[[]api.RosterBuilder](t, s.admin(t, "builders list --json")))[0]
+	attachment := s.URL + api.LogPath + "/attachments/sha256/" + builder.Endorsement
 	text, err := fetch(t.Context(), attachment)
 	if err != nil {
 		t.Fatal(err)
@@ -207,8 +207,8 @@ func rotate(t *testing.T, s *server, v *volunteer) {
 		t.Fatal(err)
 	}
 	out, _ := v.run(0, "rotate", "--json")
-	after := decode[wire.Enrolment](t, out)
-	if after.State != wire.Enrolled || after.Builder == before.Builder || after.Operator != before.Operator || after.Tier != before.Tier {
+	after := decode[api.Enrolment](t, out)
+	if after.State != api.Enrolled || after.Builder == before.Builder || after.Operator != before.Operator || after.Tier != before.Tier {
 		t.Errorf("%+v became %+v", before, after)
 	}
 	v.attest("later", "later")
@@ -232,7 +232,7 @@ func rotate(t *testing.T, s *server, v *volunteer) {
 
 	// With --revoke the old key is at an end, and not what it said.
 	out, _ = v.run(0, "rotate", "--revoke", "--json")
-	newest := decode[wire.Enrolment](t, out)
+	newest := decode[api.Enrolment](t, out)
 	v.attest("newest", "newest")
 	v.run(0, "run", "--once")
 	if o := verdict(t, s, "latest", "single", 1); !o.Claims[0].Counts {
@@ -283,7 +283,7 @@ func waitUntil(t *testing.T, what string, done func() bool) {
 // admits: at once in the picture, and without weight until somebody vouches.
 func TestJoiningByIdentity(t *testing.T) {
 	t.Parallel()
-	sigstore := sigstoretest.New(t)
+	deployment := sigstoretest.New(t)
 	dir := t.TempDir()
 	write := func(name string, content []byte) string {
 		path := filepath.Join(dir, name)
@@ -294,7 +294,7 @@ func TestJoiningByIdentity(t *testing.T) {
 	}
 	s := startAggregator(t, "--origin", "identity.example/ledger", "--config", write("config.yaml", []byte(`
 admit:
-  trusted_root: `+write("trusted_root.json", sigstore.TrustedRoot(t))+`
+  trusted_root: `+write("trusted_root.json", deployment.TrustedRoot(t))+`
   identities:
     - issuer: https://accounts.example.com
       subject: ^[a-z]+@example\.com$
@@ -308,9 +308,9 @@ admit:
 	carol := newVolunteer(t, s.URL, "carol")
 	payload, _ := carol.run(0, "enrol", "--statement")
 	who := signing.Identity{Issuer: "https://accounts.example.com", Subject: "carol@example.com"}
-	bundle := write("identity.json", sigstore.Sign(t, who, []byte(payload), sigstoretest.Job{}))
+	bundle := write("identity.json", deployment.Sign(t, who, []byte(payload), sigstoretest.Job{}))
 	answer := carol.enrol("--identity", bundle)
-	if answer.State != wire.Enrolled || answer.Tier != "open" || strings.Contains(answer.Operator, "carol") {
+	if answer.State != api.Enrolled || answer.Tier != "open" || strings.Contains(answer.Operator, "carol") {
 		t.Fatalf("answered %+v", answer)
 	}
 	carol.attest("hello", "something else")

@@ -15,11 +15,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sync/errgroup"
 
-	"repronet/attestation"
-	"repronet/dashboard"
-	"repronet/e2e/network"
-	"repronet/ledger"
-	"repronet/signing"
+	"repronet.dev/attestation"
+	"repronet.dev/dashboard"
+	"repronet.dev/e2e/network"
+	"repronet.dev/ledger"
+	"repronet.dev/reading"
+	"repronet.dev/signing"
 )
 
 // kills is how often each program is killed.
@@ -138,7 +139,7 @@ func killReporter(ctx context.Context, t *testing.T, r *network.Reporter) (spool
 			if err := r.Attest(ctx, "--build", build, "--output", "bin="+path); err != nil {
 				return nil, err
 			}
-			spooled = append(spooled, attestation.OutputKey(build, "bin"))
+			spooled = append(spooled, build+"^bin")
 		}
 		running, err := r.Run(ctx, log, "--interval", "100ms")
 		if err != nil {
@@ -183,11 +184,11 @@ func checkLedger(t *testing.T, entries []*ledger.Entry, l *load, spooled []strin
 			}
 			continue
 		}
-		_, statement, err := signing.PeekStatement(e.Body)
+		named, err := reading.PeekStatement(e.Body)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, subject := range statement.Subjects {
+		for _, subject := range named.Statement.Subjects {
 			delivered = append(delivered, subject.Name)
 		}
 	}
@@ -219,10 +220,11 @@ func checkIndex(t *testing.T, base string, entries []*ledger.Entry, got *dashboa
 		if e.Kind != ledger.Attestation {
 			continue
 		}
-		builder, s, err := signing.PeekStatement(e.Body)
+		named, err := reading.PeekStatement(e.Body)
 		if err != nil {
 			t.Fatal(err)
 		}
+		builder, s := named.Builder, named.Statement
 		want.Attestations++
 		builders[builder] = true
 		switch s.Type {

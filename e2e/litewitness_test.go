@@ -20,8 +20,8 @@ import (
 
 	_ "modernc.org/sqlite" // the witness keeps its logs in a database
 
-	"repronet/ledger"
-	ledgerappend "repronet/ledger/append"
+	"repronet.dev/ledger"
+	"repronet.dev/ledger/writer"
 )
 
 // litewitnessEnv names the program of another project that is a witness
@@ -40,7 +40,7 @@ func TestIndependentWitness(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	key, err := ledgerappend.LoadOrCreateKey(filepath.Join(dir, "log.key"), "repro.example.org/log")
+	key, err := writer.LoadOrCreateKey(filepath.Join(dir, "log.key"), "repro.example.org/log")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestIndependentWitness(t *testing.T) {
 		name string
 		want error
 	}{{"mine", nil}, {"another history", ledger.ErrNotCosigned}} {
-		log, err := ledgerappend.Open(t.Context(), ledgerappend.Config{
+		log, err := writer.Open(t.Context(), writer.Config{
 			Dir: filepath.Join(dir, history.name), Key: key, CheckpointInterval: 200 * time.Millisecond, Witnesses: policy,
 		})
 		if err != nil {
@@ -84,7 +84,7 @@ func TestIndependentWitness(t *testing.T) {
 }
 
 // startLitewitness returns the key and the address of a litewitness of a log.
-func startLitewitness(t *testing.T, program, dir string, log *ledgerappend.Key) (vkey, url string) {
+func startLitewitness(t *testing.T, program, dir string, log *writer.Key) (vkey, url string) {
 	t.Helper()
 	run := func(name string, args ...string) string {
 		t.Helper()
@@ -137,7 +137,7 @@ func startLitewitness(t *testing.T, program, dir string, log *ledgerappend.Key) 
 }
 
 // knowLog does what witnessctl add-log and add-key do.
-func knowLog(t *testing.T, database string, log *ledgerappend.Key) {
+func knowLog(t *testing.T, database string, log *writer.Key) {
 	t.Helper()
 	db, err := sql.Open("sqlite", database)
 	if err != nil {

@@ -19,10 +19,10 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
-	"repronet/attestation"
-	"repronet/internal/wire"
-	"repronet/signing"
-	"repronet/signing/signingtest"
+	"repronet.dev/api"
+	"repronet.dev/attestation"
+	"repronet.dev/signing"
+	"repronet.dev/signing/signingtest"
 )
 
 // A load is statements that several builders sign and submit side by side, and
@@ -99,7 +99,7 @@ func (l *loader) statement() *attestation.Statement {
 		if n%3 == 0 {
 			variant = l.random.IntN(2)
 		}
-		subject := attestation.Subject{Name: attestation.OutputKey(build, "bin"), Digest: sha256.Sum256(fmt.Append(nil, n, variant))}
+		subject := attestation.Subject{Name: build + "^bin", Digest: sha256.Sum256(fmt.Append(nil, n, variant))}
 		b := attestation.Build{Name: build, Outputs: []int{i}, Finished: now, Occasion: attestation.OccasionBuild}
 		if l.random.IntN(2) == 0 {
 			b.InputsDigest = sha256.Sum256(fmt.Append(nil, "inputs", l.random.IntN(2)))
@@ -165,11 +165,11 @@ func (l *load) sent(payload attestation.Digest, s *attestation.Statement) {
 func (l *load) submit(ctx context.Context, bundles [][]byte) (taken bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, l.base+wire.SubmitPath, bytes.NewReader(bytes.Join(bundles, []byte("\n"))))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, l.base+api.SubmitPath, bytes.NewReader(bytes.Join(bundles, []byte("\n"))))
 	if err != nil {
 		return false, err
 	}
-	request.Header.Set("Content-Type", wire.LinesType)
+	request.Header.Set("Content-Type", api.LinesType)
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return false, nil // killed
@@ -184,7 +184,7 @@ func (l *load) submit(ctx context.Context, bundles [][]byte) (taken bool, err er
 	}
 	taken = true
 	for decoder := json.NewDecoder(response.Body); len(bundles) > 0; bundles = bundles[1:] {
-		var result wire.Result
+		var result api.Result
 		if err := decoder.Decode(&result); err != nil {
 			return false, nil // killed while it answered
 		}
@@ -207,7 +207,7 @@ func (l *load) submit(ctx context.Context, bundles [][]byte) (taken bool, err er
 
 // note checks a receipt and keeps it. A later one for the same statement must
 // have the same index.
-func (l *load) note(bundle []byte, result *wire.Result) error {
+func (l *load) note(bundle []byte, result *api.Result) error {
 	if result.Problem != nil {
 		return fmt.Errorf("submitting: %w", result.Problem)
 	}

@@ -9,9 +9,9 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"repronet/e2e/network"
-	"repronet/internal/chdb"
-	"repronet/internal/chdb/chdbtest"
+	"repronet.dev/e2e/network"
+	"repronet.dev/internal/chdb"
+	"repronet.dev/internal/chdb/chdbtest"
 )
 
 // Names of environment variables.
@@ -50,7 +50,7 @@ func build() (dir string, remove func(), err error) {
 		return "", nil, err
 	}
 	command := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", dir+"/",
-		"repronet/cmd/repronet-aggregator", "repronet/cmd/repronet-reporter", "repronet/cmd/repronet-verify")
+		"repronet.dev/cmd/repronet-aggregator", "repronet.dev/cmd/repronet-reporter", "repronet.dev/cmd/repronet-verify")
 	command.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := command.CombinedOutput(); err != nil {
 		os.RemoveAll(dir)
@@ -60,21 +60,3 @@ func build() (dir string, remove func(), err error) {
 }
 
 func programs() network.Programs { return network.Programs(os.Getenv(binEnv)) }
-
-// lacking skips the test, loudly, or fails it where nothing may be skipped.
-func lacking(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("CI") != "" {
-		t.Fatalf("%s; with CI set this test may not be skipped", what)
-	}
-	fmt.Fprintf(os.Stderr, "\n*** SKIPPED: %s: %s\n\n", t.Name(), what)
-	t.Skip(what)
-}
-
-// needEngine asks for the embedded ClickHouse, which every aggregator runs.
-func needEngine(t *testing.T) {
-	t.Helper()
-	if _, err := chdb.Find(); err != nil {
-		lacking(t, err.Error())
-	}
-}

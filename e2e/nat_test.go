@@ -10,9 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"repronet/dashboard"
-	"repronet/e2e/network"
-	"repronet/internal/netnstest"
+	"repronet.dev/dashboard"
+	"repronet.dev/e2e/network"
+	"repronet.dev/internal/chdb/chdbtest"
+	"repronet.dev/internal/netnstest"
 )
 
 // behind is the number of reporters behind one address.
@@ -22,7 +23,7 @@ const behind = 20
 // as behind a router, and all get through on every way in.
 func TestNAT(t *testing.T) {
 	t.Parallel()
-	needEngine(t)
+	chdbtest.Library(t)
 	hosts := netnstest.New(t, 2)
 	s := &server{log: messages(t, "the aggregator"), args: []string{
 		"--listen", hosts.Addr(0) + ":8080", "--checkpoint-interval", "250ms",

@@ -14,9 +14,10 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"repronet/dashboard"
-	"repronet/e2e/network"
-	"repronet/signing"
+	"repronet.dev/dashboard"
+	"repronet.dev/e2e/network"
+	"repronet.dev/internal/needtest"
+	"repronet.dev/reading"
 )
 
 // nixVerdicts is what the package set in nixset shows when three builders build
@@ -62,12 +63,12 @@ type nixJob struct {
 }
 
 // store is an operator's Nix store, with the post-build-hook of its reporter.
-func (b *builds) store(operator, set string) *network.NixStore {
-	s := &network.NixStore{Root: filepath.Join(b.dir, operator, "store"), Set: set, Tools: filepath.Join(b.dir, "tools")}
+func (b *builds) store(ctx context.Context, operator, set string) (s *network.NixStore, err error) {
+	s = &network.NixStore{Root: filepath.Join(b.dir, operator, "store"), Set: set, Tools: filepath.Join(b.dir, "tools")}
 	if r, ok := b.reporters[operator]; ok {
-		s.Hook = r.Hook()
+		s.Hook, err = r.InstallHook(ctx)
 	}
-	return s
+	return s, err
 }
 
 // buildNix publishes the package set and builds it in three stores.
@@ -79,7 +80,11 @@ func (b *builds) buildNix(t *testing.T) {
 	if err := network.PrepareTools(filepath.Join(b.dir, "tools")); err != nil {
 		t.Fatal(err)
 	}
-	b.publish(t, b.store("alice", set))
+	publisher, err := b.store(t.Context(), "alice", set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.publish(t, publisher)
 	log := messages(t, "the builds")
 	for _, operator := range operators {
 		b.newReporter(t, operator)
@@ -87,7 +92,11 @@ func (b *builds) buildNix(t *testing.T) {
 	group, ctx := errgroup.WithContext(t.Context())
 	for operator, r := range b.reporters {
 		group.Go(func() error {
-			if err := b.store(operator, set).Build(ctx, "", log); err != nil {
+			store, err := b.store(ctx, operator, set)
+			if err != nil {
+				return err
+			}
+			if err := store.Build(ctx, "", log); err != nil {
 				return err
 			}
 			if operator == "alice" {
@@ -150,11 +159,13 @@ func (b *builds) buildPrivate(ctx context.Context, log io.Writer) error {
 	if err := os.WriteFile(filepath.Join(dir, "default.nix"), []byte(private), 0o644); err != nil {
 		return err
 	}
-	store := b.store("alice", dir)
+	store, err := b.store(ctx, "alice", dir)
+	if err != nil {
+		return err
+	}
 	if err := store.Build(ctx, "secret", log); err != nil {
 		return err
 	}
-	var err error
 	b.private, err = store.Output(ctx, "secret", "out")
 	return err
 }
@@ -162,7 +173,7 @@ func (b *builds) buildPrivate(ctx context.Context, log io.Writer) error {
 // testNix looks at what only the Nix form has.
 func (b *builds) testNix(t *testing.T) {
 	if b.set == "" {
-		lacking(t, "NO NIX: Go programs were built instead; install nix-bin and busybox-static, and be root")
+		needtest.Lacking(t, "NO NIX: Go programs were built instead; install nix-bin and busybox-static, and be root")
 	}
 	t.Run("summary", func(t *testing.T) {
 		s := get[*dashboard.Summary](t, b.URL, "/summary?set="+b.set)
@@ -190,9 +201,9 @@ func (b *builds) testNix(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if status.KeptPrivate != 1 || status.Waiting != 0 || status.Outbox != 0 {
-			t.Errorf("alice's reporter kept %d outputs private, and has %d records and %d statements left; want 1, 0, 0",
-				status.KeptPrivate, status.Waiting, status.Outbox)
+		if status.Retained != 1 || status.Waiting != 0 || status.Outbox != 0 {
+			t.Errorf("alice's reporter retains %d records, and has %d records and %d statements left; want 1, 0, 0",
+				status.Retained, status.Waiting, status.Outbox)
 		}
 	})
 }
@@ -206,8 +217,8 @@ func (b *builds) absent(t *testing.T, key string) {
 	}
 	entries, _ := readLedger(t, b.URL, 1)
 	for i, e := range entries {
-		if _, s, err := signing.PeekStatement(e.Body); err == nil {
-			for _, subject := range s.Subjects {
+		if named, err := reading.PeekStatement(e.Body); err == nil {
+			for _, subject := range named.Statement.Subjects {
 				if subject.Name == key {
 					t.Errorf("ledger entry %d names %s", i, key)
 				}

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"repronet/internal/browsertest"
+	"repronet.dev/internal/browsertest"
 )
 
 // testPages reads the answer of the four pages from a live aggregator in a

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"log/slog"
 	"maps"
 	"net/http/httptest"
 	"net/url"
@@ -14,18 +15,18 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gin-gonic/gin"
 	"github.com/google/go-cmp/cmp"
 
-	"repronet/aggregator/index"
-	"repronet/aggregator/query"
-	"repronet/aggregator/store"
-	"repronet/attestation"
-	"repronet/dashboard"
-	"repronet/enrolment"
-	"repronet/internal/chdb/chdbtest"
-	"repronet/ledger"
-	"repronet/signing"
+	web "repronet.dev/aggregator/http"
+	"repronet.dev/aggregator/index"
+	"repronet.dev/aggregator/query"
+	"repronet.dev/aggregator/store"
+	"repronet.dev/attestation"
+	"repronet.dev/dashboard"
+	"repronet.dev/internal/chdb/chdbtest"
+	"repronet.dev/ledger"
+	"repronet.dev/reading"
+	"repronet.dev/signing"
 )
 
 // outputKeys are the outputs that statements in the ledger name, sorted.
@@ -36,10 +37,11 @@ func outputKeys(t *testing.T, entries []*ledger.Entry) []string {
 		if e.Kind != ledger.Attestation {
 			continue
 		}
-		_, s, err := signing.PeekStatement(e.Body)
+		named, err := reading.PeekStatement(e.Body)
 		if err != nil {
 			t.Fatal(err)
 		}
+		s := named.Statement
 		if s.Type != attestation.Rebuild {
 			continue
 		}
@@ -148,15 +150,13 @@ func indexAgain(t *testing.T, dir string, size uint64, batch int) (base string) 
 	if err := x.CatchUp(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	pages, err := dashboard.New(dashboard.Config{Entry: l.Entry}, query.New(tables, l, x))
+	router, err := web.New(web.Config{Logger: slog.New(slog.DiscardHandler)}, web.Parts{Source: query.New(tables, l, x), Entry: l.Entry})
 	if err != nil {
 		t.Fatal(err)
 	}
-	router := gin.New()
-	pages.Register(router, dashboard.NewAPI(router))
-	api := httptest.NewServer(router)
-	t.Cleanup(api.Close)
-	return api.URL
+	server := httptest.NewServer(router)
+	t.Cleanup(server.Close)
+	return server.URL
 }
 
 // directory is a ledger's directory, as the index reads a ledger.
@@ -194,5 +194,5 @@ func (d directory) Attachment(ctx context.Context, sum attestation.Digest) ([]by
 }
 
 func (d directory) Erasures(ctx context.Context, from, to uint64) ([]attestation.Digest, error) {
-	return enrolment.Erasures(d.tree.Records(ctx, from, to))
+	return reading.Erasures(d.tree.Records(ctx, from, to))
 }

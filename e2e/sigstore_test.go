@@ -13,10 +13,9 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"repronet/e2e/network"
-	"repronet/ledger"
-	"repronet/signing"
-	"repronet/signing/keys"
+	"repronet.dev/e2e/network"
+	"repronet.dev/ledger"
+	"repronet.dev/signing"
 )
 
 // sigstoreEnv names a directory with Fulcio, Rekor's second version for files
@@ -34,10 +33,10 @@ const (
 // A ciJob is a run of a workflow that reports to an aggregator.
 type ciJob struct {
 	volunteer
-	sigstore *sigstore
+	sigstore *sigstoreDeployment
 }
 
-func newJob(t *testing.T, s *sigstore, aggregator string) *ciJob {
+func newJob(t *testing.T, s *sigstoreDeployment, aggregator string) *ciJob {
 	t.Helper()
 	j := &ciJob{volunteer{t, filepath.Join(t.TempDir(), "job")}, s}
 	j.run(0, "init", "--aggregator", aggregator, "--key", "sigstore:"+s.signingConfig, "--report", "all", "--consent-cc0")
@@ -54,7 +53,7 @@ func (j *ciJob) submit(status int, repository string) string {
 }
 
 // enrolJob has an aggregator accept what a workflow of a repository signs.
-func (s *server) enrolJob(t *testing.T, at *sigstore, operator string) signing.BuilderID {
+func (s *server) enrolJob(t *testing.T, at *sigstoreDeployment, operator string) signing.BuilderID {
 	t.Helper()
 	out, err := s.Command(t.Context(), "builders enrol", "--operator", operator, "--trusted-root", at.trustedRoot,
 		"--sigstore-issuer", at.issuer, "--sigstore-repository", jobRepository,
@@ -183,7 +182,7 @@ func TestCosign(t *testing.T) {
 
 func subjectDigest(t *testing.T, bundle []byte) string {
 	t.Helper()
-	parsed, err := keys.ParseBundle(bundle)
+	parsed, err := signing.ParseBundle(bundle)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,16 +24,16 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// A sigstore is a deployment on loopback: services of the real project, with an
+// A sigstoreDeployment is Sigstore on loopback: services of the real project, with an
 // issuer of identity tokens and a certificate log that are this test's.
-type sigstore struct {
+type sigstoreDeployment struct {
 	issuer                     string // URL
 	signingConfig, trustedRoot string // files
 }
 
 type object = map[string]any
 
-func startSigstore(t *testing.T) *sigstore {
+func startSigstore(t *testing.T) *sigstoreDeployment {
 	t.Helper()
 	programs := os.Getenv(sigstoreEnv)
 	if programs == "" {
@@ -91,7 +91,7 @@ func startSigstore(t *testing.T) *sigstore {
 	authority := strings.Join(bundle.Chains[0].Certificates, "\n")
 	poll(t, rekor+"/healthz")
 	validFor := object{"start": "2020-01-01T00:00:00Z"}
-	s := &sigstore{issuer: issuer, signingConfig: filepath.Join(dir, "signing_config.json"), trustedRoot: filepath.Join(dir, "trusted_root.json")}
+	s := &sigstoreDeployment{issuer: issuer, signingConfig: filepath.Join(dir, "signing_config.json"), trustedRoot: filepath.Join(dir, "trusted_root.json")}
 	writeJSON(t, s.signingConfig, object{
 		"mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json",
 		"caUrls":    []object{{"url": fulcio, "majorApiVersion": 1, "validFor": validFor, "operator": "test"}},

@@ -5,7 +5,7 @@ import (
 	"net/url"
 	"testing"
 
-	"repronet/dashboard"
+	"repronet.dev/dashboard"
 )
 
 // testVerdicts asserts each verdict by its name, and the counts that follow.
@@ -21,7 +21,7 @@ func (b *builds) testVerdicts(t *testing.T) {
 		}
 		t.Run(e.name, func(t *testing.T) {
 			o := getOutput(t, b.URL, key)
-			if o.Verdict != e.verdict || o.Cause != e.cause || o.Operators != 3 {
+			if string(o.Verdict) != e.verdict || string(o.Cause) != e.cause || o.Operators != 3 {
 				t.Errorf("%s is %s (%s, cause %q) by %d operators, want %s (cause %q) by 3", key, o.Verdict, o.Shape, o.Cause, o.Operators, e.verdict, e.cause)
 			}
 			if len(o.Claims) != 3 {

@@ -15,9 +15,9 @@ import (
 	"strings"
 	"testing"
 
-	"repronet/dashboard"
-	"repronet/internal/wire"
-	ledgerappend "repronet/ledger/append"
+	"repronet.dev/api"
+	"repronet.dev/dashboard"
+	"repronet.dev/ledger/writer"
 )
 
 // A checker is a user of repronet-verify, with pins and a copy of the ledger.
@@ -60,7 +60,7 @@ func ecosystem(key string) string {
 // pin pins the ledger's key and the three builders by hand, and an address.
 func (b *builds) pin(t *testing.T, c checker, address string) {
 	t.Helper()
-	key, err := fetch(t.Context(), b.URL+wire.LogKeyPath)
+	key, err := fetch(t.Context(), b.URL+api.LogKeyPath)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func (b *builds) testVerify(t *testing.T) {
 	c.output(t, 2, reproduced) // nothing is pinned
 	c.run(t, 0, "pin", "--yes", "--aggregator", b.URL)
 	right := getOutput(t, b.URL, reproduced).Claims[0].Digest
-	wrong := "sha256:" + strings.Repeat("0", 64)
+	wrong := "sha256:" + strings.Repeat("1", 64)
 	unknown := strings.Replace(reproduced, "-1", "-99", 1)
 	if unknown == reproduced {
 		unknown += "-99"
@@ -170,9 +170,9 @@ func (b *builds) testLies(t *testing.T) {
 		}
 	})
 	t.Run("by a forked log", func(t *testing.T) {
-		fork := http.StripPrefix(wire.LogPath, http.FileServer(http.Dir(b.fork(t))))
+		fork := http.StripPrefix(api.LogPath, http.FileServer(http.Dir(b.fork(t))))
 		liar := b.liar(t, func(w http.ResponseWriter, r *http.Request) bool {
-			if !strings.HasPrefix(r.URL.Path, wire.LogPath+"/") || r.URL.Path == wire.LogKeyPath {
+			if !strings.HasPrefix(r.URL.Path, api.LogPath+"/") || r.URL.Path == api.LogKeyPath {
 				return false
 			}
 			fork.ServeHTTP(w, r)
@@ -192,7 +192,7 @@ func (b *builds) testLies(t *testing.T) {
 	t.Run("by a rewritten entry", func(t *testing.T) {
 		rewritten := false
 		liar := b.liar(t, func(w http.ResponseWriter, r *http.Request) bool {
-			if !strings.HasPrefix(r.URL.Path, wire.LogPath+"/tile/entries/") {
+			if !strings.HasPrefix(r.URL.Path, api.LogPath+"/tile/entries/") {
 				return false
 			}
 			text, err := fetch(r.Context(), b.URL+r.URL.Path)
@@ -213,7 +213,7 @@ func (b *builds) testLies(t *testing.T) {
 	})
 	t.Run("by leaving entries out", func(t *testing.T) {
 		liar := b.liar(t, func(w http.ResponseWriter, r *http.Request) bool {
-			if !strings.HasPrefix(r.URL.Path, wire.LogPath+"/tile/entries/") {
+			if !strings.HasPrefix(r.URL.Path, api.LogPath+"/tile/entries/") {
 				return false
 			}
 			http.NotFound(w, r)
@@ -224,7 +224,7 @@ func (b *builds) testLies(t *testing.T) {
 		c.output(t, 3, reproduced)
 	})
 	t.Run("by rolling back", func(t *testing.T) {
-		old, err := fetch(t.Context(), b.URL+wire.LogPath+"/checkpoint")
+		old, err := fetch(t.Context(), b.URL+api.LogPath+"/checkpoint")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -233,7 +233,7 @@ func (b *builds) testLies(t *testing.T) {
 		b.pin(t, c, b.URL)
 		c.output(t, 0, reproduced)
 		liar := b.liar(t, func(w http.ResponseWriter, r *http.Request) bool {
-			if r.URL.Path != wire.LogPath+"/checkpoint" {
+			if r.URL.Path != api.LogPath+"/checkpoint" {
 				return false
 			}
 			w.Write(old)
@@ -274,12 +274,12 @@ func (b *builds) liarAboutOutputs(t *testing.T, change func(*dashboard.Output)) 
 func (b *builds) fork(t *testing.T) string {
 	t.Helper()
 	entries, checkpoint := readLedger(t, b.URL, 1)
-	key, err := ledgerappend.LoadOrCreateKey(filepath.Join(b.Data, "log.key"), checkpoint.Origin)
+	key, err := writer.LoadOrCreateKey(filepath.Join(b.Data, "log.key"), checkpoint.Origin)
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	log, err := ledgerappend.Open(t.Context(), ledgerappend.Config{Dir: dir, Key: key})
+	log, err := writer.Open(t.Context(), writer.Config{Dir: dir, Key: key})
 	if err != nil {
 		t.Fatal(err)
 	}

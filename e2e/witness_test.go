@@ -22,9 +22,9 @@ import (
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
-	"repronet/ledger"
-	ledgerappend "repronet/ledger/append"
-	"repronet/signing/signingtest"
+	"repronet.dev/ledger"
+	"repronet.dev/ledger/writer"
+	"repronet.dev/signing/signingtest"
 )
 
 // A witnessing is a repronet-verify witness as a process.
@@ -164,7 +164,7 @@ func TestWitnesses(t *testing.T) {
 	witnesses[1].kill()
 	begin := time.Now()
 	enrol("carol")
-	if waited := time.Since(begin); waited > 15*time.Second {
+	if waited := time.Since(begin); waited > time.Minute {
 		t.Errorf("with a witness gone it took %v to publish an entry", waited)
 	}
 	if said := mirror(mine, 3); !strings.Contains(said, "1 of the pinned witnesses cosigned, 2 are asked for") {
@@ -266,7 +266,7 @@ func (w *witnessing) cosign(ctx context.Context, body []byte) (cosigned bool, er
 // meanwhile, again and again: it cosigns one.
 func TestWitnessKills(t *testing.T) {
 	t.Parallel()
-	key, err := ledgerappend.LoadOrCreateKey(filepath.Join(t.TempDir(), "log.key"), "repro.example.org/log")
+	key, err := writer.LoadOrCreateKey(filepath.Join(t.TempDir(), "log.key"), "repro.example.org/log")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,10 +15,12 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
-	"repronet/dashboard"
-	"repronet/e2e/network"
-	"repronet/internal/wire"
-	"repronet/ledger"
+	"repronet.dev/api"
+	"repronet.dev/dashboard"
+	"repronet.dev/e2e/network"
+	"repronet.dev/internal/chdb/chdbtest"
+	"repronet.dev/ledger"
+	"repronet.dev/ledger/ledgertest"
 )
 
 // messages is where a program's messages go; if the test fails, their end is in
@@ -55,12 +57,13 @@ type server struct {
 // It is stopped, and has to end well, when the test ends.
 func startAggregator(t *testing.T, args ...string) *server {
 	t.Helper()
-	needEngine(t)
+	chdbtest.Library(t)
 	s := &server{log: messages(t, "the aggregator"), args: append([]string{"--listen", "127.0.0.1:0", "--checkpoint-interval", "250ms"}, args...)}
 	data := filepath.Join(t.TempDir(), "data")
 	if err := s.start(t.Context(), data); err != nil {
 		t.Fatal(err)
 	}
+	ledgertest.Keep(t, filepath.Join(data, "ledger"), filepath.Join(data, "log.key"))
 	t.Cleanup(func() {
 		if err := s.Stop(); err != nil {
 			t.Errorf("the aggregator ended with: %v", err)
@@ -151,7 +154,7 @@ func indexed(t *testing.T, base string) *dashboard.Summary {
 // logKey returns the key of an aggregator's ledger.
 func logKey(t *testing.T, base string) note.Verifier {
 	t.Helper()
-	text, err := fetch(t.Context(), base+wire.LogKeyPath)
+	text, err := fetch(t.Context(), base+api.LogKeyPath)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +170,7 @@ func logKey(t *testing.T, base string) note.Verifier {
 // size entries.
 func readLedger(t *testing.T, base string, size uint64) ([]*ledger.Entry, *ledger.Checkpoint) {
 	t.Helper()
-	reader := ledger.NewReader(ledger.HTTP(http.DefaultClient, base+wire.LogPath), logKey(t, base))
+	reader := ledger.NewReader(ledger.HTTP(http.DefaultClient, base+api.LogPath), logKey(t, base))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for {

@@ -8,11 +8,11 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"repronet/attestation"
-	"repronet/enrolment/request"
-	"repronet/evidence/narinfo"
-	"repronet/evidence/openpgp"
-	"repronet/signing"
+	"repronet.dev/attestation"
+	"repronet.dev/enrolment/request"
+	"repronet.dev/evidence/narinfo"
+	"repronet.dev/evidence/openpgp"
+	"repronet.dev/signing"
 )
 
 // Tier says whether an operator's builders move verdicts.

@@ -3,14 +3,12 @@ package enrolment
 import (
 	"errors"
 	"fmt"
-	"iter"
 	"strings"
 	"unicode"
 
 	"github.com/go-json-experiment/json"
 
-	"repronet/attestation"
-	"repronet/ledger"
+	"repronet.dev/attestation"
 )
 
 // An Erasure is the body of an entry of kind ledger.Erased: an attachment that
@@ -19,7 +17,7 @@ import (
 //
 // It holds for the whole ledger, entries before it included: for every reader the
 // attachment was never there, so that who has its bytes and who has not come to
-// the same end. A certificate that was erased gives nobody a voice. Attachments of
+// the same end. A certificate that was erased makes no signature count. Attachments of
 // package sets hold nothing about people: an entry that names one has no effect.
 type Erasure struct {
 	Attachment attestation.Digest `json:"attachment"` // SHA-256
@@ -51,27 +49,6 @@ func ParseErasure(body []byte) (*Erasure, error) {
 		return nil, fmt.Errorf("parsing erasure: %w", err)
 	}
 	return &e, nil
-}
-
-// Erasures returns the attachments that entries among the records erased.
-func Erasures(records iter.Seq2[ledger.Record, error]) ([]attestation.Digest, error) {
-	var sums []attestation.Digest
-	for record, err := range records {
-		if err != nil {
-			return nil, err
-		}
-		if record.Kind() != ledger.Erased {
-			continue
-		}
-		entry, err := record.Entry()
-		if err != nil {
-			return nil, err
-		}
-		if e, err := ParseErasure(entry.Body); err == nil { // else it moves nothing, for any reader
-			sums = append(sums, e.Attachment)
-		}
-	}
-	return sums, nil
 }
 
 // Naming says what the enrolments name an attachment as.

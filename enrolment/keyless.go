@@ -5,15 +5,14 @@ import (
 	"fmt"
 	"strings"
 
-	"repronet/attestation"
-	"repronet/signing"
-	"repronet/signing/keys"
+	"repronet.dev/attestation"
+	"repronet.dev/signing"
 )
 
-// Keyless says that whoever a Sigstore certificate names, such as a CI job, is the
+// Keyless says that the identity that a Sigstore certificate names, such as a CI job, is the
 // builder. A later enrolment of the same rule brings another trusted root: it has
 // to name all that the earlier one did, or statements made under that cannot be
-// checked by whoever pins the newest.
+// checked by a reader that pins the newest.
 type Keyless struct {
 	Rule signing.IdentityRule `json:"rule"`
 	// TrustedRoot is the attachment with the deployment's trusted_root.json.
@@ -23,7 +22,7 @@ type Keyless struct {
 // KeylessBuilder returns the builder of a rule: another rule is another builder.
 func KeylessBuilder(rule signing.IdentityRule) signing.BuilderID {
 	// No part has a line's end, so that no two rules are spelled alike.
-	return keys.NewBuilderID("sigstore:" + rule.Issuer + "\n" + rule.Subject + "\n" + rule.Repository)
+	return signing.NewBuilderID("sigstore:" + rule.Issuer + "\n" + rule.Subject + "\n" + rule.Repository)
 }
 
 func (e *Enrolment) validateKeyless() error {

@@ -5,10 +5,11 @@ import (
 	"testing"
 	"time"
 
-	"repronet/attestation"
-	"repronet/enrolment"
-	"repronet/ledger"
-	"repronet/signing"
+	"repronet.dev/attestation"
+	"repronet.dev/enrolment"
+	"repronet.dev/enrolment/published"
+	"repronet.dev/ledger"
+	"repronet.dev/signing"
 )
 
 const ciIssuer = "https://token.actions.example.org"
@@ -74,7 +75,7 @@ func TestKeylessRoster(t *testing.T) {
 	apply(&enrolment.Revocation{Builder: all.Builder, From: enrolment.FromNow})
 	want(job("https://ci.example/wf@main"), "main")
 	want(job("https://ci.example/wf@next"), "revoked everybody")
-	if list := h.roster.Published(); list[1].Keyless == nil || list[1].Keyless.Subject != "^https://ci.example/wf@.*$" || list[0].Keyless != nil {
+	if list := published.Builders(h.roster); list[1].Keyless == nil || list[1].Keyless.Subject != "^https://ci.example/wf@.*$" || list[0].Keyless != nil {
 		t.Errorf("published: %+v", list)
 	}
 }

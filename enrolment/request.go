@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"time"
 
-	"repronet/attestation"
-	"repronet/enrolment/request"
-	"repronet/signing"
-	"repronet/signing/keys"
+	"repronet.dev/attestation"
+	"repronet.dev/enrolment/request"
+	"repronet.dev/signing"
+	"repronet.dev/signing/sigstore"
 )
 
 // A Request is a request to be enrolled whose sender is proven to hold the key,
@@ -36,7 +36,7 @@ func (r *Request) Document() []byte { return r.document }
 func (r *Request) HasIdentity() bool { return len(r.identity) > 0 }
 
 // ErrRequest is wrapped by the errors about a request that cannot be right,
-// whoever signed it: its form, another ledger's, or not made just now.
+// before its signature is looked at: its form, another ledger's, or not made just now.
 var ErrRequest = errors.New("not a request that can be taken")
 
 // OpenRequest checks a document completely but for its identity: that its
@@ -44,12 +44,12 @@ var ErrRequest = errors.New("not a request that can be taken")
 // that the key it names signed it, and, where it replaces a builder, that this
 // builder's key may sign now and did. The errors wrap [ErrRequest] or one of
 // package signing's sentinels.
-func OpenRequest(document []byte, origin string, lookup signing.Lookup, now time.Time) (*Request, error) {
+func OpenRequest(document []byte, origin string, lookup sigstore.Lookup, now time.Time) (*Request, error) {
 	d, err := request.ParseDocument(document)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRequest, err)
 	}
-	named, err := keys.ParseBundle(d.Request)
+	named, err := signing.ParseBundle(d.Request)
 	if err != nil {
 		return nil, fmt.Errorf("request: %w", err)
 	}
@@ -57,7 +57,7 @@ func OpenRequest(document []byte, origin string, lookup signing.Lookup, now time
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRequest, err)
 	}
-	payload, err := signing.OpenPayload(d.Request, asked.PublicKey)
+	payload, err := sigstore.OpenPayload(d.Request, asked.PublicKey)
 	if err != nil {
 		return nil, fmt.Errorf("request: %w", err)
 	}
@@ -73,7 +73,7 @@ func OpenRequest(document []byte, origin string, lookup signing.Lookup, now time
 	return &Request{asked: asked, payload: payload, document: document, identity: d.Identity}, nil
 }
 
-func checkEndorsement(d *request.Document, asked *request.Request, payload []byte, lookup signing.Lookup, now time.Time) error {
+func checkEndorsement(d *request.Document, asked *request.Request, payload []byte, lookup sigstore.Lookup, now time.Time) error {
 	if asked.Replaces == "" {
 		if len(d.Endorsement) > 0 {
 			return fmt.Errorf("%w: an endorsement, but replaces names no builder", ErrRequest)
@@ -90,7 +90,7 @@ func checkEndorsement(d *request.Document, asked *request.Request, payload []byt
 	if err := older.CheckValid(now); err != nil {
 		return fmt.Errorf("endorsement: %w", err)
 	}
-	endorsed, err := signing.OpenPayload(d.Endorsement, older.PublicKey)
+	endorsed, err := sigstore.OpenPayload(d.Endorsement, older.PublicKey)
 	if err != nil {
 		return fmt.Errorf("endorsement: %w", err)
 	}
@@ -103,7 +103,7 @@ func checkEndorsement(d *request.Document, asked *request.Request, payload []byt
 // Identity checks the bundle of a Sigstore identity that came with the request:
 // that the root's authorities certify it, and that it signed this very request.
 // The errors wrap one of package signing's sentinels.
-func (r *Request) Identity(root *signing.TrustedRoot) (signing.Identity, error) {
+func (r *Request) Identity(root *sigstore.TrustedRoot) (signing.Identity, error) {
 	payload, who, _, err := root.OpenKeyless(r.identity, attestation.PayloadType)
 	if err != nil {
 		return signing.Identity{}, fmt.Errorf("identity: %w", err)

@@ -12,12 +12,12 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 
-	"repronet/attestation"
-	"repronet/enrolment"
-	"repronet/enrolment/request"
-	"repronet/ledger"
-	"repronet/signing"
-	"repronet/signing/signingtest"
+	"repronet.dev/attestation"
+	"repronet.dev/enrolment"
+	"repronet.dev/enrolment/request"
+	"repronet.dev/ledger"
+	"repronet.dev/signing"
+	"repronet.dev/signing/signingtest"
 )
 
 const origin = "repro.example.org/2026"

@@ -9,16 +9,16 @@ import (
 	"slices"
 	"sync"
 
-	"repronet/attestation"
-	"repronet/ledger"
-	"repronet/signing"
+	"repronet.dev/attestation"
+	"repronet.dev/ledger"
+	"repronet.dev/signing"
 )
 
 // A Roster is the fold of enrolments and revocations up to some ledger entry.
 // Builders and operators are numbered in the order in which they were first
 // enrolled, so the numbers are the same for everybody who reads the ledger. A
 // Roster may be used from several goroutines. It tells the state at one place in
-// the ledger: whoever follows the ledger at a pace of its own keeps its own.
+// the ledger: a part that follows the ledger at a pace of its own keeps its own.
 type Roster struct {
 	mu        sync.RWMutex // guards everything below
 	builders  []Builder
@@ -31,6 +31,13 @@ type Roster struct {
 	keyless      []keyless                       // in the order of their numbers
 	named        map[attestation.Digest]Naming   // attachments
 	newest       []newest                        // by number of builder
+	rules        []ruling                        // in ledger order
+}
+
+// A ruling is a version of the rules of evidence and the entry from which on it judges.
+type ruling struct {
+	index   uint64
+	version uint32
 }
 
 // newest is a builder's newest enrolment.
@@ -160,6 +167,26 @@ func (r *Roster) Apply(index uint64, kind ledger.Kind, body []byte) (builder uin
 	return 0, false, nil
 }
 
+// Judge follows an entry that says which version of the rules (reading.Version) judges from
+// a ledger index on. Entries come in ledger order.
+func (r *Roster) Judge(index uint64, version uint32) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rules = append(r.rules, ruling{index, version})
+}
+
+// RulesAt returns the version of the rules that judges the entry at a ledger index.
+func (r *Roster) RulesAt(index uint64) uint32 {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	for _, said := range slices.Backward(r.rules) {
+		if said.index <= index {
+			return said.version
+		}
+	}
+	return 1
+}
+
 func (r *Roster) enrol(this newest, e *Enrolment, key *signing.PublicKey) (uint32, bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -279,7 +306,7 @@ func (r *Roster) revoke(index uint64, revocation *Revocation) (uint32, bool, err
 	return number, true, nil
 }
 
-// Lookup is the [signing.Lookup] of the roster's present state.
+// Lookup is the [sigstore.Lookup] of the roster's present state.
 func (r *Roster) Lookup(id signing.BuilderID) (signing.Key, error) {
 	b, ok := r.Builder(id)
 	if !ok {

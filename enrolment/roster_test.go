@@ -14,9 +14,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"repronet/enrolment"
-	"repronet/ledger"
-	"repronet/signing"
+	"repronet.dev/enrolment"
+	"repronet.dev/ledger"
+	"repronet.dev/signing"
 )
 
 // key returns the key of a builder by its number: the same in every run.

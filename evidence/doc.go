@@ -2,8 +2,8 @@
 // project: documents that prove themselves, so that anyone may relay them and
 // nobody has to believe the relayer. Each kind has a package of its own below
 // this one (openpgp, narinfo); guixsigs reads a public layout of such documents
-// from a directory; kinds opens an entry of any kind as the ledger holds it. What
-// they share is here: the states of a signature. How a builder's later document
+// from a directory. What they share is here: the states of a signature. Package
+// reading opens an entry of any kind as the ledger holds it. How a builder's later document
 // replaces its earlier ones is package divergence's subject.
 //
 // Evidence is kept whatever its state; only a signature whose state counts
@@ -13,18 +13,24 @@
 // signer's own assertion and is named so.
 package evidence
 
-// ReleaseEcosystem is the ecosystem of the files of signed checksum documents.
-// Their output key is "<project>/<file name>", their digest kind "file".
-const ReleaseEcosystem = "release"
+import "errors"
+
+// ErrMalformed is wrapped by the errors of the packages of the kinds: these bytes are
+// no evidence, and there is nothing to keep.
+var ErrMalformed = errors.New("malformed")
 
 // State is what became of one signature.
 type State uint8
 
-// The states. Only Valid and ExpiredSince count.
+// The states, the better the later. Only Valid and ExpiredSince count. Their
+// numbers are kept nowhere: documents and tables have their names, if anything.
 const (
-	// Bad: no signature of the named key over this document, or one made with
-	// an algorithm that is no proof.
+	// Bad: no signature of the named key over this document, or one that proves
+	// nothing, whoever made it.
 	Bad State = iota
+	// Weak: made with SHA-1, or by a key that is too weak. It is kept and shown,
+	// and never comes to count.
+	Weak
 	// UnknownKey: by a key that the caller does not know. It may come to count
 	// when the key is enrolled.
 	UnknownKey
@@ -39,7 +45,7 @@ const (
 	Valid
 )
 
-var stateNames = [...]string{"bad-signature", "unknown-key", "revoked", "outside-validity", "expired-since", "valid"}
+var stateNames = [...]string{"bad-signature", "weak", "unknown-key", "revoked", "outside-validity", "expired-since", "valid"}
 
 func (s State) String() string { return stateNames[s] }
 

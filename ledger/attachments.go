@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"sync"
 
-	"repronet/internal/durable"
+	"repronet.dev/internal/durable"
 )
 
 // MaxAttachmentSize bounds an attachment in bytes.
@@ -112,6 +112,15 @@ func (a *Attachments) Get(ctx context.Context, id AttachmentID) ([]byte, error) 
 		return nil, fmt.Errorf("attachment %x: %w", id, ErrErased)
 	}
 	return FetchAttachment(ctx, Dir(a.dir), id)
+}
+
+// Open opens an attachment that is read in pieces. Its errors are those of
+// [Attachments.Get]. That the bytes have the hash is not checked.
+func (a *Attachments) Open(id AttachmentID) (io.ReadCloser, error) {
+	if a.Erased(id) {
+		return nil, fmt.Errorf("attachment %x: %w", id, ErrErased)
+	}
+	return os.Open(filepath.Join(a.dir, id.path()))
 }
 
 // FetchAttachment gets an attachment of a log and checks its hash.

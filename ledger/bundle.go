@@ -45,8 +45,7 @@ func parseBundle(data []byte, width int) ([][]byte, error) {
 func joinBundle(entries [][]byte) []byte {
 	var buf []byte
 	for _, e := range entries {
-		buf = binary.BigEndian.AppendUint16(buf, uint16(len(e)))
-		buf = append(buf, e...)
+		buf = AppendToBundle(buf, e)
 	}
 	return buf
 }

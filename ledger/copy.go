@@ -12,7 +12,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 	"golang.org/x/sync/errgroup"
 
-	"repronet/internal/durable"
+	"repronet.dev/internal/durable"
 )
 
 // CopyTo makes a directory, which holds the log's first from entries already, a

@@ -36,8 +36,8 @@ const (
 // witnesses may have been away.
 var ErrNotCosigned = errors.New("not cosigned by enough witnesses")
 
-// Witnesses are whom a reader of a log asks to have seen its checkpoints. A nil
-// *Witnesses asks for nobody.
+// Witnesses are the parties that a reader of a log wants to have seen its checkpoints. A nil
+// *Witnesses asks for none.
 type Witnesses struct {
 	keys   []note.Verifier
 	quorum int

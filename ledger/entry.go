@@ -14,18 +14,25 @@ import (
 // Kind says what an entry's body is.
 type Kind string
 
-// The kinds of entries. Whatever can move a verdict is one of them; a reader
-// keeps entries of a kind that it does not know, and judges nothing by them.
+// The kinds of entries. Whatever can move a verdict is one of them. A reader that meets
+// a kind that it does not know can decide nothing from there on (package reading).
 const (
-	Attestation Kind = "attestation"  // a Sigstore bundle, package signing
-	Enrolment   Kind = "enrolment"    // package enrolment
-	Revocation  Kind = "revocation"   // package enrolment
-	PackageSet  Kind = "package-set"  // package pkgset; the members are an attachment
-	OpenPGPSums Kind = "openpgp-sums" // package evidence/openpgp
-	Narinfo     Kind = "narinfo"      // package evidence/narinfo; the file as it was served
-	MapRoot     Kind = "map-root"     // package outputmap; moves no verdict
-	Erased      Kind = "erased"       // package enrolment; takes an attachment away
+	Attestation  Kind = "attestation"   // a Sigstore bundle, package signing
+	Addressed    Kind = "addressed"     // the same, of a statement that names the ledgers in which it counts
+	Enrolment    Kind = "enrolment"     // package enrolment
+	Revocation   Kind = "revocation"    // package enrolment
+	PackageSet   Kind = "package-set"   // package pkgset; the members are an attachment
+	OpenPGPSums  Kind = "openpgp-sums"  // package evidence/openpgp
+	SignedSums   Kind = "signed-sums"   // package evidence/openpgp; a checksum text raw, read by the wider grammar
+	GitianAssert Kind = "gitian-assert" // package evidence/gitian
+	Narinfo      Kind = "narinfo"       // package evidence/narinfo; the file as it was served
+	MapRoot      Kind = "map-root"      // package outputmap; moves no verdict
+	Erased       Kind = "erased"        // package enrolment; takes an attachment away
+	Rules        Kind = "rules"         // package reading; which version of the rules judges from here on
 )
+
+// IsStatement reports whether entries of the kind are builders' statements.
+func (k Kind) IsStatement() bool { return k == Attestation || k == Addressed }
 
 // Sizes in bytes.
 const (
@@ -60,6 +67,10 @@ func (k Kind) Validate() error {
 	}
 	return nil
 }
+
+// ErrEncoding is what [DecodeEntry] wraps for an entry in an encoding that this program
+// does not know: a newer one may.
+var ErrEncoding = errors.New("an encoding of entries that is not known")
 
 // ErrTooLarge is what [CompressBody] returns for a body that no entry can hold.
 var ErrTooLarge = errors.New("larger than a ledger entry can hold")
@@ -112,7 +123,7 @@ func DecodeEntry(data []byte) (*Entry, error) {
 		return nil, fmt.Errorf("decoding entry: %d bytes is no entry's size", len(data))
 	}
 	if data[0] != entryVersion {
-		return nil, fmt.Errorf("decoding entry: version %d is not known", data[0])
+		return nil, fmt.Errorf("decoding entry: version %d: %w", data[0], ErrEncoding)
 	}
 	n := int(data[1])
 	if len(data) < 2+n+8 || !kindPattern.Match(data[2:2+n]) {

@@ -5,7 +5,7 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
-	"repronet/internal/peertest"
+	"repronet.dev/internal/peertest"
 )
 
 // TestHostileLogServer: whoever serves a log can neither keep a reader waiting nor

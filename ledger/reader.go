@@ -66,6 +66,17 @@ type Tree struct {
 // Size is the number of entries.
 func (t *Tree) Size() uint64 { return t.size }
 
+// Origin is the log's name; "" where the log's key is not known.
+func (t *Tree) Origin() string {
+	switch {
+	case t.checkpoint != nil:
+		return t.checkpoint.Origin
+	case t.reader.log != nil:
+		return t.reader.log.Name()
+	}
+	return ""
+}
+
 // A Record is an entry at its place in the log, encoded: in a log that is not
 // one's own it can be anything.
 type Record struct {
@@ -131,12 +142,21 @@ func leaves(ctx context.Context, fetch Fetcher, bundle tlog.Tile) ([][]byte, err
 	return entries, nil
 }
 
-func (t *Tree) checkLeaves(ctx context.Context, first uint64, entries [][]byte) error {
-	indexes := make([]int64, len(entries))
+// LeafHashes returns the hashes of the entries of a bundle that the tree has.
+func (t *Tree) LeafHashes(ctx context.Context, bundle uint64) ([]tlog.Hash, error) {
+	first := bundle * bundleWidth
+	if first >= t.size {
+		return nil, fmt.Errorf("bundle %d is not in a tree of %d entries", bundle, t.size)
+	}
+	indexes := make([]int64, min(bundleWidth, t.size-first))
 	for i := range indexes {
 		indexes[i] = tlog.StoredHashIndex(0, int64(first)+int64(i))
 	}
-	hashes, err := t.readHashes(ctx, indexes)
+	return t.readHashes(ctx, indexes)
+}
+
+func (t *Tree) checkLeaves(ctx context.Context, first uint64, entries [][]byte) error {
+	hashes, err := t.LeafHashes(ctx, first/bundleWidth)
 	if err != nil {
 		return err
 	}
@@ -181,6 +201,12 @@ func (t *Tree) Record(ctx context.Context, index uint64) (Record, error) {
 		return Record{}, fmt.Errorf("reading entry %d: %w", index, err)
 	}
 	return records[index%bundleWidth], nil
+}
+
+// Attachment returns an attachment that an entry of the log names, from where the
+// log is read.
+func (t *Tree) Attachment(ctx context.Context, id AttachmentID) ([]byte, error) {
+	return FetchAttachment(ctx, t.reader.fetch, id)
 }
 
 // ProveInclusion returns the audit path of an entry.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"repronet/attestation"
+	"repronet.dev/attestation"
 )
 
 // benchOutputs is how many outputs the benchmarks' map has, with 5 entries each.

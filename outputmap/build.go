@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
-	"repronet/internal/durable"
+	"repronet.dev/internal/durable"
 )
 
 // A snapshot is a directory of three files:

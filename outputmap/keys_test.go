@@ -10,10 +10,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"repronet/attestation"
-	"repronet/evidence/openpgp"
-	"repronet/ledger"
-	"repronet/signing"
+	"repronet.dev/attestation"
+	"repronet.dev/evidence/openpgp"
+	"repronet.dev/ledger"
+	"repronet.dev/signing"
 )
 
 const (
@@ -78,26 +78,29 @@ func TestKeys(t *testing.T) {
 		{name: "withdrawal", kind: ledger.Attestation, body: bundle(t, attestation.Withdraw), want: both},
 		{name: "failure", kind: ledger.Attestation, body: bundle(t, attestation.BuildFailed)},
 		{name: "signature that does not verify", kind: ledger.Attestation, body: breakSignature(t, rebuild), want: both},
-		{name: "no bundle", kind: ledger.Attestation, body: []byte("{}"), err: "malformed"},
+		{name: "no bundle", kind: ledger.Attestation, body: []byte("{}")},
 		{name: "checksum document", kind: ledger.OpenPGPSums, body: sums(t), want: []attestation.OutputID{
 			attestation.NewOutputID("release", "demo/a.tar"), attestation.NewOutputID("release", "demo/b.tar"),
 		}},
-		{name: "no checksum document", kind: ledger.OpenPGPSums, body: []byte("{}"), err: "malformed"},
+		{name: "no checksum document", kind: ledger.OpenPGPSums, body: []byte("{}")},
 		{
 			name: "narinfo", kind: ledger.Narinfo, want: both[:1],
 			body: fmt.Appendf(nil, "StorePath: %s\nNarHash: sha256:%s\nNarSize: 1\n", pathA, strings.Repeat("1", 64)),
 		},
-		{name: "no narinfo", kind: ledger.Narinfo, body: []byte("StorePath"), err: "malformed"},
+		{name: "no narinfo", kind: ledger.Narinfo, body: []byte("StorePath")},
 		{name: "enrolment", kind: ledger.Enrolment, body: []byte("whatever it says"), want: roster},
 		{name: "revocation", kind: ledger.Revocation, want: roster},
 		{name: "erasure", kind: ledger.Erased, want: roster},
 		{name: "package set", kind: ledger.PackageSet},
 		{name: "map root", kind: ledger.MapRoot},
-		{name: "kind of the future", kind: "next", err: "newer version"},
+		{name: "rules that are known", kind: ledger.Rules, body: []byte(`{"version":1}`), want: roster},
+		{name: "rules of the future", kind: ledger.Rules, body: []byte(`{"version":3}`), err: "undecided from ledger index 7 on: version 3 of the rules"},
+		{name: "rules that cannot be read", kind: ledger.Rules, body: []byte(`{"version":1,"more":1}`), err: "undecided from ledger index 7"},
+		{name: "kind of the future", kind: "next", err: "undecided from ledger index 7"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			slices.SortFunc(tc.want, compareKeys)
-			got, err := Keys(&ledger.Entry{Kind: tc.kind, Body: tc.body})
+			got, err := Keys(7, &ledger.Entry{Kind: tc.kind, Body: tc.body})
 			if tc.err == "" && err != nil || tc.err != "" && (err == nil || !strings.Contains(err.Error(), tc.err)) {
 				t.Fatalf("error %v, want %q", err, tc.err)
 			}

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
-	"repronet/attestation"
+	"repronet.dev/attestation"
 )
 
 const keySize = len(attestation.OutputID{})

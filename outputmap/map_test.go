@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"golang.org/x/mod/sumdb/tlog"
 
-	"repronet/attestation"
+	"repronet.dev/attestation"
 )
 
 // TestAgainstNaive compares roots, proofs and contents with the definition, at

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
-	"repronet/attestation"
+	"repronet.dev/attestation"
 )
 
 // naive is a map as its definition says it, in memory, without the code under
@@ -45,7 +45,7 @@ func (m naive) root(size uint64) Root {
 	for _, key := range m.keys() {
 		leaves = append(leaves, naiveLeaf(key, m[key]...))
 	}
-	return Root{size, uint64(len(leaves)), naiveHash(leaves)}
+	return Root{Size: size, Leaves: uint64(len(leaves)), Hash: naiveHash(leaves)}
 }
 
 func naiveLeaf(key attestation.OutputID, indices ...uint64) []byte {

@@ -7,7 +7,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"golang.org/x/mod/sumdb/tlog"
 
-	"repronet/attestation"
+	"repronet.dev/attestation"
 )
 
 // ErrInvalid is wrapped by the errors of [Proof.Verify]: the proof does not show
@@ -23,9 +23,9 @@ type Proof struct {
 // A Leaf is one of a map's leaves, and its place in the tree.
 type Leaf struct {
 	Position uint64               `json:"position"` // among the leaves, from 0
-	Key      attestation.OutputID `json:"key,format:hex"`
-	Entries  []uint64             `json:"entries"` // ledger indices, ascending
-	Path     []tlog.Hash          `json:"path"`    // RFC 6962 audit path, leaf to root; base 64 in JSON
+	Key      attestation.OutputID `json:"key"`      // in hexadecimal
+	Entries  []uint64             `json:"entries"`  // ledger indices, ascending
+	Path     []tlog.Hash          `json:"path"`     // RFC 6962 audit path, leaf to root; base 64 in JSON
 }
 
 // MaxProofSize bounds a proof in bytes of JSON: room for some 900,000 entries
@@ -72,7 +72,7 @@ func (p *Proof) Verify(root Root, key attestation.OutputID) ([]uint64, error) {
 }
 
 func (p *Proof) verify(root Root, key attestation.OutputID) ([]uint64, error) {
-	if err := root.validate(); err != nil {
+	if err := root.Validate(); err != nil {
 		return nil, err
 	}
 	for i := range p.Leaves {

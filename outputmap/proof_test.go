@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/mod/sumdb/tlog"
 
-	"repronet/attestation"
+	"repronet.dev/attestation"
 )
 
 // TestForgedProofs changes proofs of an honest map of 300 keys (2, 4, … 600) in
@@ -144,7 +144,7 @@ func TestDishonestMaps(t *testing.T) {
 			for _, l := range tc.leaves {
 				encoded = append(encoded, naiveLeaf(l.key, l.entries...))
 			}
-			root := Root{size, uint64(len(encoded)), naiveHash(encoded)}
+			root := Root{Size: size, Leaves: uint64(len(encoded)), Hash: naiveHash(encoded)}
 			var proof Proof
 			for _, i := range tc.show {
 				proof.Leaves = append(proof.Leaves, Leaf{uint64(i), tc.leaves[i].key, tc.leaves[i].entries, naivePath(i, encoded)})

@@ -5,18 +5,20 @@ import (
 	"crypto/sha256"
 	"strings"
 	"testing"
+
+	"repronet.dev/reading"
 )
 
 const rootText = `{"size":7,"leaves":2,"root":"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="}`
 
 func TestRoot(t *testing.T) {
-	want := Root{7, 2, sha256.Sum256(nil)}
+	want := Root{Size: 7, Leaves: 2, Hash: sha256.Sum256(nil)}
 	body, err := want.Encode()
 	if err != nil || string(body) != rootText {
 		t.Fatalf("%s, %v, want %s", body, err, rootText)
 	}
 	for _, index := range []uint64{7, 8, 1 << 60} {
-		if got, err := ParseRoot(index, body); err != nil || got != want {
+		if got, err := reading.ParseMapRoot(index, body); err != nil || got != want {
 			t.Errorf("at %d: %v, %v", index, got, err)
 		}
 	}
@@ -46,11 +48,12 @@ func TestParseRootRefuses(t *testing.T) {
 		"hash spelled with spare bits":   {edit("SuFU=", "SuFV="), 9, "not spelled"},
 		"no leaves and a hash":           {`{"size":7,"leaves":0,"root":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}`, 9, "without leaves"},
 		"leaves of an empty ledger":      {edit("7", "0"), 9, "empty ledger"},
+		"the first version written":      {edit("}", `,"rules":1}`), 9, "not written"},
 		"something after the document":   {rootText + "\n", 9, "not spelled"},
 		"another document after the end": {rootText + rootText, 9, "after"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, err := ParseRoot(tc.at, []byte(tc.body))
+			r, err := reading.ParseMapRoot(tc.at, []byte(tc.body))
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("%v, %v, want an error with %q", r, err, tc.want)
 			}
@@ -62,7 +65,7 @@ func FuzzParseRoot(f *testing.F) {
 	f.Add(uint64(7), []byte(rootText))
 	f.Add(uint64(0), []byte(`{"size":0,"leaves":0,"root":"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="}`))
 	f.Fuzz(func(t *testing.T, index uint64, body []byte) {
-		root, err := ParseRoot(index, body)
+		root, err := reading.ParseMapRoot(index, body)
 		if err != nil {
 			return
 		}

@@ -12,7 +12,8 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
-	"repronet/attestation"
+	"repronet.dev/attestation"
+	"repronet.dev/reading"
 )
 
 // A Snapshot is a map on disk. It may be used from several goroutines.
@@ -40,7 +41,7 @@ func open(dir string) (_ *Snapshot, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.root, err = ParseRoot(maxNumber, body); err != nil {
+	if s.root, err = reading.ParseMapRoot(maxNumber, body); err != nil {
 		return nil, err
 	}
 	if s.blocks, err = os.ReadFile(filepath.Join(dir, blocksFile)); err != nil {

@@ -11,7 +11,7 @@ import (
 	"os"
 	"slices"
 
-	"repronet/attestation"
+	"repronet.dev/attestation"
 )
 
 // A Sorter puts any number of pairs into the order of a map, within 32 MiB and a

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"repronet/attestation"
+	"repronet.dev/attestation"
 )
 
 // shuffled adds a map's pairs to a sorter that holds few in memory, entry by

@@ -7,7 +7,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"repronet/attestation"
+	"repronet.dev/attestation"
 )
 
 // An Entry is the body of a ledger entry of kind ledger.PackageSet: from this

@@ -1,16 +1,19 @@
 package pkgset
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"iter"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 
-	"repronet/attestation"
+	"repronet.dev/attestation"
 )
 
 // A Member is one output of a package set. Only Key is always known.
@@ -85,36 +88,91 @@ func encodeLine(out *bytes.Buffer, ecosystem string, m *Member) error {
 // Decode reads an attachment of an ecosystem's set. It accepts the canonical
 // form only.
 func Decode(ecosystem string, attachment []byte) ([]Member, error) {
-	if len(attachment) > MaxAttachmentSize {
-		return nil, fmt.Errorf("decoding package set: %d bytes, at most %d are accepted", len(attachment), MaxAttachmentSize)
-	}
 	members := []Member{}
-	var canonical bytes.Buffer
-	for line := range bytes.Lines(attachment) {
-		if len(members) == MaxMembers {
-			return nil, fmt.Errorf("decoding package set: more than %d members", MaxMembers)
-		}
-		fail := func(err error) error { return fmt.Errorf("decoding package set: line %d: %w", len(members)+1, err) }
-		if len(line) > maxLine {
-			return nil, fail(fmt.Errorf("longer than %d bytes", maxLine))
-		}
-		var m Member
-		if err := json.Unmarshal(line, &m, json.RejectUnknownMembers(true)); err != nil {
-			return nil, fail(err)
-		}
-		canonical.Reset()
-		if err := encodeLine(&canonical, ecosystem, &m); err != nil {
-			return nil, fail(err)
-		}
-		if !bytes.Equal(canonical.Bytes(), line) {
-			return nil, fail(errors.New("not in canonical form"))
-		}
-		if n := len(members); n > 0 && members[n-1].Key >= m.Key {
-			return nil, fail(errors.New("not sorted by key, or a key occurs twice"))
+	for m, err := range Read(ecosystem, bytes.NewReader(attachment)) {
+		if err != nil {
+			return nil, err
 		}
 		members = append(members, m)
 	}
 	return members, nil
+}
+
+// Read yields the members of an attachment of an ecosystem's set as it comes in, in the
+// order of their keys. It accepts the canonical form only, and ends with the first
+// error. It holds a line at a time.
+func Read(ecosystem string, attachment io.Reader) iter.Seq2[Member, error] {
+	return func(yield func(Member, error) bool) {
+		lines := &attachmentLines{in: bufio.NewReader(attachment)}
+		var canonical bytes.Buffer
+		last := ""
+		for n := 1; ; n++ {
+			line, err := lines.next()
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			var m Member
+			if err == nil {
+				err = decodeLine(ecosystem, line, &m, &canonical)
+			}
+			switch {
+			case err != nil:
+			case n > MaxMembers:
+				err = fmt.Errorf("more than %d members", MaxMembers)
+			case n > 1 && last >= m.Key:
+				err = errors.New("not sorted by key, or a key occurs twice")
+			}
+			if err != nil {
+				yield(Member{}, fmt.Errorf("decoding package set: line %d: %w", n, err))
+				return
+			}
+			if last = m.Key; !yield(m, nil) {
+				return
+			}
+		}
+	}
+}
+
+func decodeLine(ecosystem string, line []byte, m *Member, canonical *bytes.Buffer) error {
+	if err := json.Unmarshal(line, m, json.RejectUnknownMembers(true)); err != nil {
+		return err
+	}
+	canonical.Reset()
+	if err := encodeLine(canonical, ecosystem, m); err != nil {
+		return err
+	}
+	if !bytes.Equal(canonical.Bytes(), line) {
+		return errors.New("not in canonical form")
+	}
+	return nil
+}
+
+// attachmentLines are the lines of an attachment, within its limits.
+type attachmentLines struct {
+	in   *bufio.Reader
+	line []byte // reused
+	size int64  // read so far
+}
+
+// next returns the next line with its end, and io.EOF after the last.
+func (l *attachmentLines) next() ([]byte, error) {
+	l.line = l.line[:0]
+	for {
+		part, err := l.in.ReadSlice('\n')
+		l.line = append(l.line, part...)
+		l.size += int64(len(part))
+		switch {
+		case l.size > MaxAttachmentSize:
+			return nil, fmt.Errorf("the attachment is larger than %d bytes", MaxAttachmentSize)
+		case len(l.line) > maxLine:
+			return nil, fmt.Errorf("longer than %d bytes", maxLine)
+		case errors.Is(err, bufio.ErrBufferFull):
+		case errors.Is(err, io.EOF) && len(l.line) > 0:
+			return l.line, nil // not canonical without its end
+		default:
+			return l.line, err
+		}
+	}
 }
 
 func (m *Member) validate(ecosystem string) error {
@@ -181,26 +239,50 @@ func clip(s string) string {
 	return fmt.Sprintf("%q", s)
 }
 
-// prefix is how much of an output's ID a filter lists.
-const prefix = 12
+// prefixSize is how much of an output's ID a filter lists.
+const prefixSize = 12
+
+// prefixes are what a filter lists, in any order.
+type prefixes [][prefixSize]byte
+
+func (p *prefixes) add(ecosystem string, m *Member) {
+	if m.Fixed {
+		return
+	}
+	id := attestation.NewOutputID(ecosystem, m.Key)
+	*p = append(*p, [prefixSize]byte(id[:prefixSize]))
+}
+
+func (p prefixes) filter() []byte {
+	slices.SortFunc(p, func(a, b [prefixSize]byte) int { return bytes.Compare(a[:], b[:]) })
+	p = slices.Compact(p)
+	filter := make([]byte, 0, len(p)*prefixSize)
+	for _, one := range p {
+		filter = append(filter, one[:]...)
+	}
+	return filter
+}
 
 // Filter returns what reporters test their outputs against without telling
 // anybody which they are: the first 12 bytes of the members' output IDs, sorted
 // and concatenated. Fixed outputs are not in it.
 func Filter(ecosystem string, members []Member) []byte {
-	prefixes := make([][prefix]byte, 0, len(members))
+	p := make(prefixes, 0, len(members))
 	for i := range members {
-		if members[i].Fixed {
-			continue
+		p.add(ecosystem, &members[i])
+	}
+	return p.filter()
+}
+
+// ReadFilter is [Filter] of the members of an attachment, which need not fit into
+// memory. It returns how many of them count, see [Count], too.
+func ReadFilter(ecosystem string, attachment io.Reader) (filter []byte, counted int, err error) {
+	var p prefixes
+	for m, err := range Read(ecosystem, attachment) {
+		if err != nil {
+			return nil, 0, err
 		}
-		id := attestation.NewOutputID(ecosystem, members[i].Key)
-		prefixes = append(prefixes, [prefix]byte(id[:prefix]))
+		p.add(ecosystem, &m)
 	}
-	slices.SortFunc(prefixes, func(a, b [prefix]byte) int { return bytes.Compare(a[:], b[:]) })
-	prefixes = slices.Compact(prefixes)
-	filter := make([]byte, 0, len(prefixes)*prefix)
-	for _, p := range prefixes {
-		filter = append(filter, p[:]...)
-	}
-	return filter
+	return p.filter(), len(p), nil
 }

@@ -2,54 +2,84 @@ package pkgset
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"repronet/attestation"
+	"repronet.dev/ecosystem"
 )
 
 // A List is what [Parse] found.
 type List struct {
 	Members []Member // sorted by key
+	// Lines counts the lines that members were read from: keys, attributes that
+	// nix-eval-jobs evaluated, or paths.
+	Lines int
 	// Failed counts the attributes that nix-eval-jobs could not evaluate.
 	Failed int
+	// Skipped are the lines that could not be read.
+	Skipped Skipped
+	// Lacks says what nix-eval-jobs was not asked for, by the flag that asks.
+	Lacks []string
 }
 
+// maxPathInfo bounds a document of nix path-info, in bytes, which is read whole.
+const maxPathInfo = 256 << 20
+
 // Parse reads members from a list of output keys (store paths, or any
-// ecosystem's), one a line, with # for comments; or from the JSON lines that
-// nix-eval-jobs writes. Keys listed several times become one member. With
-// nix-eval-jobs, a member may also say "fixed": true.
-func Parse(ecosystem string, r io.Reader) (*List, error) {
-	p := parser{ecosystem: ecosystem, members: map[string]*Member{}, outputs: map[string]string{}}
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, maxLine)
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSpace(lines.Text())
+// ecosystem's), one a line, with # for comments; from the JSON lines that
+// nix-eval-jobs writes; or from the JSON of nix path-info. Keys listed several
+// times become one member. With nix-eval-jobs, a member may also say "fixed": true.
+// Lines that cannot be read are skipped and counted.
+func Parse(ecosystemName string, r io.Reader) (*List, error) {
+	p := parser{of: ecosystem.Of(ecosystemName), members: map[string]*Member{}, outputs: map[string]string{}}
+	lines := lineReader{r: bufio.NewReaderSize(r, 64<<10)}
+	for {
+		line, err := lines.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if errors.Is(err, errLong) {
+			p.skipped.Add(lines.number, err)
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading package set: %w", err)
+		}
+		if p.read == 0 && p.skipped.Count == 0 && isPathInfo(line) {
+			if err := p.pathInfo(lines.number, line, lines.r); err != nil {
+				return nil, fmt.Errorf("reading package set: %w", err)
+			}
+			break
+		}
 		if err := p.line(line); err != nil {
-			return nil, fmt.Errorf("reading package set: line %d: %w", n, err)
+			p.skipped.Add(lines.number, err)
 		}
 		if len(p.members) > MaxMembers {
 			return nil, fmt.Errorf("reading package set: more than %d members", MaxMembers)
 		}
 	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("reading package set: %w", err)
-	}
-	return p.finish()
+	return p.finish(), nil
 }
 
 type parser struct {
-	ecosystem string
-	members   map[string]*Member // by key
-	outputs   map[string]string  // <build>^<output> → key
-	failed    int
+	of      *ecosystem.Ecosystem
+	members map[string]*Member // by key
+	outputs map[string]string  // <build>^<output> → key
+	read    int                // lines
+	failed  int
+	skipped Skipped
+	// jobs counts the lines of nix-eval-jobs, edges and metas those that have
+	// what it must be asked for.
+	jobs, edges, metas int
 }
 
 func (p *parser) line(line string) error {
@@ -61,24 +91,72 @@ func (p *parser) line(line string) error {
 	}
 	key, _, _ := strings.Cut(line, " #")
 	key = strings.TrimSpace(key)
-	if strings.HasSuffix(key, ".drv") && (p.ecosystem == "nix" || p.ecosystem == "guix") {
-		return fmt.Errorf("%s is a derivation: list its outputs, or %s^out", clip(key), key)
-	}
 	m := &Member{Key: key}
-	if build, output, ok := strings.Cut(key, "^"); ok {
+	if build, output, ok := p.of.Split(key); ok {
 		m.Build, m.Output = build, output
+	}
+	return p.listed(m)
+}
+
+// listed takes a member that a list of outputs names.
+func (p *parser) listed(m *Member) error {
+	if p.of.IsRecipe(m.Key) {
+		return fmt.Errorf("%s is a derivation: list its outputs, or %.100s^out", clip(m.Key), m.Key)
 	}
 	return p.add(m)
 }
 
-func (p *parser) add(m *Member) error {
-	if err := m.validate(p.ecosystem); err != nil {
+// add takes the members of a line, or none of them.
+func (p *parser) add(members ...*Member) error {
+	for _, m := range members {
+		if err := m.validate(p.of.Name); err != nil {
+			return err
+		}
+	}
+	for _, m := range members {
+		if other, twice := p.members[m.Key]; !twice || !less(other, m) {
+			p.members[m.Key] = m
+		}
+	}
+	p.read++
+	return nil
+}
+
+// isPathInfo tells the beginning of a document of nix path-info from a line of
+// nix-eval-jobs.
+func isPathInfo(line string) bool {
+	if strings.HasPrefix(line, "[") || line == "{" {
+		return true
+	}
+	object := jsontext.NewDecoder(strings.NewReader(line))
+	if begin, err := object.ReadToken(); err != nil || begin.Kind() != '{' {
+		return false
+	}
+	name, err := object.ReadToken()
+	return err == nil && (slices.Contains([]string{"info", "storeDir", "version"}, name.String()) || strings.HasPrefix(name.String(), "/"))
+}
+
+// pathInfo reads the document that begins in a line. Paths that are named by their
+// own content are fixed; a derivation is no output.
+func (p *parser) pathInfo(number int, line string, rest io.Reader) error {
+	text, err := io.ReadAll(io.LimitReader(io.MultiReader(strings.NewReader(line+"\n"), rest), maxPathInfo+1))
+	if err != nil {
 		return err
 	}
-	if other, twice := p.members[m.Key]; twice && less(other, m) {
-		return nil
+	if len(text) > maxPathInfo {
+		return fmt.Errorf("the JSON of nix path-info is larger than %d bytes", maxPathInfo)
 	}
-	p.members[m.Key] = m
+	infos, skipped, err := ParsePathInfo(text)
+	if err != nil {
+		return err
+	}
+	skipped.Line += number - 1
+	p.skipped = skipped
+	for _, info := range infos {
+		if err := p.listed(&Member{Key: info.Path, Fixed: info.Addressed}); err != nil {
+			p.skipped.Add(info.Line+number-1, err)
+		}
+	}
 	return nil
 }
 
@@ -97,10 +175,10 @@ type evalJob struct {
 	DrvPath   string                    `json:"drvPath"`
 	Name      string                    `json:"name"`
 	System    string                    `json:"system"`
-	Outputs   map[string]*string        `json:"outputs"` // null: not known before it is built
-	InputDrvs map[string]jsontext.Value `json:"inputDrvs"`
+	Outputs   map[string]*string        `json:"outputs"`   // null: not known before it is built
+	InputDrvs map[string]jsontext.Value `json:"inputDrvs"` // nil without --show-input-drvs
 	Fixed     bool                      `json:"fixed"`
-	Meta      struct {
+	Meta      *struct {                 // nil without --meta
 		Version     jsontext.Value `json:"version"`
 		Maintainers jsontext.Value `json:"maintainers"`
 	} `json:"meta"`
@@ -118,32 +196,42 @@ func (p *parser) job(line []byte) error {
 	if j.DrvPath == "" || len(j.Outputs) == 0 {
 		return errors.New("neither an error nor drvPath and outputs: not a line of nix-eval-jobs")
 	}
-	inputs, err := j.inputs()
+	inputs, err := j.inputs(p.of)
 	if err != nil {
 		return err
 	}
 	version := packageVersion(&j)
 	maintainers := j.maintainers()
-	for output, path := range j.Outputs {
-		installable := attestation.OutputKey(j.DrvPath, output)
+	var members []*Member
+	for _, output := range slices.Sorted(maps.Keys(j.Outputs)) {
 		m := &Member{
-			Key: installable, Build: j.DrvPath, Output: output, Attribute: j.Attr, Version: version,
+			Key: p.of.Key(j.DrvPath, output), Build: j.DrvPath, Output: output, Attribute: j.Attr, Version: version,
 			System: j.System, Maintainers: maintainers, Inputs: inputs, Fixed: j.Fixed,
 		}
-		if path != nil {
+		if path := j.Outputs[output]; path != nil {
 			m.Key = *path
 		}
-		if err := p.add(m); err != nil {
-			return fmt.Errorf("attribute %s: %w", clip(j.Attr), err)
-		}
-		p.outputs[installable] = m.Key
+		members = append(members, m)
+	}
+	if err := p.add(members...); err != nil {
+		return fmt.Errorf("attribute %s: %w", clip(j.Attr), err)
+	}
+	for _, m := range members {
+		p.outputs[p.of.Key(m.Build, m.Output)] = m.Key
+	}
+	p.jobs++
+	if j.InputDrvs != nil {
+		p.edges++
+	}
+	if j.Meta != nil {
+		p.metas++
 	}
 	return nil
 }
 
 // inputs returns "<derivation>^<output>" of all inputs. Their outputs are a list,
 // or with dynamic derivations a list within an object.
-func (j *evalJob) inputs() ([]string, error) {
+func (j *evalJob) inputs(of *ecosystem.Ecosystem) ([]string, error) {
 	var inputs []string
 	for drv, value := range j.InputDrvs {
 		var outputs []string
@@ -159,7 +247,7 @@ func (j *evalJob) inputs() ([]string, error) {
 			return nil, fmt.Errorf("inputDrvs: %w", err)
 		}
 		for _, output := range outputs {
-			inputs = append(inputs, attestation.OutputKey(drv, output))
+			inputs = append(inputs, of.Key(drv, output))
 		}
 	}
 	slices.Sort(inputs)
@@ -173,7 +261,7 @@ func (j *evalJob) maintainers() []string {
 		GitHub string `json:"github"`
 		Name   string `json:"name"`
 	}
-	if err := json.Unmarshal(j.Meta.Maintainers, &list); err != nil {
+	if j.Meta == nil || json.Unmarshal(j.Meta.Maintainers, &list) != nil {
 		return nil
 	}
 	var names []string
@@ -191,22 +279,18 @@ func (j *evalJob) maintainers() []string {
 // for it in the name: what follows the first dash that no letter follows.
 func packageVersion(j *evalJob) string {
 	var version string
-	if err := json.Unmarshal(j.Meta.Version, &version); err == nil && version != "" {
+	if j.Meta != nil && json.Unmarshal(j.Meta.Version, &version) == nil && version != "" {
 		return version
 	}
-	for i := 0; i+1 < len(j.Name); i++ {
-		if c := j.Name[i+1] | 0x20; j.Name[i] == '-' && (c < 'a' || c > 'z') {
-			return j.Name[i+1:]
-		}
-	}
-	return ""
+	_, version = ecosystem.SplitVersion(j.Name)
+	return version
 }
 
 // finish resolves the inputs that are in the set.
-func (p *parser) finish() (*List, error) {
-	list := &List{Members: make([]Member, 0, len(p.members)), Failed: p.failed}
+func (p *parser) finish() *List {
+	list := &List{Members: make([]Member, 0, len(p.members)), Lines: p.read, Failed: p.failed, Skipped: p.skipped}
 	for _, m := range p.members {
-		var resolved []string
+		var resolved []string // outputs of one job share their inputs
 		for _, input := range m.Inputs {
 			if key, ok := p.outputs[input]; ok {
 				input = key
@@ -215,11 +299,48 @@ func (p *parser) finish() (*List, error) {
 		}
 		slices.Sort(resolved)
 		m.Inputs = slices.Compact(resolved)
-		if err := m.validate(p.ecosystem); err != nil {
-			return nil, fmt.Errorf("reading package set: %s: %w", clip(m.Key), err)
-		}
 		list.Members = append(list.Members, *m)
 	}
 	slices.SortFunc(list.Members, func(a, b Member) int { return strings.Compare(a.Key, b.Key) })
-	return list, nil
+	if p.jobs > 0 && p.edges == 0 {
+		list.Lacks = append(list.Lacks, "input edges (--show-input-drvs)")
+	}
+	if p.jobs > 0 && p.metas == 0 {
+		list.Lacks = append(list.Lacks, "maintainers and stated versions (--meta)")
+	}
+	return list
+}
+
+// lineReader reads lines of a bounded length.
+type lineReader struct {
+	r      *bufio.Reader
+	number int // of the line read last, from 1
+}
+
+var errLong = fmt.Errorf("longer than %d bytes", maxLine)
+
+// next returns the next line without spaces around it, and without the byte order
+// mark that some programs put before the first.
+func (l *lineReader) next() (string, error) {
+	l.number++
+	var line []byte
+	long := false
+	for {
+		part, err := l.r.ReadSlice('\n')
+		if long = long || len(line)+len(part) > maxLine; !long {
+			line = append(line, part...)
+		}
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+			continue
+		case err != nil && (!errors.Is(err, io.EOF) || len(line) == 0 && !long):
+			return "", err
+		case long:
+			return "", errLong
+		}
+		if l.number == 1 {
+			line = bytes.TrimPrefix(line, []byte("\ufeff"))
+		}
+		return strings.TrimSpace(string(line)), nil
+	}
 }

@@ -2,14 +2,15 @@ package pkgset_test
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
-	"repronet/attestation"
-	"repronet/pkgset"
+	"repronet.dev/attestation"
+	"repronet.dev/pkgset"
 )
 
 // path is a store path that is valid and tells names apart.
@@ -83,23 +84,101 @@ func TestParseEvalJobs(t *testing.T) {
 	}
 }
 
-func TestParseRefuses(t *testing.T) {
-	for name, text := range map[string]string{
-		"a derivation for an output": path("hello.drv"),
-		"another ecosystem's name":   "go/std",
-		"markup":                     path("<script>"),
-		"no evaluation":              `{"attr":"x"}`,
-		"not JSON":                   `{"attr":`,
-		"a member twice":             `{"attr":"x","attr":"y","error":"z"}`,
-		"an output that is no path":  `{"attr":"x","drvPath":"` + path("x.drv") + `","outputs":{"out":"/etc/passwd"}}`,
-		"an attribute with a bell":   `{"attr":"x\u0007","drvPath":"` + path("x.drv") + `","outputs":{"out":"` + path("x") + `"}}`,
+// TestParseSkips: a line that cannot be read takes nothing of the others away.
+func TestParseSkips(t *testing.T) {
+	for name, test := range map[string]struct{ text, want string }{
+		"a derivation for an output": {path("hello.drv"), "is a derivation: list its outputs"},
+		"another ecosystem's name":   {"go/std", "named by its store path"},
+		"markup":                     {path("<script>"), "its name contains '<'"},
+		"no evaluation":              {`{"attr":"x"}`, "not a line of nix-eval-jobs"},
+		"not JSON":                   {`{"attr":`, "not a line of nix-eval-jobs"},
+		"a member twice":             {`{"attr":"x","attr":"y","error":"z"}`, "duplicate"},
+		"an output that is no path":  {`{"attr":"x","drvPath":"` + path("x.drv") + `","outputs":{"dev":"` + path("dev") + `","out":"/etc/passwd"}}`, `attribute "x": output key "/etc/passwd"`},
+		"an attribute with a bell":   {`{"attr":"x\u0007","drvPath":"` + path("x.drv") + `","outputs":{"out":"` + path("x") + `"}}`, "control character"},
+		"a long line":                {strings.Repeat("x", 5<<20), "longer than"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := pkgset.Parse("nix", strings.NewReader("# first line\n"+text))
-			if err == nil || !strings.Contains(err.Error(), "line 2") {
-				t.Errorf("error %v, want one about line 2", err)
+			list, err := pkgset.Parse("nix", strings.NewReader(path("first")+"\r\n"+test.text+"\n"+path("..-")+"\n"+path("last")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(list.Members) != 2 || list.Lines != 2 || list.Skipped.Count != 2 || list.Skipped.Line != 2 || !strings.Contains(list.Skipped.Reason, test.want) {
+				t.Errorf("%d members, %+v, want two and %q", len(list.Members), list.Skipped, test.want)
 			}
 		})
+	}
+}
+
+func TestSkippedSay(t *testing.T) {
+	var s pkgset.Skipped
+	s.Add(3, errors.New("it is red"))
+	if got := s.Say("line"); got != "1 line could not be read: line 3: it is red" {
+		t.Error(got)
+	}
+	s.Add(4, errors.New("it is blue"))
+	if got := s.Say("path"); got != "2 paths could not be read; the first: line 3: it is red" {
+		t.Error(got)
+	}
+	if got := (&pkgset.Skipped{Count: 1, Reason: "it is red"}).Say("component"); got != "1 component could not be read: it is red" {
+		t.Error(got)
+	}
+}
+
+// TestParsePathInfo takes what nix path-info --json writes, in each format, for a
+// set as well.
+func TestParsePathInfo(t *testing.T) {
+	const hash = `"narHash":"sha256-Wsfqc3Ju3GrZ7Xq5bVj3Xdqxl0qfsgcd6P1whPUnc2Y="`
+	const ignored = "/nix/store/lvzj6ycb16hvryh7qqdfiqnjlkz21s78-.gitignore" // made by Nix
+	a, b := path("a"), path("bb")
+	for name, text := range map[string]string{
+		"list":            `[{"path":"` + a + `",` + hash + `},{"path":"` + ignored + `",` + hash + `,"references":[]},{"path":"` + b + `",` + hash + `,"ca":"fixed:r:sha256:x"},` + "\n" + `{"path":"` + path("x.drv") + `",` + hash + `}]`,
+		"format 1":        `{"` + a + `":{` + hash + `,"ca":null},"` + ignored + `":{` + hash + `},"` + b + `":{"ca":"text:x"},` + "\n" + `"` + path("x.drv") + `":{` + hash + `}}`,
+		"format 2":        "{\n" + `"version":2,"storeDir":"/nix/store","info":{"` + a[11:] + `":{` + hash + `},"` + ignored[11:] + `":{` + hash + `},"` + b[11:] + `":{"ca":{"method":"nar"}},"` + path("x.drv")[11:] + `":{` + hash + `}}}`,
+		"with a BOM":      "\ufeff[\n" + `{"path":"` + a + `",` + hash + `},{"path":"` + ignored + `",` + hash + `},{"path":"` + b + `","ca":"x"},{"path":"` + path("x.drv") + `",` + hash + `}]`,
+		"after a comment": "# mine\n" + `[{"path":"` + a + `",` + hash + `},{"path":"` + ignored + `",` + hash + `},{"path":"` + b + `","ca":"x"},{"path":"` + path("x.drv") + `",` + hash + `}]`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			list, err := pkgset.Parse("nix", strings.NewReader(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := []pkgset.Member{{Key: a}, {Key: b, Fixed: true}, {Key: ignored, Fixed: true}}
+			slices.SortFunc(want, func(a, b pkgset.Member) int { return strings.Compare(a.Key, b.Key) })
+			if diff := cmp.Diff(want, list.Members); diff != "" {
+				t.Errorf("members (-want +got):\n%s", diff)
+			}
+			if list.Lines != 3 || list.Skipped.Count != 1 || list.Skipped.Line != 2 || !strings.Contains(list.Skipped.Reason, "is a derivation") {
+				t.Errorf("%d lines, skipped %+v", list.Lines, list.Skipped)
+			}
+		})
+	}
+	for text, want := range map[string]string{
+		`{"info":{},"version":9}`: "format 9 is not known", "[": "unexpected EOF", "[1] [2]": "after the document",
+		"[\n1]\n" + path("a"): "after the document",
+	} {
+		if _, err := pkgset.Parse("nix", strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+}
+
+// TestLacks: nix-eval-jobs leaves out what it is not asked for.
+func TestLacks(t *testing.T) {
+	job := func(more string) string {
+		return `{"attr":"x","drvPath":"` + path("x.drv") + `","outputs":{"out":"` + path("x") + `"}` + more + "}\n"
+	}
+	const edges, meta = "input edges (--show-input-drvs)", "maintainers and stated versions (--meta)"
+	for text, want := range map[string][]string{
+		job(""): {edges, meta}, job(`,"inputDrvs":{}`): {meta}, job(`,"meta":{}`): {edges}, job(`,"meta":null,"inputDrvs":{}`): {meta}, job(`,"meta":{},"inputDrvs":{}`): nil,
+		job("") + job(`,"meta":{},"inputDrvs":{}`): nil, path("x"): nil, "": nil,
+	} {
+		list, err := pkgset.Parse("nix", strings.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, list.Lacks); diff != "" {
+			t.Errorf("%s lacks (-want +got):\n%s", text, diff)
+		}
 	}
 }
 

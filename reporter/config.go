@@ -10,8 +10,9 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"repronet/signing/keyless"
-	"repronet/signing/keys"
+	"repronet.dev/reporter/spool"
+	"repronet.dev/signing"
+	"repronet.dev/signing/keyless"
 )
 
 // License is what a volunteer's statements are published under.
@@ -23,14 +24,31 @@ type Config struct {
 	Aggregator string `json:"aggregator"`
 	// Operator is the name that generic builds of this machine begin with.
 	Operator string `json:"operator,omitempty"`
-	// Key is a reference as keys.LoadSigner takes it, or keyless.Load; a plain
+	// Key is a reference as signing.LoadSigner takes it, or keyless.Load; a plain
 	// file name is relative to the directory.
-	Key     string         `json:"key"`
-	Builder keys.BuilderID `json:"builder,omitempty"` // of the key; none of an identity
+	Key     string            `json:"key"`
+	Builder signing.BuilderID `json:"builder,omitempty"` // of the key; none of an identity
 	// Report is "sets" (only outputs of Sets are sent) or "all".
 	Report  string   `json:"report"`
 	Sets    []string `json:"sets,omitempty"`
 	Consent Consent  `json:"consent"`
+	// RetainDays is for how many days records are retained that are in none of
+	// Sets yet; absent: 30. They stay on the machine.
+	RetainDays *uint `json:"retainDays,omitempty"`
+	// Audience is in which ledgers the statements count: AudienceAll, which is also
+	// meant where it is empty, or AudienceLedger, the one that they are submitted to.
+	Audience string `json:"audience,omitempty"`
+}
+
+// maxRetainDays bounds RetainDays: an aggregator takes nothing older.
+const maxRetainDays = 300
+
+// Retention is how long records are retained that are in no chosen set yet.
+func (c *Config) Retention() time.Duration {
+	if c.RetainDays == nil {
+		return spool.DefaultRetention
+	}
+	return time.Duration(*c.RetainDays) * 24 * time.Hour
 }
 
 // Consent is the volunteer's permission to publish.
@@ -38,6 +56,13 @@ type Consent struct {
 	License string    `json:"license"`
 	At      time.Time `json:"at"`
 }
+
+// Where statements count. One for all ledgers can be carried by anybody to a ledger that
+// does not know what was withdrawn in another.
+const (
+	AudienceAll    = "all"
+	AudienceLedger = "ledger"
+)
 
 // What may be reported.
 const (
@@ -61,7 +86,7 @@ func (c *Config) Validate() error {
 	if c.Key == "" {
 		return errors.New("no key is given")
 	}
-	if _, err := keys.ParseBuilderID(string(c.Builder)); err != nil && !c.Keyless() {
+	if _, err := signing.ParseBuilderID(string(c.Builder)); err != nil && !c.Keyless() {
 		return err
 	}
 	switch c.Report {
@@ -78,6 +103,12 @@ func (c *Config) Validate() error {
 	}
 	if i := slices.IndexFunc(c.Sets, func(s string) bool { return len(s) > 64 || !setPattern.MatchString(s) }); i >= 0 {
 		return fmt.Errorf("%q is no package set's name", c.Sets[i])
+	}
+	if c.Audience != "" && c.Audience != AudienceAll && c.Audience != AudienceLedger {
+		return fmt.Errorf("audience is %q, want %q or %q", c.Audience, AudienceAll, AudienceLedger)
+	}
+	if c.RetainDays != nil && *c.RetainDays > maxRetainDays {
+		return fmt.Errorf("retainDays is %d: an aggregator takes no builds older than %d days", *c.RetainDays, maxRetainDays)
 	}
 	if c.Consent.License != License || c.Consent.At.IsZero() {
 		return fmt.Errorf("consent to publish under %s is missing", License)

@@ -1,30 +1,25 @@
 package reporter
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"mime"
-	"net/http"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"golang.org/x/mod/sumdb/note"
 
-	"repronet/enrolment/request"
-	"repronet/internal/wire"
-	"repronet/ledger"
-	"repronet/signing/keys"
+	"repronet.dev/api"
+	"repronet.dev/enrolment/request"
+	"repronet.dev/ledger"
+	"repronet.dev/signing"
 )
 
 // A Desk is where an installation asks its aggregator to be enrolled.
 type Desk struct {
 	home   Home
 	config *Config
-	http   *http.Client
-	base   string
+	api    *api.Client
 	logKey note.Verifier
 }
 
@@ -40,10 +35,10 @@ func (h Home) NewDesk(ctx context.Context) (*Desk, error) {
 		return nil, err
 	}
 	d := &Desk{home: h, config: config}
-	if d.http, d.base, err = wire.Client(config.Aggregator, requestTimeout); err != nil {
+	if d.api, err = api.Dial(config.Aggregator, requestTimeout); err != nil {
 		return nil, err
 	}
-	if d.logKey, err = h.pinnedLogKey(ctx, d.http, d.base); err != nil {
+	if d.logKey, err = h.pinnedLogKey(ctx, d.api); err != nil {
 		d.Close()
 		return nil, err
 	}
@@ -51,16 +46,16 @@ func (h Home) NewDesk(ctx context.Context) (*Desk, error) {
 }
 
 // Close lets go of the connection.
-func (d *Desk) Close() { d.http.CloseIdleConnections() }
+func (d *Desk) Close() { d.api.Close() }
 
 // pinnedLogKey returns the pinned key of the aggregator's log; on first contact
 // it pins the one that the aggregator names.
-func (h Home) pinnedLogKey(ctx context.Context, client *http.Client, base string) (note.Verifier, error) {
+func (h Home) pinnedLogKey(ctx context.Context, client *api.Client) (note.Verifier, error) {
 	key, err := h.LogKey()
 	if err != nil || key != nil {
 		return key, err
 	}
-	text, err := fetchLogKey(ctx, client, base)
+	text, err := client.LogKey(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +79,7 @@ func (d *Desk) Statement(a Asking) (payload []byte, err error) {
 	return d.asks(signer.Public(), a).Encode()
 }
 
-func (d *Desk) asks(key *keys.PublicKey, a Asking) *request.Request {
+func (d *Desk) asks(key *signing.PublicKey, a Asking) *request.Request {
 	if a.Operator == "" {
 		a.Operator = d.config.Operator
 	}
@@ -95,7 +90,7 @@ func (d *Desk) asks(key *keys.PublicKey, a Asking) *request.Request {
 }
 
 // Ask asks for the builder to be enrolled.
-func (d *Desk) Ask(ctx context.Context, a Asking) (*wire.Enrolment, error) {
+func (d *Desk) Ask(ctx context.Context, a Asking) (*api.Enrolment, error) {
 	payload, err := d.Statement(a)
 	if err != nil {
 		return nil, err
@@ -105,7 +100,7 @@ func (d *Desk) Ask(ctx context.Context, a Asking) (*wire.Enrolment, error) {
 
 // AskAs asks for the builder to be enrolled as the Sigstore identity that signed
 // the statement of [Desk.Statement]; bundle is what came of that.
-func (d *Desk) AskAs(ctx context.Context, bundle []byte) (*wire.Enrolment, error) {
+func (d *Desk) AskAs(ctx context.Context, bundle []byte) (*api.Enrolment, error) {
 	var signed struct {
 		Envelope struct {
 			Payload []byte `json:"payload"`
@@ -125,7 +120,7 @@ func (d *Desk) AskAs(ctx context.Context, bundle []byte) (*wire.Enrolment, error
 	return d.askWith(ctx, payload, bundle)
 }
 
-func (d *Desk) askWith(ctx context.Context, payload, identity []byte) (answer *wire.Enrolment, err error) {
+func (d *Desk) askWith(ctx context.Context, payload, identity []byte) (answer *api.Enrolment, err error) {
 	signer, err := d.home.Signer(d.config)
 	if err != nil {
 		return nil, err
@@ -140,69 +135,39 @@ func (d *Desk) askWith(ctx context.Context, payload, identity []byte) (answer *w
 
 // send sends a request and returns the answer, with its receipt verified if the
 // builder is enrolled.
-func (d *Desk) send(ctx context.Context, document *request.Document, builder keys.BuilderID) (*wire.Enrolment, error) {
+func (d *Desk) send(ctx context.Context, document *request.Document, builder signing.BuilderID) (*api.Enrolment, error) {
 	text, err := document.Encode()
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.base+wire.EnrolmentsPath, bytes.NewReader(text))
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	return d.do(req, builder)
+	return d.checked(builder)(d.api.Enrol(ctx, text))
 }
 
 // State asks what became of the builder's request.
-func (d *Desk) State(ctx context.Context) (*wire.Enrolment, error) {
+func (d *Desk) State(ctx context.Context) (*api.Enrolment, error) {
 	return d.stateOf(ctx, d.config.Builder)
 }
 
-func (d *Desk) stateOf(ctx context.Context, builder keys.BuilderID) (*wire.Enrolment, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.base+wire.EnrolmentsPath+"/"+string(builder), nil)
-	if err != nil {
-		return nil, err
-	}
-	return d.do(req, builder)
+func (d *Desk) stateOf(ctx context.Context, builder signing.BuilderID) (*api.Enrolment, error) {
+	return d.checked(builder)(d.api.Enrolment(ctx, builder))
 }
 
-// maxAnswer bounds an answer in bytes: a receipt with an enrolment.
-const maxAnswer = 256 << 10
-
-func (d *Desk) do(req *http.Request, builder keys.BuilderID) (*wire.Enrolment, error) {
-	resp, err := d.http.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("reaching the aggregator: %w", err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if err != nil {
-		return nil, fmt.Errorf("reading the aggregator's answer: %w", err)
-	}
-	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	switch {
-	case media == "application/problem+json":
-		var problem wire.Problem
-		if err := json.Unmarshal(body, &problem); err != nil {
-			return nil, fmt.Errorf("the aggregator answered %s", resp.Status)
+// checked lets an answer about a builder through, with its receipt verified if the
+// builder is enrolled. Of a problem, the aggregator's own words are the error.
+func (d *Desk) checked(builder signing.BuilderID) func(*api.Enrolment, error) (*api.Enrolment, error) {
+	return func(answer *api.Enrolment, err error) (*api.Enrolment, error) {
+		if problem, ok := errors.AsType[*api.Problem](err); ok {
+			return nil, problem
 		}
-		problem.Status = resp.StatusCode
-		return nil, &problem
-	case resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusAccepted || media != "application/json":
-		return nil, fmt.Errorf("the aggregator answered %s with %q: it takes no requests to be enrolled, or %s is not its address", resp.Status, media, d.base)
+		if err != nil || answer.State != api.Enrolled {
+			return answer, err
+		}
+		return answer, d.checkReceipt(answer.Receipt, builder)
 	}
-	var answer wire.Enrolment
-	if err := json.Unmarshal(body, &answer); err != nil {
-		return nil, fmt.Errorf("parsing the aggregator's answer: %w", err)
-	}
-	if answer.State != wire.Enrolled {
-		return &answer, nil
-	}
-	return &answer, d.checkReceipt(answer.Receipt, builder)
 }
 
 // checkReceipt reports a receipt that does not prove the builder's enrolment.
-func (d *Desk) checkReceipt(receipt *ledger.Receipt, builder keys.BuilderID) error {
+func (d *Desk) checkReceipt(receipt *ledger.Receipt, builder signing.BuilderID) error {
 	if receipt == nil {
 		return errors.New("the aggregator says that the builder is enrolled, and gives no receipt")
 	}
@@ -211,7 +176,7 @@ func (d *Desk) checkReceipt(receipt *ledger.Receipt, builder keys.BuilderID) err
 		return err
 	}
 	var enrolled struct {
-		Builder keys.BuilderID `json:"builder"`
+		Builder signing.BuilderID `json:"builder"`
 	}
 	if entry.Kind != ledger.Enrolment || json.Unmarshal(entry.Body, &enrolled) != nil || enrolled.Builder != builder {
 		return fmt.Errorf("the receipt for ledger index %d does not show that builder %s is enrolled", receipt.Index, builder)

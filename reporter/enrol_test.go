@@ -9,12 +9,12 @@ import (
 	"strings"
 	"testing"
 
-	"repronet/internal/wire"
-	"repronet/ledger"
-	"repronet/reporter"
-	"repronet/reporter/spool"
-	"repronet/reporter/submittest"
-	"repronet/signing"
+	"repronet.dev/api"
+	"repronet.dev/ledger"
+	"repronet.dev/reporter"
+	"repronet.dev/reporter/spool"
+	"repronet.dev/reporter/submittest"
+	"repronet.dev/signing"
 )
 
 func desk(t *testing.T, home reporter.Home) *reporter.Desk {
@@ -27,7 +27,7 @@ func desk(t *testing.T, home reporter.Home) *reporter.Desk {
 	return d
 }
 
-func rotate(t *testing.T, home reporter.Home, revoke bool) (*wire.Enrolment, error) {
+func rotate(t *testing.T, home reporter.Home, revoke bool) (*api.Enrolment, error) {
 	t.Helper()
 	return home.Rotate(t.Context(), reporter.Rotation{Revoke: revoke, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
 }
@@ -46,15 +46,15 @@ func TestEnrol(t *testing.T) {
 	a.Queue(true)
 	home, p := prepare(t, a, nil)
 	d := desk(t, home)
-	if answer, err := d.Ask(t.Context(), reporter.Asking{Contact: "me"}); err != nil || answer.State != wire.Pending {
+	if answer, err := d.Ask(t.Context(), reporter.Asking{Contact: "me"}); err != nil || answer.State != api.Pending {
 		t.Fatalf("%+v, %v", answer, err)
 	}
 	a.Queue(false)
 	answer, err := d.Ask(t.Context(), reporter.Asking{})
-	if err != nil || answer.State != wire.Enrolled || answer.Builder != p.PublicKey.Builder() {
+	if err != nil || answer.State != api.Enrolled || answer.Builder != p.PublicKey.Builder() {
 		t.Fatalf("%+v, %v", answer, err)
 	}
-	if answer, err := d.State(t.Context()); err != nil || answer.State != wire.Enrolled {
+	if answer, err := d.State(t.Context()); err != nil || answer.State != api.Enrolled {
 		t.Errorf("%+v, %v", answer, err)
 	}
 	put(t, home, 1)
@@ -80,14 +80,14 @@ func TestLyingEnrolments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, lie := range map[string]func(*wire.Enrolment){
-		"no receipt":                func(e *wire.Enrolment) { e.Receipt = nil },
-		"of the old key":            func(e *wire.Enrolment) { e.Receipt = own },
-		"of another log":            func(e *wire.Enrolment) { e.Receipt = foreign },
-		"of another index":          func(e *wire.Enrolment) { e.Receipt = &ledger.Receipt{Index: 9, Checkpoint: own.Checkpoint} },
-		"waits":                     func(e *wire.Enrolment) { e.State, e.Receipt = wire.Pending, nil },
-		"refused":                   func(e *wire.Enrolment) { e.State, e.Receipt = wire.Refused, nil },
-		"a state that nobody knows": func(e *wire.Enrolment) { e.State, e.Receipt = "fine", nil },
+	for name, lie := range map[string]func(*api.Enrolment){
+		"no receipt":                func(e *api.Enrolment) { e.Receipt = nil },
+		"of the old key":            func(e *api.Enrolment) { e.Receipt = own },
+		"of another log":            func(e *api.Enrolment) { e.Receipt = foreign },
+		"of another index":          func(e *api.Enrolment) { e.Receipt = &ledger.Receipt{Index: 9, Checkpoint: own.Checkpoint} },
+		"waits":                     func(e *api.Enrolment) { e.State, e.Receipt = api.Pending, nil },
+		"refused":                   func(e *api.Enrolment) { e.State, e.Receipt = api.Refused, nil },
+		"a state that nobody knows": func(e *api.Enrolment) { e.State, e.Receipt = "fine", nil },
 	} {
 		a.LieOfEnrolment(lie)
 		if answer, err := rotate(t, home, false); err == nil {
@@ -117,7 +117,7 @@ func TestRotate(t *testing.T) {
 	put(t, home, 1)
 	pass(t, running, reporter.Report{Acknowledged: 1}, "")
 	a.Fail(func(w http.ResponseWriter, r *http.Request) bool {
-		if r.URL.Path == wire.SubmitPath {
+		if r.URL.Path == api.SubmitPath {
 			submittest.Refuse(w, http.StatusServiceUnavailable, "try-later", "later")
 			return true
 		}
@@ -165,7 +165,7 @@ func TestRotate(t *testing.T) {
 		t.Errorf("builder.pub is not the new key's (%v)", err)
 	}
 	// Setting up again keeps the new key.
-	if again, err := home.Prepare(t.Context(), reporter.Setup{Program: "/bin/false"}); err != nil || again.PublicKey.Builder() != newer {
+	if again, err := home.Prepare(t.Context(), reporter.Setup{}); err != nil || again.PublicKey.Builder() != newer {
 		t.Errorf("after another init: %+v, %v", again, err)
 	}
 }
@@ -177,7 +177,7 @@ func TestRotateInterrupted(t *testing.T) {
 	if _, err := desk(t, home).Ask(t.Context(), reporter.Asking{}); err != nil {
 		t.Fatal(err)
 	}
-	a.LieOfEnrolment(func(*wire.Enrolment) { panic(http.ErrAbortHandler) })
+	a.LieOfEnrolment(func(*api.Enrolment) { panic(http.ErrAbortHandler) })
 	if _, err := rotate(t, home, true); err == nil || builder(t, home) != p.PublicKey.Builder() {
 		t.Fatalf("rotated without an answer: %v", err)
 	}

@@ -9,13 +9,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/mod/sumdb/note"
 
-	"repronet/internal/durable"
-	"repronet/reporter/spool"
-	"repronet/signing/keyless"
-	"repronet/signing/keys"
+	"repronet.dev/internal/durable"
+	"repronet.dev/reporter/spool"
+	"repronet.dev/signing"
+	"repronet.dev/signing/keyless"
 )
 
 // A Home is the directory of one installation.
@@ -48,7 +49,6 @@ const (
 	keyFile    = "key.pem"
 	publicFile = "builder.pub"
 	logKeyFile = "log.key"
-	hookFile   = "nix-hook"
 	spoolDir   = "spool"
 	filterDir  = "filters"
 )
@@ -74,6 +74,25 @@ func (h Home) Config() (*Config, error) {
 	return c, nil
 }
 
+// Remove deletes the directory and all in it, unless a reporter is at work there.
+func (h Home) Remove() error {
+	writer, err := h.Spool().Lock()
+	if err != nil {
+		return err
+	}
+	defer writer.Close()
+	// Without its configuration it is no reporter's directory any more, whatever
+	// happens to the rest.
+	if err := durable.Remove(h.path(configFile)); err != nil {
+		return err
+	}
+	return os.RemoveAll(string(h))
+}
+
+// sweep removes what a process that was killed while it wrote a key, or the like, has
+// left. A minute is more than such a write takes.
+func (h Home) sweep() error { return durable.Sweep(string(h), time.Minute) }
+
 // Spool returns the spool.
 func (h Home) Spool() *spool.Spool { return spool.Open(h.path(spoolDir)) }
 
@@ -92,11 +111,11 @@ func (h Home) signer(c *Config) (signer, error) {
 }
 
 // Signer opens the builder's key.
-func (h Home) Signer(c *Config) (*keys.Signer, error) {
+func (h Home) Signer(c *Config) (*signing.Signer, error) {
 	if c.Keyless() {
 		return nil, errors.New("this reporter signs by an identity and has no key: who runs the aggregator enrols the identity, with 'builders enrol --sigstore-issuer'")
 	}
-	signer, err := keys.LoadSigner(h.keyReference(c.Key))
+	signer, err := signing.LoadSigner(h.keyReference(c.Key))
 	if err != nil {
 		return nil, err
 	}

@@ -3,12 +3,12 @@ package reporter_test
 import (
 	"testing"
 
-	"repronet/signing/keys"
+	"repronet.dev/signing"
 )
 
 func mustKey(t *testing.T) []byte {
 	t.Helper()
-	pem, err := keys.GenerateKey(keys.Ed25519)
+	pem, err := signing.GenerateKey(signing.Ed25519)
 	if err != nil {
 		t.Fatal(err)
 	}

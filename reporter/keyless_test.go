@@ -10,24 +10,25 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"repronet/reporter"
-	"repronet/reporter/submittest"
-	"repronet/signing"
-	"repronet/signing/sigstoretest"
+	"repronet.dev/reporter"
+	"repronet.dev/reporter/submittest"
+	"repronet.dev/signing"
+	"repronet.dev/signing/sigstore"
+	"repronet.dev/signing/sigstore/sigstoretest"
 )
 
 // TestKeyless delivers what a job signs by its identity, of which nothing stays on
 // the machine.
 func TestKeyless(t *testing.T) {
-	sigstore := sigstoretest.New(t)
-	root, err := signing.ParseTrustedRoot(sigstore.TrustedRoot(t))
+	deployment := sigstoretest.New(t)
+	root, err := sigstore.ParseTrustedRoot(deployment.TrustedRoot(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	who := signing.Identity{Issuer: "https://token.example.org", Subject: "https://github.com/org/repo/wf@main", Repository: "https://github.com/org/repo"}
 	t.Setenv("SIGSTORE_ID_TOKEN", sigstoretest.Token(who))
 	a := submittest.New(t)
-	home, p := prepare(t, a, func(s *reporter.Setup) { s.Key = "sigstore:" + sigstore.Serve(t) })
+	home, p := prepare(t, a, func(s *reporter.Setup) { s.Key = "sigstore:" + deployment.Serve(t) })
 	if p.PublicKey != nil || p.Config.Builder != "" {
 		t.Errorf("prepared with a key: %+v", p)
 	}
@@ -56,7 +57,7 @@ func TestKeyless(t *testing.T) {
 	}
 	// A directory with a key keeps it.
 	keyed, _ := prepare(t, a, nil)
-	if _, err := keyed.Prepare(t.Context(), reporter.Setup{Key: "sigstore:" + sigstore.Serve(t), Consent: consent}); !errors.Is(err, reporter.ErrSetup) {
+	if _, err := keyed.Prepare(t.Context(), reporter.Setup{Key: "sigstore:" + deployment.Serve(t), Consent: consent}); !errors.Is(err, reporter.ErrSetup) {
 		t.Errorf("a key was replaced: %v", err)
 	}
 }

@@ -4,15 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 
 	"golang.org/x/mod/sumdb/note"
+
+	"repronet.dev/api"
 )
 
 // LogKeyFor returns the key by which an aggregator's log signs: the one given, the
 // one that an installation pinned for this aggregator, or else what the aggregator
 // says itself, in which case pinned is false.
-func LogKeyFor(ctx context.Context, home Home, address, given string, client *http.Client, base string) (key note.Verifier, text string, pinned bool, err error) {
+func LogKeyFor(ctx context.Context, home Home, address, given string, client *api.Client) (key note.Verifier, text string, pinned bool, err error) {
 	if given != "" {
 		key, err = note.NewVerifier(given)
 		if err != nil {
@@ -30,7 +31,7 @@ func LogKeyFor(ctx context.Context, home Home, address, given string, client *ht
 			return key, "", true, err
 		}
 	}
-	if text, err = fetchLogKey(ctx, client, base); err != nil {
+	if text, err = client.LogKey(ctx); err != nil {
 		return nil, "", false, err
 	}
 	key, err = note.NewVerifier(text)

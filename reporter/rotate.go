@@ -1,16 +1,17 @@
 package reporter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 
-	"repronet/enrolment/request"
-	"repronet/internal/durable"
-	"repronet/internal/wire"
-	"repronet/signing/keys"
+	"repronet.dev/api"
+	"repronet.dev/enrolment/request"
+	"repronet.dev/internal/durable"
+	"repronet.dev/signing"
 )
 
 // nextKeyFile holds a new key until it is the installation's key.
@@ -18,7 +19,7 @@ const nextKeyFile = "next.pem"
 
 // A Rotation says how an installation changes its key.
 type Rotation struct {
-	// Key is a reference as keys.LoadSigner takes it; empty: a new key is made.
+	// Key is a reference as signing.LoadSigner takes it; empty: a new key is made.
 	Key string
 	// Revoke has the old key revoked. What it signed is delivered first.
 	Revoke bool
@@ -29,7 +30,7 @@ type Rotation struct {
 // a receipt proves that it is enrolled. Interrupted anywhere, it can be called
 // again. Statements that the old key signed stay in the spool, and a 'run' that
 // is at work goes on with the new key.
-func (h Home) Rotate(ctx context.Context, r Rotation) (answer *wire.Enrolment, err error) {
+func (h Home) Rotate(ctx context.Context, r Rotation) (answer *api.Enrolment, err error) {
 	if r.Revoke {
 		done, err := h.deliverAll(ctx, r.Logger)
 		if err != nil {
@@ -56,7 +57,7 @@ func (h Home) Rotate(ctx context.Context, r Rotation) (answer *wire.Enrolment, e
 	if err != nil {
 		return nil, err
 	}
-	newer, err := keys.LoadSigner(h.keyReference(reference))
+	newer, err := signing.LoadSigner(h.keyReference(reference))
 	if err != nil {
 		return nil, err
 	}
@@ -70,21 +71,23 @@ func (h Home) Rotate(ctx context.Context, r Rotation) (answer *wire.Enrolment, e
 		return answer, errors.Join(err, h.useKey(desk.config, reference, newer.Public()))
 	}
 	answer, err = desk.replace(ctx, older, newer, r.Revoke)
-	if _, refused := errors.AsType[*wire.Problem](err); refused {
+	if _, refused := errors.AsType[*api.Problem](err); refused {
 		// The answer to an earlier attempt may have been lost, and the old key
 		// revoked by it.
-		if earlier, stateErr := desk.stateOf(ctx, newer.Public().Builder()); stateErr == nil && earlier.State == wire.Enrolled {
+		if earlier, stateErr := desk.stateOf(ctx, newer.Public().Builder()); stateErr == nil && earlier.State == api.Enrolled {
 			answer, err = earlier, nil
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	if answer.State != wire.Enrolled {
+	if answer.State != api.Enrolled {
 		return nil, fmt.Errorf("the new key is not enrolled, and the old one stays in use: %s", answer.Next)
 	}
 	return answer, h.useKey(desk.config, reference, newer.Public())
 }
+
+var errLate = errors.New("they came meanwhile")
 
 // deliverAll delivers what is in the spool and keeps others from adding to it;
 // the function returned ends that.
@@ -95,7 +98,7 @@ func (h Home) deliverAll(ctx context.Context, logger *slog.Logger) (done func() 
 	}
 	report, err := runner.Pass(ctx)
 	if err == nil && report.Left > 0 {
-		err = fmt.Errorf("%d statements and records are not delivered (%s)", report.Left, report.Reason)
+		err = fmt.Errorf("%d statements and records are not delivered (%w)", report.Left, cmp.Or(report.Err(), errLate))
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("delivering what the old key signed, before it is revoked: %w", err), runner.Close())
@@ -104,7 +107,7 @@ func (h Home) deliverAll(ctx context.Context, logger *slog.Logger) (done func() 
 }
 
 // replace asks for the newer key to be enrolled in the older one's place.
-func (d *Desk) replace(ctx context.Context, older, newer *keys.Signer, revoke bool) (*wire.Enrolment, error) {
+func (d *Desk) replace(ctx context.Context, older, newer *signing.Signer, revoke bool) (*api.Enrolment, error) {
 	asked := d.asks(newer.Public(), Asking{})
 	asked.Replaces, asked.RevokeReplaced = older.Public().Builder(), revoke
 	payload, err := asked.Encode()
@@ -123,7 +126,7 @@ func (d *Desk) replace(ctx context.Context, older, newer *keys.Signer, revoke bo
 
 // useKey makes a key the installation's. The configuration changes last but for
 // the copy that is not needed any more.
-func (h Home) useKey(c *Config, reference string, public *keys.PublicKey) error {
+func (h Home) useKey(c *Config, reference string, public *signing.PublicKey) error {
 	if reference == nextKeyFile {
 		text, err := os.ReadFile(h.path(nextKeyFile))
 		if err != nil {

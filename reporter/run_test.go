@@ -14,12 +14,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"repronet/attestation"
-	"repronet/internal/wire"
-	"repronet/ledger"
-	"repronet/reporter"
-	"repronet/reporter/spool"
-	"repronet/reporter/submittest"
+	"repronet.dev/api"
+	"repronet.dev/attestation"
+	"repronet.dev/ledger"
+	"repronet.dev/reporter"
+	"repronet.dev/reporter/spool"
+	"repronet.dev/reporter/submit"
+	"repronet.dev/reporter/submittest"
+	"repronet.dev/signing"
 )
 
 func consent() error { return nil }
@@ -28,7 +30,7 @@ func consent() error { return nil }
 func prepare(t *testing.T, a *submittest.Aggregator, change func(*reporter.Setup)) (reporter.Home, *reporter.Prepared) {
 	t.Helper()
 	home := reporter.Home(filepath.Join(t.TempDir(), "home"))
-	s := reporter.Setup{Aggregator: a.URL, ReportAll: true, Consent: consent, Program: "/bin/false"}
+	s := reporter.Setup{Aggregator: a.URL, ReportAll: true, Consent: consent}
 	if change != nil {
 		change(&s)
 	}
@@ -65,12 +67,12 @@ func open(t *testing.T, home reporter.Home) *reporter.Runner {
 	return r
 }
 
-// pass makes one pass and checks its report; Reason and error are joined in why.
+// pass makes one pass and checks its report; the reasons and the error are joined in why.
 func pass(t *testing.T, r *reporter.Runner, want reporter.Report, why string) {
 	t.Helper()
 	report, err := r.Pass(t.Context())
-	got := fmt.Sprint(report.Reason, err)
-	report.Reason = ""
+	got := fmt.Sprint(report.Err(), err)
+	report.Reason, report.HeldReason = "", ""
 	if diff := cmp.Diff(want, *report); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
 	}
@@ -83,6 +85,9 @@ func pass(t *testing.T, r *reporter.Runner, want reporter.Report, why string) {
 func inLog(a *submittest.Aggregator) []string {
 	var names []string
 	for _, v := range a.Statements() {
+		if v == nil {
+			continue // a package set
+		}
 		for _, s := range v.Statement().Subjects {
 			names = append(names, s.Name)
 		}
@@ -108,6 +113,25 @@ func TestDelivers(t *testing.T) {
 	}
 }
 
+// What is over the aggregator's budget of the day is held, and sent again: it is never
+// refused for good.
+func TestOverBudgetIsHeld(t *testing.T) {
+	a := submittest.New(t)
+	home, p := prepare(t, a, nil)
+	a.Enrol(p.PublicKey)
+	over := true
+	a.Lie(func(_ []byte, result *api.Result) {
+		if over {
+			*result = api.Result{Problem: api.NewProblem(api.ProblemOverBudget, "The ledger took as much of it as it does in a day.")}
+		}
+	})
+	put(t, home, 1)
+	r := open(t, home)
+	pass(t, r, reporter.Report{Held: 1, Left: 1}, "as much of it as it does in a day")
+	over = false
+	pass(t, r, reporter.Report{Acknowledged: 1}, "")
+}
+
 // Until the builder is enrolled its statements wait; nothing has to be done
 // again after that.
 func TestWaitsForEnrolment(t *testing.T) {
@@ -124,12 +148,66 @@ func TestWaitsForEnrolment(t *testing.T) {
 	pass(t, r, reporter.Report{Acknowledged: 1}, "")
 }
 
+// names reports whether a bundle's statement names an output.
+func names(t *testing.T, bundle []byte, n int) bool {
+	t.Helper()
+	b, err := signing.ParseBundle(bundle)
+	if err != nil {
+		t.Error(err)
+		return false
+	}
+	return strings.Contains(string(b.Payload), output(n))
+}
+
+// TestHeldReason: why statements are held is told apart from what else went wrong.
+func TestHeldReason(t *testing.T) {
+	a := submittest.New(t)
+	home, p := prepare(t, a, nil)
+	a.Enrol(p.PublicKey)
+	put(t, home, 1, 1)
+	first := true
+	a.Lie(func(_ []byte, r *api.Result) {
+		kind, detail := api.ProblemTryLater, "the disk is full"
+		if first {
+			kind, detail = api.ProblemClock, "in the future"
+		}
+		first = false
+		*r = api.Result{Problem: api.NewProblem(kind, detail)}
+	})
+	report, err := open(t, home).Pass(t.Context())
+	if err != nil || report.Held != 1 || !strings.Contains(report.HeldReason, "in the future") || !strings.Contains(report.Reason, "the disk is full") {
+		t.Errorf("%+v, %v", report, err)
+	}
+	status, err := home.Spool().Status()
+	if err != nil || !strings.Contains(status.Contact.Error, "1 statements are held: Bad Request (400): in the future") || !strings.Contains(status.Contact.Error, "the disk is full") {
+		t.Errorf("contact %+v, %v", status.Contact, err)
+	}
+}
+
+// TestNotEnrolledIsAskedOnce: a pass sends no more than one request's statements of a
+// builder of whom the aggregator takes nothing.
+func TestNotEnrolledIsAskedOnce(t *testing.T) {
+	a := submittest.New(t)
+	home, p := prepare(t, a, nil)
+	for range 2*submit.MaxBundles + 1 {
+		put(t, home, 1) // no statement names an output twice
+	}
+	r := open(t, home)
+	before := a.Requests()
+	pass(t, r, reporter.Report{Held: submit.MaxBundles, Left: 2*submit.MaxBundles + 1}, "not enrolled")
+	if n := a.Requests() - before; n != 1 {
+		t.Errorf("%d requests", n)
+	}
+	a.Enrol(p.PublicKey)
+	pass(t, r, reporter.Report{Acknowledged: 2*submit.MaxBundles + 1}, "")
+}
+
 func TestRefused(t *testing.T) {
 	a := submittest.New(t)
 	home, p := prepare(t, a, nil)
 	a.Enrol(p.PublicKey)
 	put(t, home, 1)
-	a.Lie(func(_ []byte, r *wire.Result) { *r = wire.Result{Problem: wire.NewProblem(400, "malformed", "no")} })
+	a.Lie(func(_ []byte, r *api.Result) { *r = api.Result{Problem: api.NewProblem(api.ProblemMalformed, "no")} })
 	r := open(t, home)
 	pass(t, r, reporter.Report{Refused: 1}, "")
 	a.Lie(nil)
@@ -142,6 +220,41 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestRequeue: what was refused is sent again when it is asked for, as it was signed,
+// and the chain goes on.
+func TestRequeue(t *testing.T) {
+	a := submittest.New(t)
+	home, p := prepare(t, a, nil)
+	a.Enrol(p.PublicKey)
+	r := open(t, home)
+	if n, err := home.Spool().AskRequeue(); n != 0 || err != nil {
+		t.Errorf("nothing was refused: %d, %v", n, err)
+	}
+	a.Lie(func(_ []byte, r *api.Result) { *r = api.Result{Problem: api.NewProblem(api.ProblemMalformed, "no")} })
+	put(t, home, 1)
+	pass(t, r, reporter.Report{Refused: 1}, "")
+	put(t, home, 2)
+	pass(t, r, reporter.Report{Refused: 1}, "")
+	a.Lie(nil)
+	if n, err := home.Spool().AskRequeue(); n != 2 || err != nil {
+		t.Errorf("two were refused: %d, %v", n, err)
+	}
+	put(t, home, 3)
+	pass(t, r, reporter.Report{Acknowledged: 3}, "")
+	pass(t, r, reporter.Report{}, "")
+	if diff := cmp.Diff([]string{output(1), output(2), output(3)}, inLog(a)); diff != "" {
+		t.Errorf("log (-want +got):\n%s", diff)
+	}
+	for i, v := range a.Statements() {
+		if chain := v.Statement().Chain; chain.Sequence != uint64(i) || i == 2 && len(chain.Skipped) != 0 {
+			t.Errorf("statement %d: chain %+v", i, chain)
+		}
+	}
+	if status, err := home.Spool().Status(); err != nil || len(status.Refused) != 0 {
+		t.Errorf("%+v, %v", status, err)
+	}
+}
+
 // A statement stays until a receipt that holds.
 func TestKeepsWhatIsNotProven(t *testing.T) {
 	a := submittest.New(t)
@@ -149,7 +262,7 @@ func TestKeepsWhatIsNotProven(t *testing.T) {
 	a.Enrol(p.PublicKey)
 	put(t, home, 1)
 	r := open(t, home)
-	a.Lie(func(_ []byte, r *wire.Result) { r.Receipt.Index++ })
+	a.Lie(func(_ []byte, r *api.Result) { r.Receipt.Index++ })
 	pass(t, r, reporter.Report{Left: 1}, "verifying receipt")
 	a.Lie(nil)
 	a.Fail(submittest.Tear)
@@ -194,29 +307,62 @@ func TestPinsOnFirstContact(t *testing.T) {
 	}
 }
 
+func publish(t *testing.T, a *submittest.Aggregator, set string, keys ...string) {
+	t.Helper()
+	if err := a.Publish(t.Context(), set, keys...); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // What is in no chosen set never leaves the machine, and what may be in one
 // waits.
 func TestSets(t *testing.T) {
 	a := submittest.New(t)
 	home, p := prepare(t, a, func(s *reporter.Setup) { s.ReportAll, s.Sets = false, []string{"one", "two"} })
 	a.Enrol(p.PublicKey)
-	a.Publish("one", output(1), output(9))
+	publish(t, a, "one", output(1), output(9))
 	put(t, home, 1, 2, 3)
 	var sent strings.Builder
-	a.Lie(func(bundle []byte, _ *wire.Result) { sent.Write(bundle) })
+	a.Lie(func(bundle []byte, _ *api.Result) { sent.Write(bundle) })
 	r := open(t, home)
 	pass(t, r, reporter.Report{Acknowledged: 1, Left: 2}, "package set two")
-	a.Publish("two", output(2), output(7))
+	publish(t, a, "two", output(2), output(7))
 	pass(t, r, reporter.Report{Acknowledged: 1}, "")
 	if diff := cmp.Diff([]string{output(1), output(2)}, inLog(a)); diff != "" {
 		t.Errorf("log (-want +got):\n%s", diff)
 	}
 	status, err := home.Spool().Status()
-	if err != nil || status.KeptPrivate != 1 {
-		t.Errorf("%+v, %v: want 1 output kept private", status, err)
+	if err != nil || status.Retained != 1 {
+		t.Errorf("%+v, %v: want 1 record retained", status, err)
 	}
 	if left, err := filepath.Glob(filepath.Join(string(home), "spool", "queue", "*")); len(left) != 0 || err != nil {
 		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
+// TestRevisionAfterBuild: a build that was made before the revision that has it was
+// published is reported after that, once; one that no set ever has never leaves.
+func TestRevisionAfterBuild(t *testing.T) {
+	a := submittest.New(t)
+	home, p := prepare(t, a, func(s *reporter.Setup) { s.ReportAll, s.Sets = false, []string{"one"} })
+	a.Enrol(p.PublicKey)
+	publish(t, a, "one", output(1))
+	put(t, home, 2, 3)
+	r := open(t, home)
+	pass(t, r, reporter.Report{}, "")
+	publish(t, a, "one", output(2))
+	aged := time.Now().Add(-time.Hour) // filters are asked for every few minutes
+	if err := os.Chtimes(filepath.Join(string(home), "filters", "one.filter"), aged, aged); err != nil {
+		t.Fatal(err)
+	}
+	pass(t, r, reporter.Report{Acknowledged: 1}, "")
+	pass(t, r, reporter.Report{}, "")
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	pass(t, open(t, home), reporter.Report{}, "")
+	if diff := cmp.Diff([]string{output(2)}, inLog(a)); diff != "" {
+		t.Errorf("log (-want +got):\n%s", diff)
 	}
 }
 
@@ -227,7 +373,7 @@ func TestPrepareAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := home.Prepare(t.Context(), reporter.Setup{Sets: []string{"x"}, Program: "/bin/true"})
+	again, err := home.Prepare(t.Context(), reporter.Setup{Sets: []string{"x"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -266,7 +412,7 @@ func TestRunUntilEnded(t *testing.T) {
 	done := make(chan error)
 	go func() { done <- r.Run(ctx, 100*time.Millisecond) }()
 	put(t, home, 1)
-	for deadline := time.Now().Add(10 * time.Second); len(inLog(a)) == 0; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); len(inLog(a)) == 0; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("not delivered")
 		}

@@ -12,35 +12,34 @@ import (
 	"strings"
 	"time"
 
-	"repronet/internal/durable"
-	"repronet/internal/wire"
-	"repronet/reporter/spool"
-	"repronet/signing/keyless"
-	"repronet/signing/keys"
+	"repronet.dev/api"
+	"repronet.dev/internal/durable"
+	"repronet.dev/reporter/spool"
+	"repronet.dev/signing"
+	"repronet.dev/signing/keyless"
 )
 
 // Setup is what a volunteer decides. Empty fields keep what an earlier setup of
 // the same directory decided.
 type Setup struct {
 	Aggregator string
-	Key        string // a reference as keys.LoadSigner or keyless.Load takes it
+	Key        string // a reference as signing.LoadSigner or keyless.Load takes it
 	Operator   string
 	Sets       []string
 	ReportAll  bool
+	RetainDays *uint  // see Config
+	Audience   string // see Config
 	LogKey     string // empty: trust the aggregator on first contact
 	// Consent asks for the permission to publish under [License], unless it was
 	// given before.
 	Consent func() error
-	// Program is the reporter's own file, for the hook to call.
-	Program string
 }
 
 // Prepared is what [Home.Prepare] made.
 type Prepared struct {
-	Config    *Config
-	PublicKey *keys.PublicKey // nil where an identity signs
-	// PublicKeyFile, Hook: files to hand on.
-	PublicKeyFile, Hook string
+	Config        *Config
+	PublicKey     *signing.PublicKey // nil where an identity signs
+	PublicKeyFile string             // to hand on
 	// LogKey is the pinned key of the aggregator's log; empty if the aggregator
 	// could not be reached, which LogKeyError explains.
 	LogKey      string
@@ -56,6 +55,9 @@ var ErrSetup = errors.New("cannot set up the reporter")
 // Prepare makes the directory, or changes what it was set up for. It never
 // replaces a key.
 func (h Home) Prepare(ctx context.Context, s Setup) (*Prepared, error) {
+	if err := h.CheckOwner(); err != nil {
+		return nil, err
+	}
 	config, err := h.Config()
 	if err != nil && !errors.Is(err, ErrNoHome) {
 		return nil, err
@@ -76,6 +78,9 @@ func (h Home) Prepare(ctx context.Context, s Setup) (*Prepared, error) {
 	if err := durable.MkdirAll(string(h), 0o700); err != nil {
 		return nil, fmt.Errorf("creating %s: %w", h, err)
 	}
+	if err := h.sweep(); err != nil {
+		return nil, err
+	}
 	if config.Key == keyFile {
 		if err := h.makeKey(keyFile); err != nil {
 			return nil, err
@@ -95,11 +100,11 @@ func (h Home) Prepare(ctx context.Context, s Setup) (*Prepared, error) {
 	if err := config.Validate(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSetup, err)
 	}
-	p := &Prepared{Config: config, PublicKey: public, PublicKeyFile: h.path(publicFile), Hook: h.path(hookFile)}
+	p := &Prepared{Config: config, PublicKey: public, PublicKeyFile: h.path(publicFile)}
 	if err := h.pinFirst(ctx, s.LogKey, p); err != nil {
 		return nil, err
 	}
-	return p, h.write(p, s.Program)
+	return p, h.write(p)
 }
 
 // apply takes over what the setup says.
@@ -117,6 +122,12 @@ func (s *Setup) apply(c *Config) error {
 		}
 		c.Key = reference
 	}
+	if s.Audience != "" {
+		c.Audience = s.Audience
+	}
+	if s.RetainDays != nil {
+		c.RetainDays = s.RetainDays
+	}
 	switch {
 	case s.ReportAll && len(s.Sets) > 0:
 		return fmt.Errorf("%w: give either --sets or --report all", ErrSetup)
@@ -130,7 +141,7 @@ func (s *Setup) apply(c *Config) error {
 	if c.Aggregator == "" {
 		return fmt.Errorf("%w: --aggregator is missing", ErrSetup)
 	}
-	if _, _, err := wire.Client(c.Aggregator, 0); err != nil {
+	if _, err := api.Dial(c.Aggregator, 0); err != nil {
 		return fmt.Errorf("%w: %w", ErrSetup, err)
 	}
 	return nil
@@ -154,12 +165,12 @@ func absoluteReference(reference string) (string, error) {
 }
 
 // publicKey returns the key of the configuration, or nil where an identity signs.
-func (h Home) publicKey(c *Config) (*keys.PublicKey, error) {
+func (h Home) publicKey(c *Config) (*signing.PublicKey, error) {
 	if c.Keyless() {
 		_, err := keyless.Load(c.Key, http.DefaultClient)
 		return nil, err
 	}
-	signer, err := keys.LoadSigner(h.keyReference(c.Key))
+	signer, err := signing.LoadSigner(h.keyReference(c.Key))
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +182,7 @@ func (h Home) makeKey(file string) error {
 	if _, err := os.Stat(h.path(file)); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	pem, err := keys.GenerateKey(keys.Ed25519)
+	pem, err := signing.GenerateKey(signing.Ed25519)
 	if err != nil {
 		return err
 	}
@@ -193,12 +204,12 @@ func (h Home) pinFirst(ctx context.Context, given string, p *Prepared) error {
 		return fmt.Errorf("reading the log's key: %w", err)
 	}
 	p.LogKey = string(bytes.TrimSpace(pinned))
-	client, base, err := wire.Client(p.Config.Aggregator, setupTimeout)
+	client, err := api.Dial(p.Config.Aggregator, setupTimeout)
 	if err != nil {
 		return err
 	}
-	defer client.CloseIdleConnections()
-	fetched, err := fetchLogKey(ctx, client, base)
+	defer client.Close()
+	fetched, err := client.LogKey(ctx)
 	if err != nil {
 		p.LogKeyError = err
 		return nil
@@ -216,7 +227,7 @@ func (h Home) pinFirst(ctx context.Context, given string, p *Prepared) error {
 
 // write writes the files of the directory, the configuration last: it is what
 // makes it one.
-func (h Home) write(p *Prepared, program string) error {
+func (h Home) write(p *Prepared) error {
 	if _, err := spool.Create(h.path(spoolDir)); err != nil {
 		return err
 	}
@@ -225,24 +236,9 @@ func (h Home) write(p *Prepared, program string) error {
 			return err
 		}
 	}
-	dir, err := filepath.Abs(string(h))
-	if err != nil {
-		return err
-	}
-	script := fmt.Sprintf(`#!/bin/sh
-# Nix's post-build-hook. A hook that fails stops all further builds, so this one
-# never does, not even when the reporter is gone.
-%s hook nix --dir %s || :
-`, quote(program), quote(dir))
-	if err := durable.WriteFile(p.Hook, []byte(script), 0o755); err != nil {
-		return err
-	}
 	text, err := p.Config.encode()
 	if err != nil {
 		return err
 	}
 	return durable.WriteFile(h.path(configFile), text, 0o600)
 }
-
-// quote writes a word for the shell.
-func quote(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }

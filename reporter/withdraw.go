@@ -2,25 +2,24 @@ package reporter
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"net/url"
+	"io/fs"
+	"slices"
 
-	"github.com/go-json-experiment/json"
-
-	"repronet/attestation"
-	"repronet/internal/wire"
-	"repronet/ledger"
-	"repronet/reporter/spool"
-	"repronet/signing/keys"
+	"repronet.dev/api"
+	"repronet.dev/attestation"
+	"repronet.dev/ledger"
+	"repronet.dev/reporter/spool"
+	"repronet.dev/signing"
 )
 
 // Withdraw records that the installation's builder takes the claims of a ledger
 // entry back: those on the outputs that are named, or all if none is. The next
-// 'run' delivers it.
+// 'run' delivers it. What a former key of the installation said, that key takes back at
+// once.
 func (d *Desk) Withdraw(ctx context.Context, index uint64, outputs []string, reason string) ([]spool.Output, error) {
-	statement, err := d.ownStatement(ctx, index)
+	statement, builder, err := d.ownStatement(ctx, index)
 	if err != nil {
 		return nil, err
 	}
@@ -39,84 +38,75 @@ func (d *Desk) Withdraw(ctx context.Context, index uint64, outputs []string, rea
 	if len(record.Outputs) == 0 {
 		return nil, fmt.Errorf("the statement at ledger index %d names none of these outputs", index)
 	}
+	if builder != d.config.Builder {
+		return record.Outputs, d.withdrawAs(ctx, builder, record)
+	}
 	return record.Outputs, d.home.Spool().Put(record)
 }
 
-// ownStatement reads a statement of this builder from the ledger, with proof.
-func (d *Desk) ownStatement(ctx context.Context, index uint64) (*attestation.Statement, error) {
-	reader := ledger.NewReader(ledger.HTTP(d.http, d.base+wire.LogPath), d.logKey)
+// ownStatement reads a statement of this installation from the ledger, with proof, and
+// says which of its builders made it.
+func (d *Desk) ownStatement(ctx context.Context, index uint64) (*attestation.Statement, signing.BuilderID, error) {
+	reader := ledger.NewReader(d.api.Log(), d.logKey)
 	checkpoint, err := reader.Checkpoint(ctx)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if index >= checkpoint.Size {
-		return nil, fmt.Errorf("ledger index %d is beyond the ledger, which has %d entries", index, checkpoint.Size)
+		return nil, "", fmt.Errorf("ledger index %d is beyond the ledger, which has %d entries", index, checkpoint.Size)
 	}
 	found, err := reader.Tree(checkpoint).Record(ctx, index)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	entry, err := found.Entry()
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	if entry.Kind != ledger.Attestation {
-		return nil, fmt.Errorf("ledger index %d is no statement, but of kind %s", index, entry.Kind)
+	if !entry.Kind.IsStatement() {
+		return nil, "", fmt.Errorf("ledger index %d is no statement, but of kind %s", index, entry.Kind)
 	}
-	bundle, err := keys.ParseBundle(entry.Body)
+	bundle, err := signing.ParseBundle(entry.Body)
 	if err != nil {
-		return nil, fmt.Errorf("ledger index %d: %w", index, err)
+		return nil, "", fmt.Errorf("ledger index %d: %w", index, err)
 	}
-	if bundle.Builder != d.config.Builder {
-		return nil, fmt.Errorf("the statement at ledger index %d is by builder %s, this is %s: only who said something can take it back", index, bundle.Builder, d.config.Builder)
+	own, err := d.owns(bundle.Builder)
+	if err == nil && !own {
+		err = fmt.Errorf("the statement at ledger index %d is by builder %s, this is %s: only who said something can take it back", index, bundle.Builder, d.config.Builder)
+	}
+	if err != nil {
+		return nil, "", err
 	}
 	statement, err := attestation.Parse(bundle.Payload)
 	if err != nil {
-		return nil, fmt.Errorf("ledger index %d: %w", index, err)
+		return nil, "", fmt.Errorf("ledger index %d: %w", index, err)
 	}
 	if statement.Type != attestation.Rebuild {
-		return nil, fmt.Errorf("the statement at ledger index %d makes no claims about outputs", index)
+		return nil, "", fmt.Errorf("the statement at ledger index %d makes no claims about outputs", index)
 	}
-	return statement, nil
+	return statement, bundle.Builder, nil
 }
 
-// Claims asks the aggregator for the ledger indices of this builder's statements
+// Claims asks the aggregator for the ledger indices of this installation's statements
 // about an output that are not withdrawn. What it answers is checked when they are
 // read.
 func (d *Desk) Claims(ctx context.Context, output string) ([]uint64, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.base+"/api/v1/outputs?name="+url.QueryEscape(output), nil)
+	answer, err := d.api.Output(ctx, output)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("the aggregator knows no output %q", output)
+	}
 	if err != nil {
 		return nil, err
 	}
-	resp, err := d.http.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("reaching the aggregator: %w", err)
-	}
-	defer resp.Body.Close()
-	const maxOutput = 16 << 20
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxOutput))
-	if err != nil {
-		return nil, fmt.Errorf("reading the aggregator's answer: %w", err)
-	}
-	if resp.StatusCode == http.StatusNotFound {
-		return nil, fmt.Errorf("the aggregator knows no output %q", output)
-	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the aggregator answered %s", resp.Status)
-	}
-	var answer struct {
-		Claims []struct {
-			Index   uint64         `json:"index"`
-			Builder keys.BuilderID `json:"builder"`
-			Status  string         `json:"status"`
-		} `json:"claims"`
-	}
-	if err := json.Unmarshal(body, &answer); err != nil {
-		return nil, fmt.Errorf("parsing the aggregator's answer: %w", err)
-	}
 	var indices []uint64
+	own := map[string]bool{}
 	for _, c := range answer.Claims {
-		if c.Builder == d.config.Builder && c.Status != "withdrawn" {
+		if _, asked := own[c.Builder]; !asked {
+			if own[c.Builder], err = d.owns(signing.BuilderID(c.Builder)); err != nil {
+				return nil, err
+			}
+		}
+		if own[c.Builder] && c.Status != api.StandingWithdrawn && !slices.Contains(indices, c.Index) {
 			indices = append(indices, c.Index)
 		}
 	}

@@ -1,15 +1,22 @@
-// Package signing is about who claims: the keys that builders sign with, and
-// Sigstore bundles, which carry a statement and its signature.
+// Package signing is about who claims: the keys that builders sign with, the
+// identities that stand in a key's place, and the form of Sigstore bundles, which
+// carry a statement and its signature.
 //
-// A builder is a key. Its [BuilderID] is derived from the public key alone, so
-// it is the same on every aggregator and says nothing about a person.
+// Start here: [LoadSigner] opens a key and [Signer.Sign] signs a statement;
+// package sigstore checks what came from outside.
 //
-// Bytes that came from outside become a [Verified] value only through [Open]:
-// the type's zero value is useless, and nothing else in the project stores or
-// counts a claim. Open trusts the look-up it is given for which keys belong to
-// builders and when they are valid, and nothing that the bundle says of itself:
-// the hint in it only selects a key.
+// # Model
 //
-// Signatures are checked by sigstore-go; this is the only package that imports
-// it. The keys themselves, and signing, are in package keys below.
+// A builder is a key. Its [BuilderID] is derived from the public key alone, so it
+// is the same on every aggregator and says nothing about a person. A keyless
+// builder is an [IdentityRule]: the identities that a certificate may name.
+//
+// # Trust
+//
+// This package checks no signature: [ParseBundle] and [Peek] say what a bundle
+// claims. Checking is package sigstore's, and apart from here because sigstore-go
+// brings in transparency logs, certificates and their clients, which a program
+// that only signs would pay for with every start (a hook's whole time) and twice
+// its size. What is signed here is checked there, and by openssl, in the tests of
+// package sigstore.
 package signing

@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// Identity is whom a Fulcio certificate names.
+// Identity is what a Fulcio certificate names.
 type Identity struct {
 	// Issuer is the OpenID Connect issuer that vouched for the subject, as in
 	// the certificate's extension 1.3.6.1.4.1.57264.1.8 (or .1).

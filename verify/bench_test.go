@@ -7,9 +7,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"repronet/attestation"
-	"repronet/ledger"
-	"repronet/verify/verifytest"
+	"repronet.dev/attestation"
+	"repronet.dev/ledger"
+	"repronet.dev/verify/verifytest"
 )
 
 // BenchmarkMirror measures what a user waits for: fetching, checking and

@@ -5,17 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"reflect"
 	"slices"
 
-	"github.com/go-json-experiment/json"
 	"golang.org/x/mod/sumdb/note"
 
-	"repronet/enrolment"
-	"repronet/internal/wire"
-	"repronet/ledger"
-	"repronet/outputmap"
+	"repronet.dev/api"
+	"repronet.dev/ecosystem"
+	"repronet.dev/enrolment"
+	"repronet.dev/enrolment/published"
+	"repronet.dev/ledger"
+	"repronet.dev/outputmap"
+	"repronet.dev/reading"
 )
 
 // ErrBuilders is wrapped where the builder list of an aggregator is not what its
@@ -26,29 +27,25 @@ var ErrBuilders = errors.New("the builder list is not the one of the ledger")
 // ledger that it says to be the source. Nothing of it is believed yet.
 type BuilderList struct {
 	checkpoint *ledger.Checkpoint
-	builders   []wire.Builder
+	builders   []api.RosterBuilder
 	from       string
 }
 
 // BuilderList asks for the builder list, and checks that the log's key signed the
 // state that it names.
 func (a *Aggregator) BuilderList(ctx context.Context, key note.Verifier) (*BuilderList, error) {
-	text, err := a.get(ctx, wire.BuildersPath, maxPinsSize)
+	list, err := a.api.Roster(ctx)
 	if err != nil {
-		return nil, err
-	}
-	var list wire.Builders
-	if err := json.Unmarshal(text, &list); err != nil {
-		return nil, fmt.Errorf("reading the builder list of %s: %w", a.base, err)
+		return nil, fmt.Errorf("reading the builder list: %w", err)
 	}
 	c, err := ledger.OpenCheckpoint([]byte(list.Checkpoint), key)
 	if err != nil {
-		return nil, fmt.Errorf("reading the builder list of %s: %w", a.base, err)
+		return nil, fmt.Errorf("reading the builder list of %s: %w", a.api.Base, err)
 	}
 	if c.Size != list.Size {
-		return nil, fmt.Errorf("reading the builder list of %s: it is of %d entries, and its checkpoint has %d", a.base, list.Size, c.Size)
+		return nil, fmt.Errorf("reading the builder list of %s: it is of %d entries, and its checkpoint has %d", a.api.Base, list.Size, c.Size)
 	}
-	return &BuilderList{c, list.Builders, a.base}, nil
+	return &BuilderList{c, list.Builders, a.api.Base}, nil
 }
 
 // Size is of how many of the ledger's entries the list is said to be the fold.
@@ -66,14 +63,20 @@ func (l *BuilderList) check(ctx context.Context, tree *ledger.Tree, changes []ui
 		if err != nil {
 			return err
 		}
-		entry, err := record.Entry()
+		entry, err := reading.Decode(record)
+		if err == nil {
+			err = reading.Known(index, entry)
+		}
+		if errors.Is(err, reading.ErrNewerRules) {
+			return err
+		}
 		if err != nil {
 			continue // about nothing, for any reader
 		}
 		// What cannot be applied moves nothing, for any reader.
 		_, _, _ = roster.Apply(index, entry.Kind, entry.Body)
 	}
-	ours, theirs := roster.Published(), slices.Clone(l.builders)
+	ours, theirs := published.Builders(roster), slices.Clone(l.builders)
 	for i := range theirs {
 		theirs[i].OpenPGP = slices.Clone(theirs[i].OpenPGP)
 		for k := range theirs[i].OpenPGP {
@@ -94,7 +97,7 @@ func (l *BuilderList) check(ctx context.Context, tree *ledger.Tree, changes []ui
 	return nil
 }
 
-func sameBuilder(a, b wire.Builder) bool {
+func sameBuilder(a, b api.RosterBuilder) bool {
 	if !a.NotBefore.Equal(b.NotBefore) || !a.NotAfter.Equal(b.NotAfter) {
 		return false
 	}
@@ -115,6 +118,12 @@ func (m *Mirror) CheckBuilders(ctx context.Context, l *BuilderList, seen uint64)
 	if err := tree.CheckContinues(ctx, l.checkpoint); err != nil {
 		return err
 	}
+	m.mu.RLock()
+	err := m.index.covers(l.Size())
+	m.mu.RUnlock()
+	if err != nil {
+		return err
+	}
 	changes, err := m.RosterEntries()
 	if err != nil {
 		return err
@@ -130,7 +139,7 @@ func (l *Light) CheckBuilders(ctx context.Context, list *BuilderList) error {
 	if err != nil {
 		return err
 	}
-	reader, latest, proof, err := l.proof(ctx, key, "generic", "repronet/builders") // any name has the proof of the roster with it
+	reader, latest, proof, err := l.proof(ctx, key, ecosystem.Generic, "repronet/builders") // any name has the proof of the roster with it
 	noMap := errors.Is(err, fs.ErrNotExist)
 	if err != nil && !noMap {
 		return err
@@ -171,17 +180,15 @@ func (l *Light) CheckBuilders(ctx context.Context, list *BuilderList) error {
 
 // proof asks for a map's proof, and then for the newest state. If there is no map yet,
 // the error wraps fs.ErrNotExist, and the state is returned all the same.
-func (l *Light) proof(ctx context.Context, key note.Verifier, ecosystem, output string) (*ledger.Reader, *ledger.Checkpoint, *wire.MapProof, error) {
-	path := wire.MapProofPath + "?" + url.Values{"ecosystem": {ecosystem}, "name": {output}}.Encode()
-	text, asking := l.Aggregator.get(ctx, path, maxMapAnswer)
-	if asking != nil && !errors.Is(asking, fs.ErrNotExist) {
+func (l *Light) proof(ctx context.Context, key note.Verifier, ecosystem, output string) (*ledger.Reader, *ledger.Checkpoint, *api.MapProof, error) {
+	answer, asking := l.Aggregator.api.MapProof(ctx, ecosystem, output)
+	switch {
+	case errors.Is(asking, fs.ErrNotExist):
+		answer = &api.MapProof{}
+	case asking != nil:
 		return nil, nil, nil, asking
-	}
-	answer := &wire.MapProof{}
-	if asking == nil {
-		if err := json.Unmarshal(text, answer); err != nil || answer.Receipt == nil {
-			return nil, nil, nil, fmt.Errorf("reading the map's proof: %w", errors.Join(err, errNoReceipt(answer.Receipt)))
-		}
+	case answer.Receipt == nil:
+		return nil, nil, nil, fmt.Errorf("reading the map's proof: %w", errNoReceipt(answer.Receipt))
 	}
 	reader := ledger.NewReader(l.Aggregator.Log(), key)
 	latest, err := reader.Checkpoint(ctx)

@@ -6,20 +6,21 @@ import (
 	"net/http"
 	"testing"
 
-	"repronet/internal/wire"
-	"repronet/ledger"
-	"repronet/verify"
-	"repronet/verify/verifytest"
+	"repronet.dev/api"
+	"repronet.dev/ledger"
+	"repronet.dev/verify"
+	"repronet.dev/verify/verifytest"
 )
 
 // listing serves a ledger with another builder list.
-func listing(l *verifytest.Ledger, list wire.Builders) http.Handler {
+func listing(l *verifytest.Ledger, list api.Roster) http.Handler {
 	honest := l.Handler()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != wire.BuildersPath {
+		if r.URL.Path != api.RosterPath {
 			honest.ServeHTTP(w, r)
 			return
 		}
+		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(list)
 	})
 }
@@ -93,18 +94,18 @@ func TestBuilderListIsTheLedgers(t *testing.T) {
 		t.Fatalf("the honest list: %v", err)
 	}
 	for name, test := range map[string]struct {
-		change func(b *wire.Builders)
+		change func(b *api.Roster)
 		want   error
 	}{
-		"one is left out":      {func(b *wire.Builders) { b.Builders = b.Builders[:1] }, verify.ErrBuilders},
-		"one is slipped in":    {func(b *wire.Builders) { b.Builders = append(b.Builders, foreign.Builders...) }, verify.ErrBuilders},
-		"another operator":     {func(b *wire.Builders) { b.Builders[1].Operator = "alice" }, verify.ErrBuilders},
-		"another key":          {func(b *wire.Builders) { b.Builders[1].PublicKey = mallory.Public().DER() }, verify.ErrBuilders},
-		"another tier":         {func(b *wire.Builders) { b.Builders[1].Tier = "open" }, verify.ErrBuilders},
-		"a revocation is kept": {func(b *wire.Builders) { b.Builders[0].RevokedFrom = nil }, verify.ErrBuilders},
-		"another order":        {func(b *wire.Builders) { b.Builders[0], b.Builders[1] = b.Builders[1], b.Builders[0] }, verify.ErrBuilders},
-		"no checkpoint":        {func(b *wire.Builders) { b.Checkpoint = "" }, ledger.ErrInvalid},
-		"of another history":   {func(b *wire.Builders) { *b = foreign }, ledger.ErrInvalid},
+		"one is left out":      {func(b *api.Roster) { b.Builders = b.Builders[:1] }, verify.ErrBuilders},
+		"one is slipped in":    {func(b *api.Roster) { b.Builders = append(b.Builders, foreign.Builders...) }, verify.ErrBuilders},
+		"another operator":     {func(b *api.Roster) { b.Builders[1].Operator = "alice" }, verify.ErrBuilders},
+		"another key":          {func(b *api.Roster) { b.Builders[1].PublicKey = mallory.Public().DER() }, verify.ErrBuilders},
+		"another tier":         {func(b *api.Roster) { b.Builders[1].Tier = "open" }, verify.ErrBuilders},
+		"a revocation is kept": {func(b *api.Roster) { b.Builders[0].RevokedFrom = nil }, verify.ErrBuilders},
+		"another order":        {func(b *api.Roster) { b.Builders[0], b.Builders[1] = b.Builders[1], b.Builders[0] }, verify.ErrBuilders},
+		"no checkpoint":        {func(b *api.Roster) { b.Checkpoint = "" }, ledger.ErrInvalid},
+		"of another history":   {func(b *api.Roster) { *b = foreign }, ledger.ErrInvalid},
 	} {
 		t.Run(name, func(t *testing.T) {
 			list := l.Builders()

@@ -10,8 +10,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"repronet/internal/durable"
-	"repronet/ledger"
+	"repronet.dev/internal/durable"
+	"repronet.dev/ledger"
 )
 
 // A ConvictedError says that there is a proof, in the file at Path, that the log

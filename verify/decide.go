@@ -8,33 +8,33 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/nix-community/go-nix/pkg/nar"
 
-	"repronet/attestation"
-	"repronet/divergence"
+	"repronet.dev/attestation"
+	"repronet.dev/divergence"
+	"repronet.dev/ecosystem"
 )
 
-// A Decision is what a policy makes of evidence.
-type Decision string
+// A Finding is what evidence comes to by a quorum.
+type Finding string
 
-// The decisions.
+// The findings.
 const (
-	// Accepted: as many operators as were asked for agree, nobody dissents, and
+	// Accepted: as many operators as were asked for agree, none dissents, and
 	// the digest that was given, if any, is theirs.
-	Accepted Decision = "reproduced"
+	Accepted Finding = "reproduced"
 	// Diverged: the operators contradict each other.
-	Diverged Decision = "diverged"
+	Diverged Finding = "diverged"
 	// Mismatch: they agree, and on another digest than the one given.
-	Mismatch Decision = "mismatch"
+	Mismatch Finding = "mismatch"
 	// Insufficient: too few operators have spoken.
-	Insufficient Decision = "insufficient"
+	Insufficient Finding = "insufficient"
 )
 
 // Decide is the policy of repronet-verify output: at least quorum operators, all
 // with one digest, which is the given one, unless none (nil) is.
-func (e *Evidence) Decide(quorum int, digest *attestation.Digest) Decision {
+func (e *Evidence) Decide(quorum int, digest *attestation.Digest) Finding {
 	switch {
 	case e.Judgement.Verdict == divergence.Diverged:
 		return Diverged
@@ -48,7 +48,7 @@ func (e *Evidence) Decide(quorum int, digest *attestation.Digest) Decision {
 }
 
 // ErrNoKind is what [Evidence.DigestKind] wraps if no claim says what to hash.
-var ErrNoKind = errors.New("nobody said what the digest is of")
+var ErrNoKind = errors.New("no claim says what the digest is of")
 
 // DigestKind returns what the digests that count are of.
 func (e *Evidence) DigestKind() (attestation.DigestKind, error) {
@@ -69,7 +69,7 @@ func (e *Evidence) DigestKind() (attestation.DigestKind, error) {
 // was built, and the store may be at another place.
 func ResolvePath(path string) (string, error) {
 	path, err := filepath.Abs(path)
-	if err != nil || strings.HasPrefix(path, "/nix/store/") || strings.HasPrefix(path, "/gnu/store/") {
+	if err != nil || ecosystem.Of(ecosystem.OfKey(path)).Store != "" {
 		return path, err
 	}
 	return filepath.EvalSymlinks(path)

@@ -1,6 +1,9 @@
-// Package verify lets somebody who uses a build check, on a machine of their
+// Package verify lets the user of a build check, on a machine of their
 // own, what independent builders said about it: the library behind
 // repronet-verify.
+//
+// Start here: [LoadPins], then [Pins.OpenMirror] and [Pins.Update]; [Mirror.Evidence] is
+// what is asked of the copy, and [Evidence.Decide] what the answer comes to.
 //
 // # Model
 //

@@ -1,53 +1,22 @@
 package verify
 
 import (
-	"context"
-
-	"repronet/divergence"
-	"repronet/evidence/kinds"
-	"repronet/ledger"
+	"repronet.dev/divergence"
+	"repronet.dev/reading"
 )
 
-// openEvidence opens third-party evidence under the pins.
-func (c *collector) openEvidence(ctx context.Context, o *opened, entry *ledger.Entry) (err error) {
-	o.evidence, err = c.keys.Open(ctx, entry.Kind, entry.Body, entry.ReceivedAt)
-	if kinds.Malformed(err) {
-		o.evidence = &kinds.Evidence{} // moves nothing, for any reader
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	for i, row := range o.evidence.Rows {
-		o.subjects[row.Output] = i
-	}
-	return nil
-}
-
-// takeEvidence adds what a document says of an output in the names of pinned
+// takeDocument adds what a document says of an output in the names of pinned
 // builders. Signatures of others prove nothing to the user.
-func (c *collector) takeEvidence(said *opened, output *collected) {
-	i, ok := said.subjects[output.evidence.Output]
-	if !ok || said.evidence.Ecosystem != output.evidence.Ecosystem {
-		return // another output with the same prefix
-	}
-	row := said.evidence.Rows[i]
-	for _, s := range said.evidence.Counted() {
-		number := c.roster.numbers[s.Builder]
-		claim := Claim{
-			Index: said.index, ReceivedAt: said.receivedAt, Builder: s.Builder, Operator: c.roster.builders[number].Operator,
-			DigestKind: said.evidence.DigestKind, Standing: Counts, Document: true, SignedAt: s.SignedAt,
-		}
-		if _, counted := c.roster.Counts(number, said.index); !counted {
-			claim.Standing, claim.RevokedAt = Revoked, c.roster.revokedAt[number]
-		}
-		for _, claim.Digest = range row.Digests {
+func (c *collector) takeDocument(said *opened, d *reading.Document, i int, output *collected) {
+	for _, s := range d.Counted() {
+		claim := c.counted(said, s.Number)
+		claim.DigestKind, claim.Document, claim.SignedAt = d.DigestKind, true, s.SignedAt
+		for _, claim.Digest = range d.Rows[i].Digests {
 			output.evidence.Claims = append(output.evidence.Claims, claim)
-			output.claims.Add(divergence.Claim{
-				Builder: number, Digest: claim.Digest, Index: said.index,
-				Document: true, SignedAt: s.Time(), Ambiguous: len(row.Digests) > 1,
-			})
 		}
+	}
+	for c := range d.ClaimsOn(i) {
+		output.claims.Add(c.At(said.index))
 	}
 }
 

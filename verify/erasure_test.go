@@ -6,11 +6,11 @@ import (
 	"strings"
 	"testing"
 
-	"repronet/divergence"
-	"repronet/evidence/openpgp/openpgptest"
-	"repronet/ledger"
-	"repronet/verify"
-	"repronet/verify/verifytest"
+	"repronet.dev/divergence"
+	"repronet.dev/evidence/openpgp/openpgptest"
+	"repronet.dev/ledger"
+	"repronet.dev/verify"
+	"repronet.dev/verify/verifytest"
 )
 
 // TestErasedCertificate: a pinned certificate that the ledger erased counts no

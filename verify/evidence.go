@@ -7,17 +7,15 @@ import (
 	"maps"
 	"runtime"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"repronet/attestation"
-	"repronet/divergence"
-	"repronet/enrolment"
-	"repronet/evidence/kinds"
-	"repronet/ledger"
-	"repronet/signing"
+	"repronet.dev/attestation"
+	"repronet.dev/divergence"
+	"repronet.dev/ledger"
+	"repronet.dev/reading"
+	"repronet.dev/signing"
 )
 
 // Evidence is all that the ledger holds about one output, under the user's pins.
@@ -64,6 +62,7 @@ const (
 	Withdrawn Standing = "withdrawn" // by its builder, later
 	Revoked   Standing = "revoked"   // the builder is, from this entry on or before
 	NotValid  Standing = "not-valid" // the key was not valid when the claim was received
+	Elsewhere Standing = "elsewhere" // the statement is for other ledgers
 	// Of documents: the builder signed another later; or it lists the output with
 	// several digests.
 	Superseded Standing = "superseded"
@@ -81,19 +80,6 @@ type Output struct {
 	Key       string `json:"output"`
 }
 
-// EcosystemOf tells an output's ecosystem from its key: that of the store it is
-// in, else generic.
-func EcosystemOf(key string) string {
-	switch {
-	case strings.HasPrefix(key, "/nix/store/"):
-		return "nix"
-	case strings.HasPrefix(key, "/gnu/store/"):
-		return "guix"
-	default:
-		return "generic"
-	}
-}
-
 // Evidence collects every claim about an output from the mirror.
 func (m *Mirror) Evidence(ctx context.Context, pins *Pins, ecosystem, output string) (*Evidence, error) {
 	all, err := m.EvidenceOn(ctx, pins, []Output{{ecosystem, output}}, func(string, uint64, uint64) {})
@@ -108,8 +94,8 @@ func (m *Mirror) Evidence(ctx context.Context, pins *Pins, ecosystem, output str
 func (m *Mirror) EvidenceOn(ctx context.Context, pins *Pins, outputs []Output, progress Progress) ([]*Evidence, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	if m.index.size != m.tree().Size() {
-		return nil, fmt.Errorf("collecting evidence: the index has %d of %d entries", m.index.size, m.tree().Size())
+	if err := m.index.covers(m.tree().Size()); err != nil {
+		return nil, fmt.Errorf("collecting evidence: %w", err)
 	}
 	evidence, err := collect(ctx, m.tree(), m.index, pins, outputs, progress)
 	return evidence, m.damaged(err)
@@ -137,10 +123,11 @@ func collect(ctx context.Context, tree *ledger.Tree, x finder, pins *Pins, outpu
 	if err != nil {
 		return nil, err
 	}
-	c := collector{tree: tree, roster: roster, keys: kinds.NewKeys(roster, roster.attachment), progress: progress}
-	for _, o := range outputs {
+	c := collector{tree: tree, roster: roster, reader: reading.New(roster, roster.attachment).TextsFrom(textsOf(tree)).In(tree.Origin()), progress: progress}
+	for i, o := range outputs {
 		c.outputs = append(c.outputs, &collected{
-			evidence: &Evidence{Ecosystem: o.Ecosystem, Output: o.Key, Size: c.tree.Size()}, said: map[claimKey]struct{}{},
+			id:       ids[i],
+			evidence: &Evidence{Ecosystem: o.Ecosystem, Output: o.Key, Size: c.tree.Size()}, said: map[reading.Key]struct{}{},
 		})
 	}
 	if err := c.collect(ctx, x, ids); err != nil {
@@ -161,23 +148,17 @@ func collect(ctx context.Context, tree *ledger.Tree, x finder, pins *Pins, outpu
 type collector struct {
 	tree     *ledger.Tree
 	roster   *roster
-	keys     *kinds.Keys // of roster
+	reader   *reading.Reader // under the keys of roster
 	progress Progress
 	outputs  []*collected
 }
 
 // collected is what was found on one output.
 type collected struct {
+	id       attestation.OutputID
 	evidence *Evidence
 	claims   divergence.Output
-	said     map[claimKey]struct{} // the statements taken
-}
-
-// A claimKey is a builder and the SHA-256 of a statement's payload. A second entry
-// with both the same moves nothing, for any reader.
-type claimKey struct {
-	builder signing.BuilderID
-	payload attestation.Digest
+	said     map[reading.Key]struct{} // the statements taken
 }
 
 func (c *collector) collect(ctx context.Context, x finder, ids []attestation.OutputID) error {
@@ -259,16 +240,16 @@ func (c *collector) open(ctx context.Context, found [][]uint64) error {
 	return nil
 }
 
-// opened is what an entry says, and if it is not signed by whom it names, why.
+// opened is what an entry says.
 type opened struct {
 	index      uint64
 	receivedAt time.Time
-	builder    signing.BuilderID
-	statement  *attestation.Statement
-	payload    attestation.Digest // its SHA-256, if err is nil
-	subjects   map[string]int     // or rows of evidence
-	err        error
-	evidence   *kinds.Evidence // of a third party, in place of the statement
+	said       reading.Said
+	rows       map[attestation.OutputID]int // places of the outputs in what was said, or named
+	// named is what an attestation names that is not signed by whom it names, and err
+	// why it is not.
+	named *reading.Named
+	err   error
 }
 
 // openBundle opens entries of one bundle of the log.
@@ -278,38 +259,47 @@ func (c *collector) openBundle(ctx context.Context, entries []uint64, into []*op
 		return fmt.Errorf("reading entry %d: %w", entries[0], err)
 	}
 	for i, n := range entries {
-		entry, err := records[n%ledger.BundleWidth].Entry()
+		entry, err := reading.Decode(records[n%ledger.BundleWidth])
 		if err != nil {
 			return err
 		}
-		o := &opened{index: n, receivedAt: entry.ReceivedAt, subjects: map[string]int{}}
-		into[i] = o
-		if slices.Contains(kinds.Kinds(), entry.Kind) {
-			if err := c.openEvidence(ctx, o, entry); err != nil {
-				return fmt.Errorf("ledger index %d: %w", n, err)
-			}
-			continue
-		}
-		verified, err := signing.OpenAny(ctx, entry.Body, c.roster.lookup, c.keys.Keyless, entry.ReceivedAt)
-		switch {
-		case err == nil:
-			o.builder, o.statement, o.payload = verified.Builder(), verified.Statement(), verified.PayloadDigest()
-		case !signing.IsRefusal(err):
+		if into[i], err = c.openEntry(ctx, n, entry); err != nil {
 			return fmt.Errorf("ledger index %d: %w", n, err)
-		default:
-			o.err = err
-			if o.builder, o.statement, err = signing.PeekStatement(entry.Body); err != nil {
-				return fmt.Errorf("ledger index %d: %w", n, err)
-			}
-			if o.builder == "" {
-				c.refuseKeyless(o, entry)
-			}
-		}
-		for subject, s := range o.statement.Subjects {
-			o.subjects[s.Name] = subject
 		}
 	}
 	return nil
+}
+
+func (c *collector) openEntry(ctx context.Context, n uint64, entry *ledger.Entry) (*opened, error) {
+	said, err := c.reader.Read(ctx, n, entry)
+	if err != nil {
+		return nil, err
+	}
+	o := &opened{index: n, receivedAt: entry.ReceivedAt, said: said}
+	var outputs []attestation.OutputID
+	switch said := said.(type) {
+	case *reading.Statement:
+		outputs = said.Outputs
+	case *reading.Document:
+		outputs = said.Outputs
+	case *reading.Refused:
+		if !entry.Kind.IsStatement() {
+			break // moves nothing, for any reader
+		}
+		o.err = said
+		if o.named, err = reading.Peek(n, entry); err != nil {
+			return nil, err
+		}
+		if o.named.Builder == "" {
+			c.refuseKeyless(o)
+		}
+		outputs = o.named.IDs()
+	}
+	o.rows = make(map[attestation.OutputID]int, len(outputs))
+	for i, id := range outputs {
+		o.rows[id] = i
+	}
+	return o, nil
 }
 
 func (c *collector) entry(ctx context.Context, n uint64) (*ledger.Entry, error) {
@@ -320,92 +310,121 @@ func (c *collector) entry(ctx context.Context, n uint64) (*ledger.Entry, error) 
 	return record.Entry()
 }
 
-// takeAway follows a revocation or an erasure. One that cannot be read moves
+// takeAway follows a revocation, an erasure, or another version of the rules. One that cannot be read moves
 // nothing, for any reader.
 func (c *collector) takeAway(ctx context.Context, n uint64) error {
 	entry, err := c.entry(ctx, n)
 	if err != nil {
 		return err
 	}
-	switch entry.Kind {
-	case ledger.Revocation:
-		if r, err := enrolment.ParseRevocation(entry.Body); err == nil {
-			c.roster.revoke(r.Builder, r.From, n)
-		}
-	case ledger.Erased:
-		if e, err := enrolment.ParseErasure(entry.Body); err == nil {
-			delete(c.roster.packets, e.Attachment)
-		}
-	default:
+	said, err := reading.Administrative(n, entry)
+	if err != nil {
+		return err
+	}
+	switch said := said.(type) {
+	case *reading.Revocation:
+		c.roster.revoke(said.Builder, said.From, n)
+	case *reading.Erasure:
+		delete(c.roster.packets, said.Attachment)
+	case *reading.Rules:
+		c.roster.rules.Judge(n, uint32(said.Version))
 	}
 	return nil
 }
 
 // take adds what one entry says of an output.
 func (c *collector) take(said *opened, output *collected) error {
-	if said.evidence != nil {
-		c.takeEvidence(said, output)
-		return nil
-	}
-	i, ok := said.subjects[output.evidence.Output]
-	if !ok || said.statement.Ecosystem != output.evidence.Ecosystem {
+	i, ok := said.rows[output.id]
+	if !ok {
 		return nil // another output with the same prefix
 	}
-	claim := Claim{
-		Index: said.index, ReceivedAt: said.receivedAt, Builder: said.builder, Standing: Counts,
-		Digest: said.statement.Subjects[i].Digest, DigestKind: said.statement.DigestKind,
-	}
-	number, pinned := c.roster.numbers[said.builder]
-	if !pinned {
-		if said.builder == "" {
-			return nil // of an identity that no pinned rule is about
-		}
-		if said.statement.Type == attestation.Rebuild && !slices.Contains(output.evidence.Unpinned, said.builder) {
-			output.evidence.Unpinned = append(output.evidence.Unpinned, said.builder)
-		}
-		return nil
-	}
-	if said.err == nil && output.repeats(said) {
-		return nil
-	}
-	claim.Operator = c.roster.builders[number].Operator
-	_, counted := c.roster.Counts(number, said.index)
-	switch {
-	case errors.Is(said.err, signing.ErrKeyNotValid):
-		claim.Standing = NotValid
-	case said.err != nil:
-		return fmt.Errorf("%w: ledger index %d: %w", ErrForged, said.index, said.err)
-	case !counted:
-		claim.Standing, claim.RevokedAt = Revoked, c.roster.revokedAt[number]
-	}
-	if said.statement.Type == attestation.Rebuild {
-		output.add(claim, number, inputsOf(said.statement, i))
-	}
-	if said.statement.Type == attestation.Withdraw && claim.Standing == Counts {
-		output.withdraw(claim, number)
+	switch s := said.said.(type) {
+	case *reading.Statement:
+		c.takeStatement(said, s, i, output)
+	case *reading.Document:
+		c.takeDocument(said, s, i, output)
+	default:
+		return c.takeRefused(said, i, output)
 	}
 	return nil
 }
 
-// repeats reports whether an earlier entry has the same statement, and notes it.
-func (o *collected) repeats(said *opened) bool {
-	key := claimKey{said.builder, said.payload}
-	_, known := o.said[key]
-	o.said[key] = struct{}{}
-	return known
-}
-
-func (o *collected) add(claim Claim, number uint32, inputs attestation.Digest) {
-	o.evidence.Claims = append(o.evidence.Claims, claim)
-	if claim.Standing == Counts {
-		o.claims.Add(divergence.Claim{
-			Builder: number, Digest: claim.Digest, Index: claim.Index, Inputs: divergence.NewInputsKey(inputs),
-		})
+// takeStatement adds what a pinned builder said of an output, unless an earlier entry
+// has the same statement.
+func (c *collector) takeStatement(said *opened, s *reading.Statement, i int, output *collected) {
+	if _, repeated := output.said[s.Key]; repeated {
+		return
+	}
+	output.said[s.Key] = struct{}{}
+	claim := c.claim(said, s.Number, s.Statement, i)
+	switch s.Type {
+	case attestation.Rebuild:
+		output.add(claim, s.ClaimOn(i))
+	case attestation.Withdraw:
+		if claim.Standing == Counts {
+			output.withdraw(claim, s.WithdrawalOn(i))
+		}
+	case attestation.BuildFailed: // is about no output
 	}
 }
 
-func (o *collected) withdraw(withdrawal Claim, number uint32) {
-	o.claims.Withdraw(number, withdrawal.Digest)
+// takeRefused adds what an attestation names that does not verify: a claim by a key
+// that was not valid is shown, and a forged one convicts.
+func (c *collector) takeRefused(said *opened, i int, output *collected) error {
+	builder, s := said.named.Builder, said.named.Statement
+	number, pinned := c.roster.numbers[builder]
+	switch {
+	case builder == "":
+		return nil // of an identity that no pinned rule is about
+	case !pinned:
+		if s.Type == attestation.Rebuild && !slices.Contains(output.evidence.Unpinned, builder) {
+			output.evidence.Unpinned = append(output.evidence.Unpinned, builder)
+		}
+		return nil
+	case errors.Is(said.err, reading.ErrOtherLedger):
+		if s.Type == attestation.Rebuild {
+			claim := c.claim(said, number, s, i)
+			claim.Standing, claim.RevokedAt = Elsewhere, 0
+			output.evidence.Claims = append(output.evidence.Claims, claim)
+		}
+		return nil
+	case !errors.Is(said.err, signing.ErrKeyNotValid):
+		return fmt.Errorf("%w: ledger index %d: %w", ErrForged, said.index, said.err)
+	}
+	if s.Type == attestation.Rebuild {
+		claim := c.claim(said, number, s, i)
+		claim.Standing, claim.RevokedAt = NotValid, 0
+		output.evidence.Claims = append(output.evidence.Claims, claim)
+	}
+	return nil
+}
+
+// claim returns a pinned builder's claim in a statement of the subject with a place.
+func (c *collector) claim(said *opened, number uint32, s *attestation.Statement, i int) Claim {
+	claim := c.counted(said, number)
+	claim.Digest, claim.DigestKind = s.Subjects[i].Digest, s.DigestKind
+	return claim
+}
+
+// counted returns a claim of a pinned builder, with whether it counts.
+func (c *collector) counted(said *opened, number uint32) Claim {
+	b := &c.roster.builders[number]
+	claim := Claim{Index: said.index, ReceivedAt: said.receivedAt, Builder: b.ID, Operator: b.Operator, Standing: Counts}
+	if _, counted := c.roster.Counts(number, said.index); !counted {
+		claim.Standing, claim.RevokedAt = Revoked, c.roster.revokedAt[number]
+	}
+	return claim
+}
+
+func (o *collected) add(claim Claim, said reading.Claim) {
+	o.evidence.Claims = append(o.evidence.Claims, claim)
+	if claim.Standing == Counts {
+		o.claims.Add(said.At(claim.Index))
+	}
+}
+
+func (o *collected) withdraw(withdrawal Claim, said reading.Withdrawal) {
+	o.claims.Withdraw(said.Builder, said.Digest)
 	for i := range o.evidence.Claims {
 		claim := &o.evidence.Claims[i]
 		if claim.Builder == withdrawal.Builder && claim.Digest == withdrawal.Digest && claim.Standing == Counts && !claim.Document {
@@ -414,37 +433,27 @@ func (o *collected) withdraw(withdrawal Claim, number uint32) {
 	}
 }
 
-// inputsOf returns the inputs digest of the build that made a subject.
-func inputsOf(statement *attestation.Statement, subject int) attestation.Digest {
-	for _, build := range statement.Builds {
-		if slices.Contains(build.Outputs, subject) {
-			return build.InputsDigest
-		}
-	}
-	return attestation.Digest{}
-}
-
 // Digests returns the digests of the claims that count, each with its operators
 // in the order of their names. The one with the most operators comes first.
 func (e *Evidence) Digests() []Position {
-	var positions []Position
-	for _, claim := range e.Claims {
-		if claim.Standing != Counts {
-			continue
+	kinds := map[attestation.Digest]attestation.DigestKind{} // by the first claim of each
+	factions := divergence.Factions(func(yield func(attestation.Digest, string) bool) {
+		for _, claim := range e.Claims {
+			if claim.Standing != Counts {
+				continue
+			}
+			if _, known := kinds[claim.Digest]; !known {
+				kinds[claim.Digest] = claim.DigestKind
+			}
+			if !yield(claim.Digest, claim.Operator) {
+				return
+			}
 		}
-		i := slices.IndexFunc(positions, func(p Position) bool { return p.Digest == claim.Digest })
-		if i < 0 {
-			i = len(positions)
-			positions = append(positions, Position{Digest: claim.Digest, Kind: claim.DigestKind})
-		}
-		if p := &positions[i]; !slices.Contains(p.Operators, claim.Operator) {
-			p.Operators = append(p.Operators, claim.Operator)
-		}
+	})
+	positions := make([]Position, len(factions))
+	for i, f := range factions {
+		positions[i] = Position{Digest: f.Digest, Kind: kinds[f.Digest], Operators: f.Holders}
 	}
-	for i := range positions {
-		slices.Sort(positions[i].Operators)
-	}
-	slices.SortStableFunc(positions, func(a, b Position) int { return len(b.Operators) - len(a.Operators) })
 	return positions
 }
 

@@ -13,12 +13,10 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"repronet/attestation"
-	"repronet/evidence/kinds"
-	"repronet/internal/durable"
-	"repronet/ledger"
-	"repronet/outputmap"
-	"repronet/signing"
+	"repronet.dev/attestation"
+	"repronet.dev/internal/durable"
+	"repronet.dev/ledger"
+	"repronet.dev/reading"
 )
 
 // index finds the entries that speak of an output without reading the whole
@@ -28,7 +26,7 @@ import (
 //	next 8 bytes of the OutputID | ledger index (8 bytes, big-endian)
 //
 // in ledger order, files "roster", "sets" and "erased" with the indices of
-// enrolments and revocations, of package sets, and of erasures, and a file
+// enrolments, revocations and versions of the rules, of package sets, and of erasures, and a file
 // "indexed" that says up to which entry this holds. A look-up reads one file: of 50 million observations, 3 MB.
 //
 // What a look-up gives are candidates: entries that have to be opened anyway, so
@@ -39,6 +37,9 @@ import (
 type index struct {
 	dir  string
 	size uint64 // entries indexed
+	// newer says why it ends before the tree does, nil if it need not: at the first entry
+	// that this program does not know. A newer program goes on from there.
+	newer error
 }
 
 const (
@@ -97,8 +98,12 @@ func (x *index) reset() error {
 	return nil
 }
 
-// records are what one part of the ledger adds to each file.
-type records [fileCount][]byte
+// records are what one part of the ledger adds to each file, and why that ends early,
+// if it does.
+type records struct {
+	files [fileCount][]byte
+	newer *reading.NewerError
+}
 
 // extend indexes the entries of the tree that are not indexed yet.
 func (x *index) extend(ctx context.Context, tree *ledger.Tree, progress Progress) error {
@@ -107,7 +112,8 @@ func (x *index) extend(ctx context.Context, tree *ledger.Tree, progress Progress
 			return err
 		}
 	}
-	for x.size < tree.Size() {
+	x.newer = nil
+	for x.size < tree.Size() && x.newer == nil {
 		to := min((x.size/indexStep+1)*indexStep, tree.Size())
 		if err := x.extendTo(ctx, tree, to, progress); err != nil {
 			return err
@@ -116,9 +122,23 @@ func (x *index) extend(ctx context.Context, tree *ledger.Tree, progress Progress
 	return nil
 }
 
+// covers reports, as a reading.NewerError or otherwise, that the index does not cover so
+// many entries.
+func (x *index) covers(size uint64) error {
+	switch {
+	case x.size >= size:
+		return nil
+	case x.newer != nil:
+		return x.newer
+	default:
+		return fmt.Errorf("the index has %d of %d entries", x.size, size)
+	}
+}
+
 func (x *index) extendTo(ctx context.Context, tree *ledger.Tree, to uint64, progress Progress) error {
-	var files records
-	for from := x.size; from < to; {
+	var files [fileCount][]byte
+	var newer *reading.NewerError
+	for from := x.size; from < to && newer == nil; {
 		// One bundle for each processor at a time, put together in order.
 		var parts []*records
 		group, groupCtx := errgroup.WithContext(ctx)
@@ -137,7 +157,11 @@ func (x *index) extendTo(ctx context.Context, tree *ledger.Tree, to uint64, prog
 		}
 		for _, part := range parts {
 			for file := range files {
-				files[file] = append(files[file], part[file]...)
+				files[file] = append(files[file], part.files[file]...)
+			}
+			if newer = part.newer; newer != nil {
+				to = newer.Index
+				break
 			}
 		}
 		progress("indexing", from, tree.Size())
@@ -158,47 +182,40 @@ func (x *index) extendTo(ctx context.Context, tree *ledger.Tree, to uint64, prog
 		return err
 	}
 	x.size = to
+	if newer != nil {
+		x.newer = newer
+	}
 	return nil
 }
 
-// collect indexes entries of one bundle. What cannot be read by the rules of
-// package signing makes no claim.
+// collect indexes entries of one bundle, up to the first that this program does not
+// know. What breaks its rules makes no claim.
 func (r *records) collect(ctx context.Context, tree *ledger.Tree, from, to uint64) error {
 	for record, err := range tree.Records(ctx, from, to) {
 		if err != nil {
 			return err
 		}
-		entry, err := record.Entry()
+		entry, err := reading.Decode(record)
+		var named *reading.Named
+		if err == nil {
+			named, err = reading.Peek(record.Index, entry)
+		}
+		if newer, ok := errors.AsType[*reading.NewerError](err); ok {
+			r.newer = newer
+			return nil
+		}
 		if err != nil {
 			continue
 		}
-		switch entry.Kind {
-		case ledger.Enrolment, ledger.Revocation:
-			r.add(rosterFile, [8]byte{}, record.Index)
-		case ledger.PackageSet:
-			r.add(setsFile, [8]byte{}, record.Index)
-		case ledger.Erased:
+		switch {
+		case entry.Kind == ledger.Erased:
 			r.add(erasedFile, [8]byte{}, record.Index)
+		case entry.Kind == ledger.PackageSet:
+			r.add(setsFile, [8]byte{}, record.Index)
+		case named.Roster:
+			r.add(rosterFile, [8]byte{}, record.Index)
 		}
-		if slices.Contains(kinds.Kinds(), entry.Kind) {
-			keys, err := outputmap.Keys(entry)
-			if err != nil {
-				continue
-			}
-			for _, id := range keys {
-				r.add(int(id[0]), [8]byte(id[1:9]), record.Index)
-			}
-			continue
-		}
-		if entry.Kind != ledger.Attestation {
-			continue
-		}
-		_, statement, err := signing.PeekStatement(entry.Body)
-		if err != nil {
-			continue
-		}
-		for _, subject := range statement.Subjects {
-			id := attestation.NewOutputID(statement.Ecosystem, subject.Name)
+		for _, id := range named.IDs() {
 			file, prefix := address(id)
 			r.add(file, prefix, record.Index)
 		}
@@ -207,7 +224,7 @@ func (r *records) collect(ctx context.Context, tree *ledger.Tree, from, to uint6
 }
 
 func (r *records) add(file int, prefix [8]byte, index uint64) {
-	r[file] = binary.BigEndian.AppendUint64(append(r[file], prefix[:]...), index)
+	r.files[file] = binary.BigEndian.AppendUint64(append(r.files[file], prefix[:]...), index)
 }
 
 // appendRecords appends to a file durably. The end of a record that a crash cut

@@ -6,11 +6,12 @@ import (
 	"crypto/sha256"
 	"fmt"
 
-	"repronet/attestation"
-	"repronet/enrolment"
-	"repronet/internal/wire"
-	"repronet/ledger"
-	"repronet/signing"
+	"repronet.dev/api"
+	"repronet.dev/attestation"
+	"repronet.dev/enrolment"
+	"repronet.dev/ledger"
+	"repronet.dev/signing"
+	"repronet.dev/signing/sigstore"
 )
 
 // Keyless is a pinned rule for Sigstore identities, and what their certificates are
@@ -28,7 +29,7 @@ func (k *Keyless) validate(id signing.BuilderID) error {
 	if builder := enrolment.KeylessBuilder(k.IdentityRule); builder != id {
 		return fmt.Errorf("the identity is that of builder %s", builder)
 	}
-	_, err := signing.ParseTrustedRoot(k.TrustedRoot)
+	_, err := sigstore.ParseTrustedRoot(k.TrustedRoot)
 	return err
 }
 
@@ -47,7 +48,7 @@ func (k *Keyless) enrolled() *enrolment.Keyless {
 
 // keyless returns a builder's rule with its trusted root, which is an attachment to
 // the ledger.
-func (a *Aggregator) keyless(ctx context.Context, k *wire.Keyless) (*Keyless, error) {
+func (a *Aggregator) keyless(ctx context.Context, k *api.RosterIdentity) (*Keyless, error) {
 	sum, err := attestation.ParseDigest(k.TrustedRoot)
 	if err != nil {
 		return nil, err
@@ -63,21 +64,17 @@ func (a *Aggregator) keyless(ctx context.Context, k *wire.Keyless) (*Keyless, er
 // refuseKeyless says whose a statement would be that did not verify. That is no
 // forgery by the aggregator: the trusted root may have been renewed since it was
 // pinned.
-func (c *collector) refuseKeyless(o *opened, entry *ledger.Entry) {
-	who, err := signing.PeekIdentity(entry.Body)
-	if err != nil {
-		return
-	}
-	if b, pinned := c.roster.Keyless(who); pinned {
-		o.builder, o.err = b.ID, fmt.Errorf("%w: %w", signing.ErrKeyNotValid, o.err)
+func (c *collector) refuseKeyless(o *opened) {
+	if b, pinned := c.roster.Keyless(o.named.Identity); pinned {
+		o.named.Builder, o.err = b.ID, fmt.Errorf("%w: %w", signing.ErrKeyNotValid, o.err)
 	}
 }
 
-// Keyless implements kinds.Roster: the first pinned builder whose rule matches.
+// Keyless implements [reading.Roster]: the first pinned builder whose rule matches.
 func (r *roster) Keyless(who signing.Identity) (enrolment.Builder, bool) {
 	for i, k := range r.keyless {
 		if k != nil && k.Rule.Matches(who) {
-			return enrolment.Builder{ID: r.builders[i].ID, Key: r.keys[i], Keyless: k}, true
+			return enrolment.Builder{ID: r.builders[i].ID, Number: uint32(i), Key: r.keys[i], Keyless: k}, true
 		}
 	}
 	return enrolment.Builder{}, false

@@ -7,19 +7,19 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"repronet/enrolment"
-	"repronet/signing"
-	"repronet/signing/sigstoretest"
-	"repronet/verify"
+	"repronet.dev/enrolment"
+	"repronet.dev/signing"
+	"repronet.dev/signing/sigstore/sigstoretest"
+	"repronet.dev/verify"
 )
 
 func TestKeylessPins(t *testing.T) {
-	sigstore := sigstoretest.New(t)
+	deployment := sigstoretest.New(t)
 	rule := signing.IdentityRule{Issuer: "https://token.example.org", Subject: "^https://ci.example/wf@[a-z]+$", Repository: "https://github.com/org/repo"}
 	pin := func() verify.Builder {
 		return verify.Builder{
 			ID: enrolment.KeylessBuilder(rule), Operator: "org",
-			Keyless: &verify.Keyless{IdentityRule: rule, TrustedRoot: sigstore.TrustedRoot(t)},
+			Keyless: &verify.Keyless{IdentityRule: rule, TrustedRoot: deployment.TrustedRoot(t)},
 		}
 	}
 	path := filepath.Join(t.TempDir(), "pins.json")

@@ -12,10 +12,11 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
-	"repronet/attestation"
-	"repronet/internal/durable"
-	"repronet/ledger"
-	"repronet/outputmap"
+	"repronet.dev/attestation"
+	"repronet.dev/internal/durable"
+	"repronet.dev/ledger"
+	"repronet.dev/outputmap"
+	"repronet.dev/reading"
 )
 
 // ErrMapTooOld is what [Light.Evidence] wraps if the newest map that the
@@ -38,9 +39,6 @@ type Light struct {
 	// MaxAge is how long ago the ledger may have taken the map's root. 0: any time.
 	MaxAge time.Duration
 }
-
-// maxMapAnswer bounds the answer: two proofs and a receipt.
-const maxMapAnswer = 3*outputmap.MaxProofSize + 1<<20
 
 // Evidence collects every claim about an output.
 func (l *Light) Evidence(ctx context.Context, ecosystem, output string) (*Evidence, error) {
@@ -123,10 +121,13 @@ func (l *Light) root(ctx context.Context, tree *ledger.Tree, latest *ledger.Chec
 	if entry.Kind != ledger.MapRoot {
 		return outputmap.Root{}, fmt.Errorf("%w: the receipt is of an entry of kind %s", outputmap.ErrInvalid, entry.Kind)
 	}
+	if err := CheckAhead(entry.ReceivedAt); err != nil && l.MaxAge > 0 {
+		return outputmap.Root{}, err
+	}
 	if age := time.Since(entry.ReceivedAt); l.MaxAge > 0 && age > l.MaxAge {
 		return outputmap.Root{}, fmt.Errorf("%w: it is of %s, %v ago", ErrMapTooOld, entry.ReceivedAt.UTC().Format(time.RFC3339), age.Round(time.Second))
 	}
-	return outputmap.ParseRoot(receipt.Index, entry.Body)
+	return reading.ParseMapRoot(receipt.Index, entry.Body)
 }
 
 // listed returns the entries that a proof shows to be all under a key.
@@ -144,13 +145,16 @@ func (f *found) tail(ctx context.Context, tree *ledger.Tree, from uint64, id att
 		if err != nil {
 			return err
 		}
-		entry, err := record.Entry()
+		entry, err := reading.Decode(record)
+		if errors.Is(err, reading.ErrNewerRules) {
+			return err
+		}
 		if err != nil {
 			continue // about nothing, for any reader
 		}
-		keys, err := outputmap.Keys(entry)
+		keys, err := outputmap.Keys(record.Index, entry)
 		if err != nil {
-			continue // likewise
+			return err
 		}
 		if slices.Contains(keys, id) {
 			f.entries = append(f.entries, record.Index)

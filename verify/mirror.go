@@ -16,8 +16,8 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
-	"repronet/internal/durable"
-	"repronet/ledger"
+	"repronet.dev/internal/durable"
+	"repronet.dev/ledger"
 )
 
 // A Mirror is a checked copy of a ledger in a directory:
@@ -166,7 +166,8 @@ var ErrStale = errors.New("older than what was seen before")
 // it continues what the mirror has, and that the pinned witnesses cosigned it.
 // Errors that convict the log wrap ledger.ErrInvalid; for a fork, the two
 // contradicting checkpoints are kept. For want of cosignatures, the error wraps
-// ledger.ErrNotCosigned.
+// ledger.ErrNotCosigned. If the ledger has entries that only a newer program reads, the
+// mirror is extended all the same, and the error wraps reading.ErrNewerRules.
 func (m *Mirror) Update(ctx context.Context, fetch ledger.Fetcher, progress Progress) error {
 	remote := ledger.NewReader(fetch, m.key)
 	latest, err := remote.Checkpoint(ctx)
@@ -191,6 +192,9 @@ func (m *Mirror) Update(ctx context.Context, fetch ledger.Fetcher, progress Prog
 		err := remote.Tree(latest).CopyTo(ctx, filepath.Join(m.dir, "log"), from, func(entries uint64) {
 			progress("fetching", entries, latest.Size)
 		})
+		if err == nil {
+			err = m.fetchTexts(ctx, fetch, m.local.Local(latest.Size), from)
+		}
 		if err != nil {
 			return fmt.Errorf("updating mirror: %w", err)
 		}
@@ -238,8 +242,25 @@ func (m *Mirror) renew(latest *ledger.Checkpoint) error {
 	return nil
 }
 
-// ErrTooOld is what [Mirror.CheckAge] wraps.
+// ErrTooOld is what [Mirror.CheckAge] wraps if the newest state is too old.
 var ErrTooOld = errors.New("the ledger has not been seen alive for too long")
+
+// ErrAhead is what [Mirror.CheckAge] wraps if the newest state is dated ahead of this
+// machine's clock: how old it is cannot be known then. A log whose clock is ahead, or
+// that lies, would be fresh for as long as that.
+var ErrAhead = errors.New("the ledger's newest state is dated ahead of this machine's clock")
+
+// MaxAhead is how far the clocks of a log and of a witness may be ahead of this
+// machine's.
+const MaxAhead = 15 * time.Minute
+
+// CheckAhead refuses a time that is ahead of this machine's clock.
+func CheckAhead(at time.Time) error {
+	if ahead := time.Until(at); ahead > MaxAhead {
+		return fmt.Errorf("%w: it is of %s, in %v: one of the clocks is wrong", ErrAhead, at.UTC().Format(time.RFC3339), ahead.Round(time.Second))
+	}
+	return nil
+}
 
 // Alive is the time at which the mirror's state was the ledger's newest for all that
 // is proven: when its last entry came in, or its witnesses cosigned it later. The
@@ -261,17 +282,22 @@ func (m *Mirror) Alive(ctx context.Context) (time.Time, error) {
 		return time.Time{}, err
 	}
 	alive := entry.ReceivedAt
-	if cosigned, err := m.witnesses.Check(m.checkpoint); err == nil && cosigned.After(alive) {
+	// A witness whose clock is ahead proves nothing about the age.
+	if cosigned, err := m.witnesses.Check(m.checkpoint); err == nil && cosigned.After(alive) && CheckAhead(cosigned) == nil {
 		alive = cosigned
 	}
 	return alive, nil
 }
 
 // CheckAge refuses a ledger that was not alive for longer than maxAge, as an
-// aggregator shows that holds back what is new. 0 accepts any.
+// aggregator shows that holds back what is new, and one that is dated ahead. 0 accepts
+// any.
 func (m *Mirror) CheckAge(ctx context.Context, maxAge time.Duration) error {
 	alive, err := m.Alive(ctx)
 	if err != nil || maxAge == 0 || alive.IsZero() {
+		return err
+	}
+	if err := CheckAhead(alive); err != nil {
 		return err
 	}
 	if time.Since(alive) > maxAge {
@@ -346,6 +372,9 @@ func (m *Mirror) extendIndex(ctx context.Context, progress Progress) error {
 	err := m.index.extend(ctx, m.tree(), progress)
 	if err == nil {
 		err = m.erase(ctx)
+	}
+	if err == nil {
+		err = m.index.newer
 	}
 	if err != nil {
 		return fmt.Errorf("indexing mirror: %w", m.damaged(err))

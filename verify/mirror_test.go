@@ -8,10 +8,10 @@ import (
 	"strings"
 	"testing"
 
-	"repronet/divergence"
-	"repronet/ledger"
-	"repronet/verify"
-	"repronet/verify/verifytest"
+	"repronet.dev/divergence"
+	"repronet.dev/ledger"
+	"repronet.dev/verify"
+	"repronet.dev/verify/verifytest"
 )
 
 func TestMirrorGrows(t *testing.T) {
@@ -161,7 +161,7 @@ func TestForkAndStale(t *testing.T) {
 	t.Run("stale", func(t *testing.T) {
 		old := l.Publish()
 		handler := verifytest.Replacing(l.Handler(), "checkpoint", old.Text)
-		l.Append("filler", []byte("newer"))
+		l.Append(ledger.Narinfo, []byte("newer")) // which is none
 		l.Publish()
 		if err := pins.Update(t.Context(), m, quiet); err != nil {
 			t.Fatal(err)

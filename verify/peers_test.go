@@ -3,8 +3,8 @@ package verify
 import (
 	"testing"
 
-	"repronet/internal/peertest"
-	"repronet/ledger"
+	"repronet.dev/internal/peertest"
+	"repronet.dev/ledger"
 )
 
 // TestHostileAggregator: an aggregator can neither keep a checker waiting nor fill its
@@ -26,11 +26,11 @@ func TestHostileAggregator(t *testing.T) {
 			}
 			return err
 		}},
-		"builder list": {maxPinsSize, func(t *testing.T, a *Aggregator) error {
+		"builder list": {64 << 20, func(t *testing.T, a *Aggregator) error {
 			_, err := a.BuilderList(t.Context(), nil)
 			return err
 		}},
-		"map proof": {maxMapAnswer, func(t *testing.T, a *Aggregator) error {
+		"map proof": {64 << 20, func(t *testing.T, a *Aggregator) error {
 			l := Light{Aggregator: a, Pins: &Pins{Witnesses: []string{witness.String()}, WitnessQuorum: 1}, State: t.TempDir()}
 			_, _, _, err := l.proof(t.Context(), nil, "generic", "a/a")
 			return err
@@ -47,10 +47,10 @@ func TestHostileAggregator(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if a.client.Timeout <= 0 {
+				if a.api.HTTP.Timeout <= 0 {
 					t.Error("nothing bounds a request's time")
 				}
-				a.client.Timeout = peertest.Patience
+				a.api.HTTP.Timeout = peertest.Patience
 				return test.ask(t, a)
 			})
 		})

@@ -17,12 +17,12 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/mod/sumdb/note"
 
-	"repronet/attestation"
-	"repronet/enrolment"
-	"repronet/evidence/openpgp"
-	"repronet/internal/durable"
-	"repronet/ledger"
-	"repronet/signing"
+	"repronet.dev/attestation"
+	"repronet.dev/enrolment"
+	"repronet.dev/evidence/openpgp"
+	"repronet.dev/internal/durable"
+	"repronet.dev/ledger"
+	"repronet.dev/signing"
 )
 
 // Pins are what the user believes: one ledger, and who the builders are. They
@@ -51,6 +51,9 @@ type Builder struct {
 	Operator  string            `json:"operator"`
 	NotBefore time.Time         `json:"notBefore,omitzero"`
 	NotAfter  time.Time         `json:"notAfter,omitzero"`
+	// RevokedFrom is the ledger index from which on nothing of the builder counts, of one
+	// that was revoked when it was pinned: what it said before goes on to count.
+	RevokedFrom *uint64 `json:"revokedFrom,omitempty"`
 }
 
 // A Certificate is a pinned OpenPGP certificate and the project for which its
@@ -286,13 +289,14 @@ type roster struct {
 	certificates [][]enrolment.OpenPGP         // by builder
 	packets      map[attestation.Digest][]byte // of those not erased, and trusted roots
 	keyless      []*enrolment.Keyless          // by builder, nil of others
+	rules        *enrolment.Roster             // for the versions of the rules alone
 }
 
 func newRoster(p *Pins) (*roster, error) {
 	if err := p.validate(); err != nil {
 		return nil, fmt.Errorf("reading pins: %w", err)
 	}
-	r := &roster{builders: p.Builders, numbers: map[signing.BuilderID]uint32{}, packets: map[attestation.Digest][]byte{}}
+	r := &roster{builders: p.Builders, numbers: map[signing.BuilderID]uint32{}, packets: map[attestation.Digest][]byte{}, rules: enrolment.NewRoster()}
 	for i, b := range p.Builders {
 		var key *signing.PublicKey
 		var err error
@@ -322,7 +326,11 @@ func newRoster(p *Pins) (*roster, error) {
 		}
 		r.numbers[b.ID] = uint32(i)
 		r.operators = append(r.operators, uint32(operator))
-		r.revoked = append(r.revoked, noIndex)
+		revoked := uint64(noIndex)
+		if b.RevokedFrom != nil {
+			revoked = *b.RevokedFrom
+		}
+		r.revoked = append(r.revoked, revoked)
 		r.revokedAt = append(r.revokedAt, noIndex)
 		r.keys = append(r.keys, signing.Key{PublicKey: key, NotBefore: b.NotBefore, NotAfter: b.NotAfter})
 	}
@@ -336,7 +344,8 @@ const noIndex = 1<<64 - 1
 // from itself on.
 func (r *roster) revoke(id signing.BuilderID, from, at uint64) {
 	from = min(from, at)
-	if number, ok := r.numbers[id]; ok && from < r.revoked[number] {
+	number, ok := r.numbers[id]
+	if ok && (from < r.revoked[number] || from == r.revoked[number] && r.revokedAt[number] == noIndex) {
 		r.revoked[number], r.revokedAt[number] = from, at
 	}
 }
@@ -349,7 +358,7 @@ func (r *roster) Counts(builder uint32, index uint64) (uint32, bool) {
 	return r.operators[builder], index < r.revoked[builder]
 }
 
-// Certificates implements kinds.Roster.
+// Certificates implements [reading.Roster].
 func (r *roster) Certificates(project string) []attestation.Digest {
 	var sums []attestation.Digest
 	for _, list := range r.certificates {
@@ -362,28 +371,31 @@ func (r *roster) Certificates(project string) []attestation.Digest {
 	return sums
 }
 
-// Caches implements kinds.Roster.
+// Caches implements [reading.Roster].
 func (r *roster) Caches(name string) []enrolment.Builder {
 	var found []enrolment.Builder
 	for i, b := range r.builders {
 		if b.NixName == name {
-			found = append(found, enrolment.Builder{ID: b.ID, Key: r.keys[i]})
+			found = append(found, enrolment.Builder{ID: b.ID, Number: uint32(i), Key: r.keys[i]})
 		}
 	}
 	return found
 }
 
-// Builder implements kinds.Roster. Revocations are [roster.Counts]'s subject.
+// Builder implements [reading.Roster]. Revocations are [roster.Counts]'s subject.
 func (r *roster) Builder(id signing.BuilderID) (enrolment.Builder, bool) {
 	number, ok := r.numbers[id]
 	if !ok {
 		return enrolment.Builder{}, false
 	}
-	return enrolment.Builder{ID: id, Key: r.keys[number], Certificates: r.certificates[number]}, true
+	return enrolment.Builder{ID: id, Number: number, Key: r.keys[number], Certificates: r.certificates[number]}, true
 }
 
+// RulesAt implements [reading.Roster].
+func (r *roster) RulesAt(index uint64) uint32 { return r.rules.RulesAt(index) }
+
 // attachment returns a pinned certificate or trusted root. One that the ledger erased counts for
-// nobody, so not for the user either, who has its bytes.
+// no reader, so not for the user either, who has its bytes.
 func (r *roster) attachment(_ context.Context, sum attestation.Digest) ([]byte, error) {
 	if packets, ok := r.packets[sum]; ok {
 		return packets, nil
@@ -391,8 +403,8 @@ func (r *roster) attachment(_ context.Context, sum attestation.Digest) ([]byte, 
 	return nil, ledger.ErrErased
 }
 
-// lookup is a [signing.Lookup].
-func (r *roster) lookup(id signing.BuilderID) (signing.Key, error) {
+// Lookup implements [reading.Roster].
+func (r *roster) Lookup(id signing.BuilderID) (signing.Key, error) {
 	number, ok := r.numbers[id]
 	if !ok {
 		return signing.Key{}, fmt.Errorf("%w: builder %s is not pinned", signing.ErrUnknownBuilder, id)

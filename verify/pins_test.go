@@ -11,10 +11,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"repronet/attestation"
-	"repronet/signing/signingtest"
-	"repronet/verify"
-	"repronet/verify/verifytest"
+	"repronet.dev/attestation"
+	"repronet.dev/signing/signingtest"
+	"repronet.dev/verify"
+	"repronet.dev/verify/verifytest"
 )
 
 func TestHashPath(t *testing.T) {

@@ -3,9 +3,9 @@ package verify_test
 import (
 	"testing"
 
-	"repronet/enrolment"
-	"repronet/verify"
-	"repronet/verify/verifytest"
+	"repronet.dev/enrolment"
+	"repronet.dev/verify"
+	"repronet.dev/verify/verifytest"
 )
 
 // A revocation can take claims away that counted. That it came later is part of
@@ -53,5 +53,46 @@ func TestRevocationFromNow(t *testing.T) {
 	}
 	if c := evidence.Claims; len(c) != 2 || c[0].Standing != verify.Counts || c[1].Standing != verify.Revoked {
 		t.Errorf("claims %+v", c)
+	}
+}
+
+// What a builder said before its key was revoked counts for those as well who pin the
+// builders only afterwards.
+func TestPinnedAfterRevocation(t *testing.T) {
+	l := verifytest.NewLedger(t)
+	alice, bob, eve := l.Enrol("alice"), l.Enrol("bob"), l.Enrol("eve")
+	l.Attest(alice, verifytest.Digest(1))
+	l.Attest(bob, verifytest.Digest(1))
+	l.Attest(eve, verifytest.Digest(2))
+	at := l.Revoke(bob.Public().Builder(), enrolment.FromNow)
+	l.Revoke(eve.Public().Builder(), 0) // nothing of hers counts
+	late := l.Attest(bob, verifytest.Digest(3))
+	pinned, err := checkBuilders(t, l, l.Handler(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(pinned) != 2 || pinned[0].RevokedFrom != nil || pinned[1].RevokedFrom == nil || *pinned[1].RevokedFrom != at {
+		t.Fatalf("pinned %+v; the revocation is at %d", pinned, at)
+	}
+	pins := l.Pins()
+	pins.Builders = pinned
+	file := t.TempDir() + "/pins.json"
+	if err := pins.Save(file); err != nil {
+		t.Fatal(err)
+	}
+	if pins, err = verify.LoadPins(file); err != nil {
+		t.Fatal(err)
+	}
+	evidence, err := evidenceOf(t, l, pins)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := evidence.Decide(2, nil); d != verify.Accepted {
+		t.Errorf("decided %v", d)
+	}
+	for _, c := range evidence.Claims {
+		if revoked := c.Standing == verify.Revoked; revoked != (c.Index == late) || revoked && c.RevokedAt != at {
+			t.Errorf("claim %+v", c)
+		}
 	}
 }

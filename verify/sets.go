@@ -2,11 +2,14 @@ package verify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 
-	"repronet/ledger"
-	"repronet/pkgset"
+	"repronet.dev/ledger"
+	"repronet.dev/pkgset"
+	"repronet.dev/reading"
 )
 
 // A Set is the latest published revision of a package set. That it is published
@@ -37,48 +40,64 @@ func (p *Pins) Sets(ctx context.Context, m *Mirror, names []string) ([]*Set, err
 	if len(names) == 0 {
 		return nil, nil
 	}
-	latest, err := m.setEntries(ctx)
+	published, err := m.published(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading package sets: %w", err)
 	}
 	attachments := m.Attachments(p.Logs()...)
 	sets := make([]*Set, 0, len(names))
 	for _, name := range names {
-		entry, ok := latest[name]
-		if !ok {
+		set, err := latest(ctx, published[name], attachments)
+		if err != nil {
+			return nil, fmt.Errorf("reading package set %s: %w", name, err)
+		}
+		if set == nil {
 			return nil, fmt.Errorf("package set %q is not published in the ledger", name)
-		}
-		attachment, err := attachments(ctx, entry.SHA256)
-		if err != nil {
-			return nil, fmt.Errorf("reading package set %s: %w", name, err)
-		}
-		members, err := pkgset.Decode(entry.Ecosystem, attachment)
-		if err != nil {
-			return nil, fmt.Errorf("reading package set %s: %w", name, err)
-		}
-		set := &Set{Name: name, Revision: entry.Revision, Ecosystem: entry.Ecosystem, Index: entry.index, members: map[string]bool{}}
-		for i := range members {
-			set.members[members[i].Key] = true
 		}
 		sets = append(sets, set)
 	}
 	return sets, nil
 }
 
-type setEntry struct {
-	*pkgset.Entry
+// latest returns the latest of a set's revisions, oldest first, that is not refused; nil
+// if there is none.
+func latest(ctx context.Context, revisions []revision, attachments reading.Attachments) (*Set, error) {
+	for _, r := range slices.Backward(revisions) {
+		members, err := r.Members(ctx, attachments)
+		if _, refused := errors.AsType[*reading.Refused](err); refused {
+			continue // moves nothing, for any reader
+		}
+		if err != nil {
+			return nil, err
+		}
+		set := &Set{Name: r.Name, Revision: r.Revision, Ecosystem: r.Ecosystem, Index: r.index, members: map[string]bool{}}
+		for _, list := range [][]pkgset.Member{members.Counted, members.Fixed} {
+			for i := range list {
+				set.members[list[i].Key] = true
+			}
+		}
+		return set, nil
+	}
+	return nil, nil
+}
+
+type revision struct {
+	*reading.Set
 	index uint64
 }
 
-// setEntries returns the latest entry of each published set by its name.
-func (m *Mirror) setEntries(ctx context.Context) (map[string]setEntry, error) {
+// published returns the revisions of each package set by its name, oldest first.
+func (m *Mirror) published(ctx context.Context) (map[string][]revision, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
+	if err := m.index.covers(m.tree().Size()); err != nil {
+		return nil, err
+	}
 	indices, err := m.index.all(setsFile)
 	if err != nil {
 		return nil, err
 	}
-	latest := map[string]setEntry{}
+	sets := map[string][]revision{}
 	for _, n := range indices {
 		record, err := m.tree().Record(ctx, n)
 		if err != nil {
@@ -88,11 +107,11 @@ func (m *Mirror) setEntries(ctx context.Context) (map[string]setEntry, error) {
 		if err != nil {
 			return nil, err
 		}
-		if set, err := pkgset.ParseEntry(entry.Body); err == nil { // else it is a set for nobody
-			latest[set.Name] = setEntry{set, n}
+		if set, ok := reading.As[*reading.Set](n, entry); ok { // else it moves nothing, for any reader
+			sets[set.Name] = append(sets[set.Name], revision{set, n})
 		}
 	}
-	return latest, nil
+	return sets, nil
 }
 
 // Logs are the pinned aggregators' copies of the ledger, in order of preference.

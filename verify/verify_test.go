@@ -8,12 +8,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"repronet/attestation"
-	"repronet/divergence"
-	"repronet/ledger"
-	"repronet/signing"
-	"repronet/verify"
-	"repronet/verify/verifytest"
+	"repronet.dev/attestation"
+	"repronet.dev/divergence"
+	"repronet.dev/ledger"
+	"repronet.dev/signing"
+	"repronet.dev/verify"
+	"repronet.dev/verify/verifytest"
 )
 
 func quiet(string, uint64, uint64) {}
@@ -180,7 +180,7 @@ func TestEvidence(t *testing.T) {
 				l.AttestOutput(b.alice, "generic", "alice/other", "alice/other^bin", attestation.File, two)
 				l.AttestOutput(b.alice, "debian", verifytest.Build, verifytest.Output, attestation.File, two)
 				l.Append(ledger.Attestation, []byte("{not a bundle"))
-				l.Append("of-the-future", []byte("?"))
+				l.Append(ledger.Rules, []byte(`{"version":1}`)) // which judges already
 				l.Attest(b.alice, one)
 			},
 			verdict:   divergence.Single,
@@ -236,6 +236,33 @@ func TestForgedEvidence(t *testing.T) {
 	}
 }
 
+// TestOtherLedgersStatement: a statement for other ledgers is shown, does not count, and
+// is no forgery.
+func TestOtherLedgersStatement(t *testing.T) {
+	l := verifytest.NewLedger(t)
+	alice := l.Enrol("alice")
+	for _, audience := range []string{"other.example/log", l.Key.Verifier().Name()} {
+		l.Append(ledger.Addressed, verifytest.Sign(t, alice, &attestation.Statement{
+			Type: attestation.Rebuild, Ecosystem: "generic", DigestKind: attestation.File, Audience: []string{audience},
+			Subjects: []attestation.Subject{{Name: verifytest.Output, Digest: verifytest.Digest(7)}},
+			Builds: []attestation.Build{{
+				Name: verifytest.Build, Outputs: []int{0}, Finished: time.Now(), Occasion: attestation.OccasionBuild,
+			}},
+		}))
+	}
+	e, err := evidenceOf(t, l, l.Pins())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var standings []verify.Standing
+	for _, c := range e.Claims {
+		standings = append(standings, c.Standing)
+	}
+	if diff := cmp.Diff([]verify.Standing{verify.Elsewhere, verify.Counts}, standings); diff != "" {
+		t.Errorf("standings (-want +got):\n%s", diff)
+	}
+}
+
 func TestDecide(t *testing.T) {
 	one, two := verifytest.Digest(1), verifytest.Digest(2)
 	l := verifytest.NewLedger(t)
@@ -249,7 +276,7 @@ func TestDecide(t *testing.T) {
 	for _, test := range []struct {
 		quorum int
 		digest *attestation.Digest
-		want   verify.Decision
+		want   verify.Finding
 	}{
 		{1, nil, verify.Accepted},
 		{2, nil, verify.Accepted},

@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"io/fs"
 
-	"repronet/attestation"
-	"repronet/enrolment"
-	"repronet/ledger"
+	"repronet.dev/attestation"
+	"repronet.dev/ledger"
+	"repronet.dev/reading"
 )
 
-// RosterEntries returns the ledger indices of all enrolments and revocations in
-// the mirror, ascending.
+// RosterEntries returns the ledger indices of all enrolments, revocations and versions
+// of the rules in the mirror, ascending, as far as this program can read the ledger.
 func (m *Mirror) RosterEntries() ([]uint64, error) { return m.index.all(rosterFile) }
 
 // Erasures returns the ledger indices of all erasures in the mirror, ascending.
@@ -22,7 +22,7 @@ func (m *Mirror) Erasures() ([]uint64, error) { return m.index.all(erasedFile) }
 // Attachments returns a reader of the attachments that entries of the mirrored
 // ledger name. One that is not in the mirror yet is fetched from the first that
 // has it, checked and kept. Of one that was erased the error wraps
-// ledger.ErrErased; one that nobody has although it was not convicts the ledger:
+// ledger.ErrErased; one that is missing although it was not convicts the ledger:
 // that error wraps ledger.ErrInvalid.
 func (m *Mirror) Attachments(from ...ledger.Fetcher) func(context.Context, attestation.Digest) ([]byte, error) {
 	return func(ctx context.Context, sum attestation.Digest) ([]byte, error) {
@@ -70,8 +70,8 @@ func (m *Mirror) erase(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		e, err := enrolment.ParseErasure(entry.Body)
-		if err != nil {
+		e, ok := reading.As[*reading.Erasure](n, entry)
+		if !ok {
 			continue // moves nothing, for any reader
 		}
 		if id := ledger.AttachmentID(e.Attachment); !m.attachments.Erased(id) {

@@ -9,12 +9,12 @@ import (
 	"os"
 	"time"
 
-	"repronet/aggregator/admin"
-	"repronet/enrolment"
-	"repronet/evidence/narinfo"
-	"repronet/internal/cli"
-	"repronet/internal/wire"
-	"repronet/signing"
+	"repronet.dev/aggregator/admin"
+	"repronet.dev/api"
+	"repronet.dev/enrolment"
+	"repronet.dev/evidence/narinfo"
+	"repronet.dev/internal/cli"
+	"repronet.dev/signing"
 )
 
 func enrol() cli.Command {
@@ -54,6 +54,8 @@ EXAMPLES
 			operator := flags.String("operator", "", "`name` of the party behind the builder: a-z, 0-9 and -")
 			tier := flags.String("tier", string(enrolment.Counted), "`tier`: counted (moves verdicts) or open (shown only)")
 			notAfter := flags.String("not-after", "", "`date` (2027-01-31) after which the key may not sign")
+			var out output
+			out.declare(flags)
 			return func(ctx context.Context, env *cli.Env, args []string) error {
 				given := 0
 				for _, isGiven := range []bool{*key != "", *nixKey != "", k.given()} {
@@ -80,19 +82,20 @@ EXAMPLES
 						return cli.Usagef("--not-after: %v", err)
 					}
 				}
-				return s.administer(ctx, env, func(service admin.Service) error {
+				return s.administer(ctx, env, func(to admin.Caller) error {
 					if e.Keyless != nil {
-						if e.Keyless.TrustedRoot, err = service.Attach(ctx, bytes.NewReader(trustedRoot)); err != nil {
+						stored, err := admin.Attach.DoWith(ctx, to, admin.None{}, admin.Streams{Input: bytes.NewReader(trustedRoot)})
+						if err != nil {
 							return err
 						}
+						e.Keyless.TrustedRoot = stored.SHA256
 					}
-					index, err := service.Enrol(ctx, e)
+					written, err := admin.Enrol.Do(ctx, to, *e)
 					if err != nil {
 						return err
 					}
-					fmt.Fprintf(env.Stdout, "%s\n", e.Builder)
-					fmt.Fprintf(env.Stderr, "enrolled builder %s of operator %s, tier %s, at ledger index %d\n", e.Builder, e.Operator, e.Tier, index)
-					return nil
+					fmt.Fprintf(env.Stderr, "enrolled builder %s of operator %s, tier %s, at ledger index %d\n", e.Builder, e.Operator, e.Tier, written.Index)
+					return out.say(env, admin.Approved{Builder: e.Builder, Operator: e.Operator, Tier: e.Tier, Index: written.Index}, "%s", e.Builder)
 				})
 			}
 		},
@@ -128,24 +131,6 @@ func readKey(stdin io.Reader, file, nixKey string, e *enrolment.Enrolment) error
 	return nil
 }
 
-// builderArgument reads the one builder that a command is about; flags may stand
-// after it too.
-func builderArgument(flags *flag.FlagSet, args []string) (signing.BuilderID, error) {
-	if len(args) > 1 {
-		if err := flags.Parse(args[1:]); err != nil || flags.NArg() > 0 {
-			return "", cli.Usagef("want one BUILDER, then options")
-		}
-	}
-	if len(args) == 0 {
-		return "", cli.Usagef("want BUILDER")
-	}
-	id, err := signing.ParseBuilderID(args[0])
-	if err != nil {
-		return "", cli.Usagef("%v", err)
-	}
-	return id, nil
-}
-
 func revoke() cli.Command {
 	return cli.Command{
 		Name: "builders revoke", Synopsis: "BUILDER --reason TEXT [OPTIONS]", Summary: "refuse a builder's statements",
@@ -157,48 +142,46 @@ func revoke() cli.Command {
 EXAMPLES
   repronet-aggregator builders revoke n5w… --reason 'key lost'
   repronet-aggregator builders revoke n5w… --from 0 --reason 'never was independent'`,
-		Prepare: func(flags *flag.FlagSet) func(context.Context, *cli.Env, []string) error {
-			var s settings
-			s.declareData(flags)
-			from := flags.Int64("from", -1, "first ledger `index` that does not count; -1 stands for the end")
-			reason := flags.String("reason", "", "`text` that is published beside it")
-			return func(ctx context.Context, env *cli.Env, args []string) error {
-				id, err := builderArgument(flags, args)
-				if err != nil {
-					return err
-				}
-				if *reason == "" {
-					return cli.Usagef("want --reason TEXT")
-				}
-				var first *uint64
-				if *from >= 0 {
-					index := uint64(*from)
-					first = &index
-				}
-				return s.administer(ctx, env, func(service admin.Service) error {
-					index, err := service.Revoke(ctx, id, first, *reason)
-					if err == nil {
-						fmt.Fprintf(env.Stderr, "revoked builder %s at ledger index %d\n", id, index)
+		Prepare: administrative[admin.Revocation, admin.Revoked]{
+			call: admin.Revoke,
+			ask: func(flags *flag.FlagSet) func([]string) (admin.Revocation, error) {
+				from := flags.Int64("from", -1, "first ledger `index` that does not count; -1 stands for the end")
+				reason := flags.String("reason", "", "`text` that is published beside it")
+				return func(args []string) (admin.Revocation, error) {
+					if len(args) != 1 || *reason == "" {
+						return admin.Revocation{}, cli.Usagef("want one BUILDER and --reason TEXT")
 					}
-					return err
-				})
-			}
-		},
+					r := admin.Revocation{Builder: args[0], Reason: *reason}
+					if *from >= 0 {
+						index := uint64(*from)
+						r.From = &index
+					}
+					return r, nil
+				}
+			},
+			show: func(env *cli.Env, out *output, r admin.Revoked) error {
+				return out.say(env, r, "revoked builder %s of operator %s at ledger index %d: its statements from index %d on do not count",
+					r.Builder, r.Operator, r.Index, r.From)
+			},
+		}.prepare,
 	}
 }
 
 func listBuilders() cli.Command {
 	return cli.Command{
 		Name: "builders list", Synopsis: "[OPTIONS]", Summary: "list the enrolled builders",
-		Prepare: listing[wire.Builder]{
-			fetch:  admin.Service.Builders,
-			header: []string{"BUILDER", "OPERATOR", "TIER", "ENROLLED AT", "REVOKED FROM"},
-			row: func(b wire.Builder) []string {
-				revoked := "-"
-				if b.RevokedFrom != nil {
-					revoked = fmt.Sprint(*b.RevokedFrom)
+		Prepare: administrative[admin.None, []api.RosterBuilder]{
+			call: admin.Builders, ask: nothing,
+			show: func(env *cli.Env, out *output, builders []api.RosterBuilder) error {
+				rows := make([][]string, len(builders))
+				for i, b := range builders {
+					revoked := "-"
+					if b.RevokedFrom != nil {
+						revoked = fmt.Sprint(*b.RevokedFrom)
+					}
+					rows[i] = []string{string(b.ID), b.Operator, string(b.Tier), fmt.Sprint(b.EnrolledAt), revoked}
 				}
-				return []string{string(b.ID), b.Operator, string(b.Tier), fmt.Sprint(b.EnrolledAt), revoked}
+				return out.table(env, builders, []string{"BUILDER", "OPERATOR", "TIER", "ENROLLED AT", "REVOKED FROM"}, rows)
 			},
 		}.prepare,
 	}

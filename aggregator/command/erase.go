@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 
-	"repronet/aggregator/admin"
-	"repronet/attestation"
-	"repronet/internal/cli"
+	"repronet.dev/aggregator/admin"
+	"repronet.dev/attestation"
+	"repronet.dev/internal/cli"
 )
 
 func erase() cli.Command {
@@ -43,37 +42,43 @@ EXAMPLES
 			s.declareData(flags)
 			reason := flags.String("reason", "", "`text` that is published beside it; name nobody")
 			yes := flags.Bool("yes", false, "erase without asking")
+			var out output
+			out.declare(flags)
 			return func(ctx context.Context, env *cli.Env, args []string) error {
-				if len(args) > 1 {
-					if err := flags.Parse(args[1:]); err != nil || flags.NArg() > 0 {
-						return cli.Usagef("want one SHA256, then options")
-					}
+				if len(args) != 1 || *reason == "" {
+					return cli.Usagef("want one SHA256 and --reason TEXT")
 				}
-				if len(args) == 0 || *reason == "" {
-					return cli.Usagef("want SHA256 and --reason TEXT")
-				}
-				sum, err := attestation.ParseDigest(args[0])
+				sum, err := attestation.ParseAnyDigest(args[0])
 				if err != nil {
 					return cli.Usagef("%w", err)
 				}
-				if !*yes {
-					agreed, err := cli.Ask(env, "An erasure cannot be taken back. Erase it?")
-					switch {
-					case errors.Is(err, cli.ErrNoTerminal):
-						return cli.Usagef("an erasure cannot be taken back: if you mean it, call this with --yes")
-					case err != nil || !agreed:
-						return errors.Join(errors.New("nothing was erased"), err)
-					}
+				if err := confirm(env, *yes, "An erasure cannot be taken back. Erase it?", "nothing was erased"); err != nil {
+					return err
 				}
-				return s.administer(ctx, env, func(service admin.Service) error {
-					index, err := service.Erase(ctx, sum, *reason)
+				return s.administer(ctx, env, func(to admin.Caller) error {
+					written, err := admin.Erase.Do(ctx, to, admin.Erasure{Attachment: sum, Reason: *reason})
 					if err != nil {
 						return err
 					}
-					fmt.Fprintf(env.Stderr, "erased attachment %s at ledger index %d\n", sum.Hex(), index)
-					return printJSON(env.Stdout, map[string]any{"index": index})
+					return out.say(env, written, "erased attachment %s at ledger index %d", sum.Hex(), written.Index)
 				})
 			}
 		},
 	}
+}
+
+// confirm asks whether to go on, unless the call says yes already. Where no person can be
+// asked it is an error that says how to say yes.
+func confirm(env *cli.Env, yes bool, question, otherwise string) error {
+	if yes {
+		return nil
+	}
+	agreed, err := cli.Ask(env, question)
+	switch {
+	case errors.Is(err, cli.ErrNoTerminal):
+		return cli.Usagef("%s %s: say --yes if you mean it", question, otherwise)
+	case err != nil || !agreed:
+		return errors.Join(errors.New(otherwise), err)
+	}
+	return nil
 }

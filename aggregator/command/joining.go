@@ -1,16 +1,13 @@
 package command
 
 import (
-	"context"
 	"flag"
-	"fmt"
 	"strings"
 	"time"
 
-	"repronet/aggregator/admin"
-	"repronet/enrolment"
-	"repronet/internal/cli"
-	"repronet/signing"
+	"repronet.dev/aggregator/admin"
+	"repronet.dev/enrolment"
+	"repronet.dev/internal/cli"
 )
 
 func pendingBuilders() cli.Command {
@@ -24,15 +21,18 @@ func pendingBuilders() cli.Command {
 EXAMPLES
   repronet-aggregator builders pending
   repronet-aggregator builders pending --json | jq -r '.[].builder'`,
-		Prepare: listing[admin.Pending]{
-			fetch:  admin.Service.Pending,
-			header: []string{"BUILDER", "OPERATOR", "IDENTITY", "ASKED", "CONTACT"},
-			row: func(p admin.Pending) []string {
-				operator := dash(p.Operator)
-				if p.OperatorKnown {
-					operator += " (known)"
+		Prepare: administrative[admin.None, []admin.Pending]{
+			call: admin.ListPending, ask: nothing,
+			show: func(env *cli.Env, out *output, pending []admin.Pending) error {
+				rows := make([][]string, len(pending))
+				for i, p := range pending {
+					operator := dash(p.Operator)
+					if p.OperatorKnown {
+						operator += " (known)"
+					}
+					rows[i] = []string{string(p.Builder), operator, dash(p.Identity), p.Received.Format(time.RFC3339), dash(p.Contact)}
 				}
-				return []string{string(p.Builder), operator, dash(p.Identity), p.Received.Format(time.RFC3339), dash(p.Contact)}
+				return out.table(env, pending, []string{"BUILDER", "OPERATOR", "IDENTITY", "ASKED", "CONTACT"}, rows)
 			},
 		}.prepare,
 	}
@@ -51,66 +51,66 @@ func approve() cli.Command {
 EXAMPLES
   repronet-aggregator builders approve n5w…
   repronet-aggregator builders approve n5w… --operator alice --tier open`,
-		Prepare: func(flags *flag.FlagSet) func(context.Context, *cli.Env, []string) error {
-			var s settings
-			s.declareData(flags)
-			operator := flags.String("operator", "", "`name` of the party behind the builder, in place of what it asked for")
-			tier := flags.String("tier", string(enrolment.Counted), "`tier`: counted (moves verdicts) or open (shown only)")
-			asJSON := flags.Bool("json", false, "print JSON")
-			return func(ctx context.Context, env *cli.Env, args []string) error {
-				id, err := builderArgument(flags, args)
-				if err != nil {
-					return err
+		Prepare: administrative[admin.Approval, admin.Approved]{
+			call: admin.Approve,
+			ask: func(flags *flag.FlagSet) func([]string) (admin.Approval, error) {
+				operator := flags.String("operator", "", "`name` of the party behind the builder, in place of what it asked for")
+				tier := flags.String("tier", string(enrolment.Counted), "`tier`: counted (moves verdicts) or open (shown only)")
+				return func(args []string) (admin.Approval, error) {
+					if len(args) != 1 {
+						return admin.Approval{}, cli.Usagef("want one BUILDER")
+					}
+					return admin.Approval{Builder: args[0], Operator: *operator, Tier: enrolment.Tier(*tier)}, nil
 				}
-				return s.administer(ctx, env, func(service admin.Service) error {
-					index, operator, err := service.Approve(ctx, admin.Approval{Builder: id, Operator: *operator, Tier: enrolment.Tier(*tier)})
-					if err != nil {
-						return err
-					}
-					fmt.Fprintf(env.Stderr, "enrolled builder %s of operator %s, tier %s, at ledger index %d\n", id, operator, *tier, index)
-					if *asJSON {
-						return printJSON(env.Stdout, map[string]any{"builder": id, "operator": operator, "tier": *tier, "index": index})
-					}
-					return nil
-				})
-			}
-		},
+			},
+			show: func(env *cli.Env, out *output, a admin.Approved) error {
+				return out.say(env, a, "enrolled builder %s of operator %s, tier %s, at ledger index %d", a.Builder, a.Operator, a.Tier, a.Index)
+			},
+		}.prepare,
 	}
 }
 
 func reject() cli.Command {
 	return cli.Command{
-		Name: "builders reject", Synopsis: "BUILDER --reason TEXT [OPTIONS]", Summary: "refuse a builder that asked to be enrolled",
+		Name: "builders reject", Synopsis: "(BUILDER | --all-older-than TIME) --reason TEXT [OPTIONS]", Summary: "refuse builders that asked to be enrolled",
 		About: `  The builder's reporter is told the reason, now and if it asks again within 30
   days. Nothing of it is published. 'builders approve' can change your mind.
 
+  --all-older-than refuses every request that has waited for longer, which makes
+  room in the queue: at most 1,000 requests wait, and 50 of one network.
+
 EXAMPLES
-  repronet-aggregator builders reject n5w… --reason 'write to us first: repro@example.org'`,
-		Prepare: func(flags *flag.FlagSet) func(context.Context, *cli.Env, []string) error {
-			var s settings
-			s.declareData(flags)
-			reason := flags.String("reason", "", "`text` that the sender is told, at most 200 bytes")
-			asJSON := flags.Bool("json", false, "print JSON")
-			return func(ctx context.Context, env *cli.Env, args []string) error {
-				id, err := builderArgument(flags, args)
-				if err != nil {
-					return err
+  repronet-aggregator builders reject n5w… --reason 'write to us first: repro@example.org'
+  repronet-aggregator builders reject --all-older-than 240h --reason 'not decided in time: ask again'`,
+		Prepare: administrative[admin.Rejection, admin.Rejected]{
+			call: admin.Reject, ask: askReject,
+			show: func(env *cli.Env, out *output, r admin.Rejected) error {
+				if len(r.Builders) == 1 {
+					return out.say(env, r, "refused builder %s", r.Builders[0])
 				}
-				if strings.TrimSpace(*reason) == "" || len(*reason) > 200 {
-					return cli.Usagef("want --reason TEXT of at most 200 bytes")
-				}
-				return s.administer(ctx, env, func(service admin.Service) error {
-					if err := service.Reject(ctx, id, *reason); err != nil {
-						return err
-					}
-					fmt.Fprintf(env.Stderr, "refused builder %s\n", id)
-					if *asJSON {
-						return printJSON(env.Stdout, map[string]any{"builder": id, "reason": *reason})
-					}
-					return nil
-				})
-			}
-		},
+				return out.say(env, r, "refused %s", plural(len(r.Builders), "builder"))
+			},
+		}.prepare,
+	}
+}
+
+func askReject(flags *flag.FlagSet) func([]string) (admin.Rejection, error) {
+	reason := flags.String("reason", "", "`text` that the sender is told, at most 200 bytes")
+	age := flags.Duration("all-older-than", 0, "refuse all requests that have waited for this `time`, such as 240h")
+	return func(args []string) (admin.Rejection, error) {
+		r := admin.Rejection{Reason: *reason}
+		switch {
+		case len(args) == 1 && *age == 0:
+			r.Builder = args[0]
+		case len(args) == 0 && *age > 0:
+			r.Before = time.Now().Add(-*age)
+		default:
+			return r, cli.Usagef("want either one BUILDER or --all-older-than TIME")
+		}
+		if strings.TrimSpace(*reason) == "" || len(*reason) > 200 {
+			return r, cli.Usagef("want --reason TEXT of at most 200 bytes")
+		}
+		return r, nil
 	}
 }
 
@@ -124,31 +124,19 @@ func vouch() cli.Command {
 
 EXAMPLES
   repronet-aggregator builders vouch id-6nq5…`,
-		Prepare: func(flags *flag.FlagSet) func(context.Context, *cli.Env, []string) error {
-			var s settings
-			s.declareData(flags)
-			asJSON := flags.Bool("json", false, "print JSON")
-			return func(ctx context.Context, env *cli.Env, args []string) error {
-				if len(args) > 1 {
-					if err := flags.Parse(args[1:]); err != nil || flags.NArg() > 0 {
-						return cli.Usagef("want one BUILDER or OPERATOR, then options")
+		Prepare: administrative[admin.Vouching, admin.Vouched]{
+			call: admin.Vouch,
+			ask: func(*flag.FlagSet) func([]string) (admin.Vouching, error) {
+				return func(args []string) (admin.Vouching, error) {
+					if len(args) != 1 {
+						return admin.Vouching{}, cli.Usagef("want one BUILDER or OPERATOR")
 					}
+					return admin.Vouching{Name: args[0]}, nil
 				}
-				if len(args) == 0 {
-					return cli.Usagef("want BUILDER or OPERATOR")
-				}
-				return s.administer(ctx, env, func(service admin.Service) error {
-					moved, operator, err := service.Vouch(ctx, args[0])
-					if err != nil {
-						return err
-					}
-					fmt.Fprintf(env.Stderr, "operator %s is counted; %d builders moved\n", operator, len(moved))
-					if *asJSON {
-						return printJSON(env.Stdout, map[string]any{"operator": operator, "moved": append([]signing.BuilderID{}, moved...)})
-					}
-					return nil
-				})
-			}
-		},
+			},
+			show: func(env *cli.Env, out *output, v admin.Vouched) error {
+				return out.say(env, v, "operator %s is counted; %s moved", v.Operator, plural(len(v.Moved), "builder"))
+			},
+		}.prepare,
 	}
 }

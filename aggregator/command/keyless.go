@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"os"
 
-	"repronet/enrolment"
-	"repronet/internal/cli"
-	"repronet/signing"
+	"repronet.dev/enrolment"
+	"repronet.dev/internal/cli"
+	"repronet.dev/signing"
+	"repronet.dev/signing/sigstore"
 )
 
 // keyless is what enrols an identity.
@@ -37,7 +38,7 @@ func (k *keyless) read(e *enrolment.Enrolment) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the trusted root: %w", err)
 	}
-	if _, err := signing.ParseTrustedRoot(text); err != nil {
+	if _, err := sigstore.ParseTrustedRoot(text); err != nil {
 		return nil, fmt.Errorf("reading the trusted root: %s: %w", k.trustedRoot, err)
 	}
 	e.Builder, e.Keyless = enrolment.KeylessBuilder(k.rule), &enrolment.Keyless{Rule: k.rule}

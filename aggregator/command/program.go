@@ -1,4 +1,8 @@
 // Package command is the command line of repronet-aggregator.
+//
+// Each command is flags, then one administrative call (package admin), then what is
+// printed of its answer: results on standard output, as JSON with --json, and messages
+// on standard error.
 package command
 
 import (
@@ -9,14 +13,14 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
-	"repronet/aggregator"
-	"repronet/aggregator/admin"
-	"repronet/internal/cli"
+	"repronet.dev/aggregator"
+	"repronet.dev/aggregator/admin"
+	"repronet.dev/internal/cli"
+	"repronet.dev/ledger/writer"
 )
 
 // Program returns the program.
@@ -29,71 +33,74 @@ func Program() *cli.Program {
   builders, keeps each in an append-only ledger that anybody can copy and check,
   and serves a dashboard and an API of what follows from them.
 
-  The builders and sets commands go to the running server of the data directory
-  through its admin socket; without a server they open the directory themselves.
+  'init' founds a ledger, or the first 'serve' with an --origin. All other commands
+  go to the running server of the data directory through its admin socket; without
+  a server they open the directory themselves. Where a command wants a BUILDER, the
+  first characters of its ID are enough, as long as no other builder's begins so.
 
 CONFIGURATION
   Each setting of 'serve' can be given in a YAML file (--config), over it by an
-  environment variable (REPRONET_AGGREGATOR_LISTEN, …), and over that by a flag.`,
-		Commands: []cli.Command{serve(), enrol(), pendingBuilders(), approve(), reject(), vouch(), importOpenPGP(), revoke(), listBuilders(), publishSet(), erase(), reindex()},
+  environment variable (REPRONET_AGGREGATOR_LISTEN, …), and over that by a flag.
+  'serve --check' shows what would hold and opens what it names.`,
+		Commands: []cli.Command{
+			initialize(), serve(),
+			enrol(), pendingBuilders(), approve(), reject(), vouch(), importOpenPGP(), revoke(), listBuilders(),
+			publishSet(), listSets(), showSet(), diffSets(), retireSet(),
+			erase(), reindex(), checkLedger(), repairLedger(),
+		},
 	}
 }
 
 // settings are the flags that lay over the configuration.
 type settings struct {
 	path  string
-	lay   aggregator.Config
-	peers string
 	flags *flag.FlagSet
+	names map[string]string // flag → setting
+}
+
+// declare adds a flag for a setting.
+func (s *settings) declare(name, setting, usage string) {
+	s.names[name] = setting
+	s.flags.String(name, "", usage)
 }
 
 func (s *settings) declareData(flags *flag.FlagSet) {
-	s.flags = flags
+	s.flags, s.names = flags, map[string]string{}
 	flags.StringVar(&s.path, "config", "", "YAML configuration `file`")
-	flags.StringVar(&s.lay.Data, "data", "", "data `directory` (setting data; "+aggregator.DefaultConfig().Data+")")
-	flags.StringVar(&s.lay.Engine, "engine", "", "`path` of libchdb.so (setting engine; default: where 'make engine' puts it)")
-	flags.StringVar(&s.lay.ClickHouse, "clickhouse", "", "`URL` of a ClickHouse server to use in place of the embedded engine\n(setting clickhouse)")
+	s.declare("data", "data", "data `directory` (setting data; "+aggregator.DefaultConfig().Data+")")
+	s.declare("engine", "engine", "`path` of libchdb.so (setting engine; default: where 'make engine' puts it)")
+	s.declare("clickhouse", "clickhouse", "`URL` of a ClickHouse server to use in place of the embedded engine\n(setting clickhouse)")
 }
 
 func (s *settings) declareServe(flags *flag.FlagSet) {
 	s.declareData(flags)
-	flags.StringVar(&s.lay.Listen, "listen", "", "HTTP address `host:port` (setting listen; "+aggregator.DefaultConfig().Listen+")")
-	flags.StringVar(&s.lay.URL, "url", "", "`address` at which everybody else reaches the server, for links and\ncommands on pages (setting url; the address of each request)")
-	flags.StringVar(&s.lay.Origin, "origin", "", "`name` of the ledger, for ever: a host name and path of yours\n(setting origin; "+aggregator.DefaultConfig().Origin+")")
-	flags.DurationVar(&s.lay.CheckpointInterval, "checkpoint-interval", 0, "`time` between checkpoints of the ledger\n(setting checkpoint_interval; "+aggregator.DefaultConfig().CheckpointInterval.String()+")")
-	flags.StringVar(&s.peers, "libp2p", "", "`multiaddrs` to listen on, with commas, such as\n/ip4/0.0.0.0/tcp/4001,/ip4/0.0.0.0/udp/4001/quic-v1 (setting libp2p.listen)")
+	s.declare("listen", "listen", "HTTP address `host:port` (setting listen; "+aggregator.DefaultConfig().Listen+")")
+	s.declare("url", "url", "`address` at which everybody else reaches the server, for links and\ncommands on pages (setting url; the address that a connection was made to)")
+	s.declare("proxies", "proxies", "`addresses` of proxies that are believed about whom a request is from, with\ncommas (setting proxies; nobody is)")
+	s.declare("max-connections", "max_connections", "`number` of connections that may be open (setting max_connections;\n2048, or half of the descriptors)")
+	s.declare("webhook", "webhook", "`URL` to which is posted that requests to be enrolled wait (setting webhook)")
+	s.declare("origin", "origin", "`name` of the ledger, for ever: a host name and path of yours. Where no\nledger is, one of that name is founded (setting origin; the ledger's)")
+	s.declare("checkpoint-interval", "checkpoint_interval", "`time` between checkpoints of the ledger\n(setting checkpoint_interval; "+aggregator.DefaultConfig().CheckpointInterval.String()+")")
+	s.declare("libp2p", "libp2p.listen", "`multiaddrs` to listen on, with commas, such as\n/ip4/0.0.0.0/tcp/4001,/ip4/0.0.0.0/udp/4001/quic-v1 (setting libp2p.listen)")
 }
 
 // config returns the configuration: defaults, file, environment, flags.
 func (s *settings) config() (aggregator.Config, error) {
-	config, err := aggregator.LoadConfig(s.path, os.Getenv)
+	loaded, err := aggregator.LoadSettings(s.path, os.Environ())
+	if err == nil {
+		s.flags.Visit(func(f *flag.Flag) {
+			if setting, ours := s.names[f.Name]; ours && err == nil {
+				err = loaded.Set(setting, f.Value.String(), "--"+f.Name)
+			}
+		})
+	}
+	if err == nil {
+		err = loaded.Validate()
+	}
 	if err != nil {
-		return config, &cli.ExitError{Status: cli.Usage, Err: err}
+		return aggregator.Config{}, &cli.ExitError{Status: cli.Usage, Err: err}
 	}
-	s.flags.Visit(func(f *flag.Flag) {
-		switch f.Name {
-		case "data":
-			config.Data = s.lay.Data
-		case "engine":
-			config.Engine = s.lay.Engine
-		case "clickhouse":
-			config.ClickHouse = s.lay.ClickHouse
-		case "listen":
-			config.Listen = s.lay.Listen
-		case "url":
-			config.URL = s.lay.URL
-		case "origin":
-			config.Origin = s.lay.Origin
-		case "checkpoint-interval":
-			config.CheckpointInterval = s.lay.CheckpointInterval
-		case "libp2p":
-			config.Libp2p.Listen = strings.Split(s.peers, ",")
-		}
-	})
-	if err := config.Validate(); err != nil {
-		return config, &cli.ExitError{Status: cli.Usage, Err: err}
-	}
-	return config, nil
+	return loaded.Config, nil
 }
 
 func newDependencies(stderr io.Writer, level slog.Level) aggregator.Dependencies {
@@ -105,30 +112,43 @@ func newDependencies(stderr io.Writer, level slog.Level) aggregator.Dependencies
 	}
 }
 
-// administer runs an administrative command: on the server of the data
-// directory, or on the directory itself where no server runs.
-func (s *settings) administer(ctx context.Context, env *cli.Env, do func(admin.Service) error) (err error) {
+// administer runs an administrative command: on the server of the data directory, or on
+// the directory itself where no server runs. It founds no ledger, and takes the ledger's
+// name from its key, so that no setting can be wrong about it.
+func (s *settings) administer(ctx context.Context, env *cli.Env, do func(admin.Caller) error) (err error) {
 	config, err := s.config()
 	if err != nil {
 		return err
 	}
-	service, err := admin.Dial(ctx, aggregator.SocketPath(config.Data))
+	server, err := admin.Dial(ctx, aggregator.SocketPath(config.Data))
 	if err == nil {
-		return do(service)
+		return do(server)
 	}
 	if !errors.Is(err, admin.ErrNoServer) {
 		return err
 	}
-	if _, err := os.Stat(config.Data); err != nil {
-		return fmt.Errorf("no data directory: %w (name it with --data)", err)
-	}
-	a, err := aggregator.Open(ctx, config, newDependencies(env.Stderr, slog.LevelWarn))
+	config.Origin = ""
+	deps := newDependencies(env.Stderr, slog.LevelWarn)
+	aggregator.LimitMemory(ctx, config, deps.Logger)
+	a, err := aggregator.Open(ctx, config, deps)
 	if err != nil {
-		return err
+		return cannotOpen(config, err)
 	}
 	defer func() { err = errors.Join(err, a.Close(context.WithoutCancel(ctx))) }()
 	if err := a.Load(ctx); err != nil {
 		return err
 	}
-	return do(a)
+	return do(a.Administration())
+}
+
+// cannotOpen says what to do where a data directory cannot be opened.
+func cannotOpen(config aggregator.Config, err error) error {
+	switch {
+	case errors.Is(err, aggregator.ErrNoLedger):
+		return fmt.Errorf("%s has no ledger: name the aggregator's data directory with --data, or found a ledger there with 'repronet-aggregator init --data %s --origin NAME'", config.Data, config.Data)
+	case errors.Is(err, writer.ErrLocked):
+		return fmt.Errorf("another process has the ledger in %s open and takes no commands: if it is a server that starts or stops, try again in a minute; if it is another command, wait for its end", config.Data)
+	default:
+		return err
+	}
 }

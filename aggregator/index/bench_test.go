@@ -15,13 +15,14 @@ import (
 	"testing"
 	"time"
 
-	"repronet/aggregator/index"
-	"repronet/aggregator/store"
-	"repronet/attestation"
-	"repronet/enrolment"
-	"repronet/ledger"
-	"repronet/signing"
-	"repronet/signing/signingtest"
+	"repronet.dev/aggregator/index"
+	"repronet.dev/aggregator/store"
+	"repronet.dev/attestation"
+	"repronet.dev/enrolment"
+	"repronet.dev/ledger"
+	"repronet.dev/signing"
+	"repronet.dev/signing/signingtest"
+	"repronet.dev/signing/sigstore"
 )
 
 // A load is a ledger that is made while it is read: builders that go through a
@@ -224,7 +225,7 @@ func progress() func(indexed, size uint64) {
 	}
 }
 
-// openRate measures signing.Open alone, on all cores.
+// openRate measures sigstore.Open alone, on all cores.
 func openRate(b *testing.B, l *load, n int) float64 {
 	keys := map[signing.BuilderID]signing.Key{}
 	for _, signer := range l.builders {
@@ -236,7 +237,7 @@ func openRate(b *testing.B, l *load, n int) float64 {
 	for w := range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
 			for i := w; i < n; i += runtime.GOMAXPROCS(0) {
-				if _, err := signing.Open(l.entry(l.Size()-1-uint64(i)).Body, lookup, loadTime); err != nil {
+				if _, err := sigstore.Open(l.entry(l.Size()-1-uint64(i)).Body, lookup, loadTime); err != nil {
 					b.Error(err)
 				}
 			}

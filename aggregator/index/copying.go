@@ -3,10 +3,10 @@ package index
 import (
 	"slices"
 
-	"repronet/aggregator/store"
+	"repronet.dev/aggregator/store"
 )
 
-// Whoever copies another's digests agrees with it also where there is nothing to
+// An operator that copies another's digests agrees with it also where there is nothing to
 // agree on: on outputs that never come out alike.
 //
 // On a diverged output, a digest tells something if, without those who hold it, at
@@ -17,7 +17,7 @@ import (
 // copiedShare percent of those that both claim, one seems to copy: the one that came
 // later on most or, where both came later equally often, was enrolled later.
 //
-// Two machines with one environment, which nobody else has, look the same. So this
+// Two machines with one environment that no third one has look the same. So this
 // is a notice to people, never evidence: nothing that decides verdicts reads it.
 const (
 	copiedOutputs  = 5
@@ -59,7 +59,7 @@ func (s *sums) telling() (tells map[int]bool) {
 			counted++
 		}
 		for _, h := range p {
-			backers[h.digest] += 0 // also one that nobody counted holds
+			backers[h.digest] += 0 // also one that no counted operator holds
 			if h.counted {
 				backers[h.digest]++
 			}

@@ -6,10 +6,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"repronet/aggregator/index"
-	"repronet/enrolment"
-	"repronet/signing"
-	"repronet/signing/signingtest"
+	"repronet.dev/aggregator/index"
+	"repronet.dev/enrolment"
+	"repronet.dev/signing"
+	"repronet.dev/signing/signingtest"
 )
 
 // A play is what operators say of outputs that come out differently.

@@ -17,13 +17,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"repronet/aggregator/index"
-	"repronet/aggregator/store"
-	"repronet/attestation"
-	"repronet/enrolment"
-	"repronet/internal/chdb"
-	"repronet/internal/chdb/chdbtest"
-	"repronet/signing/signingtest"
+	"repronet.dev/aggregator/index"
+	"repronet.dev/aggregator/store"
+	"repronet.dev/attestation"
+	"repronet.dev/enrolment"
+	"repronet.dev/internal/chdb"
+	"repronet.dev/internal/chdb/chdbtest"
+	"repronet.dev/signing/signingtest"
 )
 
 // breaking is a connection that breaks at an INSERT into a table: before it, or
@@ -94,7 +94,7 @@ func TestStatementsFail(t *testing.T) {
 	s := openStoreWith(t, options)
 	tables := []string{
 		"touched", "observations", "outputs", "builds", "digests", "verdict_changes", "entries", "statements",
-		"divergences", "builders", "counts", "counts", "states", "states", "states", "watermark", "watermark", "watermark", "set_members",
+		"divergences", "builders", "counts", "counts", "verdicts", "verdicts", "verdicts", "watermark", "watermark", "watermark", "set_members",
 	}
 	failures := 0
 	for size := uint64(0); size < w.log.Size(); {

@@ -28,8 +28,10 @@
 // The index trusts the ledger to be in order and to stay what it is, and nothing
 // else: each attestation is opened again, under the keys that the ledger's own
 // enrolments name at that place. What does not verify, or cannot be read, moves
-// nothing; its row says why. Indexing never stops at an entry because of what
-// somebody wrote into it.
+// nothing; its row says why. Indexing never stops at an entry because of what a
+// submitter wrote into it. It stops before an entry that only a newer program can read
+// (reading.NewerError), which only another version of the ledger's own writer wrote, and
+// goes on there when it is upgraded.
 //
 // # Stopping
 //

@@ -7,9 +7,10 @@ import (
 	"io/fs"
 	"slices"
 
-	"repronet/attestation"
-	"repronet/enrolment"
-	"repronet/ledger"
+	"repronet.dev/attestation"
+	"repronet.dev/enrolment"
+	"repronet.dev/ledger"
+	"repronet.dev/reading"
 )
 
 // errTakenAway says that an entry erased a certificate by which evidence was
@@ -28,25 +29,8 @@ func (f *fold) foresee(ctx context.Context) error {
 	return nil
 }
 
-// erase notes an erasure; entries of other kinds are none.
-func (f *fold) erase(kind ledger.Kind, body []byte) error {
-	if kind != ledger.Erased {
-		return nil
-	}
-	e, err := enrolment.ParseErasure(body)
-	if err != nil {
-		return err
-	}
-	f.erased[e.Attachment] = struct{}{}
-	return nil
-}
-
 // takesAway reports whether an erasure changes what earlier entries count for.
-func (f *fold) takesAway(body []byte) bool {
-	e, err := enrolment.ParseErasure(body)
-	if err != nil {
-		return false
-	}
+func (f *fold) takesAway(e *reading.Erasure) bool {
 	_, foreseen := f.erased[e.Attachment]
 	return !foreseen && f.roster.Names(e.Attachment) == enrolment.NamedCertificate
 }
@@ -74,7 +58,7 @@ func (x *Index) withoutErased(ctx context.Context) error {
 	defer x.rebuilding.Unlock()
 	x.config.Logger.Info("a certificate was erased: computing the index anew")
 	for {
-		err := x.catchUp(ctx) // somebody else may have done it
+		err := x.catchUp(ctx) // another goroutine may have done it
 		if errors.Is(err, errTakenAway) {
 			err = x.reindex(ctx)
 		}

@@ -4,14 +4,15 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
-	"repronet/aggregator/store"
-	"repronet/attestation"
-	"repronet/divergence"
-	"repronet/enrolment"
-	"repronet/evidence/kinds"
-	"repronet/ledger"
+	"repronet.dev/aggregator/store"
+	"repronet.dev/attestation"
+	"repronet.dev/divergence"
+	"repronet.dev/enrolment"
+	"repronet.dev/ledger"
+	"repronet.dev/reading"
 )
 
 // A fold is what the index has in memory: the state after the entries before
@@ -23,9 +24,9 @@ type fold struct {
 
 	watermark  store.Watermark
 	roster     *enrolment.Roster
-	keys       *kinds.Keys // of roster
+	reader     *reading.Reader // under the keys of roster
 	erased     map[attestation.Digest]struct{}
-	statements map[claimKey]struct{}
+	statements map[reading.Key]struct{}
 	ecosystems map[string]struct{}
 	builders   map[uint32]*store.BuilderStats
 	operators  map[uint32]struct{} // behind builders
@@ -52,7 +53,11 @@ func newFold(ctx context.Context, config Config, tables *store.Tables, l Ledger)
 		scopes:  map[string]*scope{everything: {}},
 		members: map[uint32][]*scope{},
 	}
-	f.keys = kinds.NewKeys(f.roster, f.attachment)
+	origin, _, _ := strings.Cut(config.Origin, "+") // which is a key as C2SP signed notes write it
+	f.reader = reading.New(f.roster, f.attachment).In(origin)
+	if err := fill(ctx, config, tables, l); err != nil {
+		return nil, fmt.Errorf("completing the index of an earlier version: %w", err)
+	}
 	if err := f.load(ctx); err != nil {
 		return nil, fmt.Errorf("reading the index's state: %w", err)
 	}
@@ -69,10 +74,7 @@ func (f *fold) load(ctx context.Context) (err error) {
 		return err
 	}
 	for _, e := range roster {
-		if _, _, err := f.roster.Apply(e.Index, ledger.Kind(e.Kind), e.Body); err != nil {
-			return fmt.Errorf("entry %d of the roster: %w", e.Index, err)
-		}
-		if err := f.erase(ledger.Kind(e.Kind), e.Body); err != nil {
+		if err := f.apply(e); err != nil {
 			return fmt.Errorf("entry %d of the roster: %w", e.Index, err)
 		}
 	}
@@ -102,6 +104,25 @@ func (f *fold) load(ctx context.Context) (err error) {
 		return err
 	}
 	return f.loadScopes(ctx)
+}
+
+// apply applies an entry of the roster that was indexed before.
+func (f *fold) apply(e store.RosterEntry) error {
+	entry := &ledger.Entry{Kind: ledger.Kind(e.Kind), Body: e.Body}
+	said, err := reading.Administrative(e.Index, entry)
+	if err != nil {
+		return err
+	}
+	if erasure, ok := said.(*reading.Erasure); ok {
+		f.erased[erasure.Attachment] = struct{}{}
+		return nil
+	}
+	if rules, ok := said.(*reading.Rules); ok {
+		f.roster.Judge(e.Index, uint32(rules.Version))
+		return nil
+	}
+	_, _, err = f.roster.Apply(e.Index, entry.Kind, entry.Body)
+	return err
 }
 
 func (f *fold) loadScopes(ctx context.Context) error {
@@ -223,11 +244,12 @@ func (b *batch) note(s *scope, at time.Time) {
 
 // finish completes the batch's rows and moves the watermark in memory. What was
 // counted up to now is in the tables when the batch has been written.
-func (f *fold) finish(b *batch, received time.Time) {
+func (f *fold) finish(ctx context.Context, b *batch, received time.Time) {
 	f.watermark.Size = b.end
 	f.watermark.ReceivedAt = received
 	f.watermark.Builders = uint32(len(f.builders))
 	f.watermark.Operators = uint32(len(f.operators))
+	f.watermark.Origin, f.watermark.Root = f.origin(ctx, b.end)
 	b.settle()
 	for number := range b.seen {
 		stats := f.builders[number]
@@ -236,6 +258,20 @@ func (f *fold) finish(b *batch, received time.Time) {
 	}
 	watermark := f.watermark
 	b.Watermark = &watermark
+}
+
+// origin is what the index notes of the ledger that it is made from. A ledger whose
+// tiles cannot be read now is noted with the next batch.
+func (f *fold) origin(ctx context.Context, size uint64) (string, []byte) {
+	if f.config.Root == nil {
+		return "", nil
+	}
+	root, err := f.config.Root(ctx, size)
+	if err != nil {
+		f.config.Logger.WarnContext(ctx, "noting the ledger's root", "size", size, "error", err)
+		return "", nil
+	}
+	return f.config.Origin, root
 }
 
 // settle turns the counts noted into rows.

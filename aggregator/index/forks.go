@@ -5,12 +5,12 @@ import (
 	"encoding/hex"
 	"slices"
 
-	"repronet/aggregator/store"
-	"repronet/enrolment"
+	"repronet.dev/aggregator/store"
+	"repronet.dev/enrolment"
 )
 
 // tellForks logs each chain of statements that is forked at other places than the
-// last roll-up knew. A fork is accepted, as it is evidence; somebody has to look why
+// last roll-up knew. A fork is accepted, as it is evidence; a person has to look why
 // one place has two statements: another has the key, or a backup was restored.
 func (x *Index) tellForks(ctx context.Context, roster *enrolment.Roster, before, now []store.Stream) {
 	for _, s := range now {

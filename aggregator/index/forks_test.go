@@ -6,10 +6,10 @@ import (
 	"strings"
 	"testing"
 
-	"repronet/aggregator/index"
-	"repronet/attestation"
-	"repronet/enrolment"
-	"repronet/signing/signingtest"
+	"repronet.dev/aggregator/index"
+	"repronet.dev/attestation"
+	"repronet.dev/enrolment"
+	"repronet.dev/signing/signingtest"
 )
 
 // A forked stream is told once, and again when it forks elsewhere.

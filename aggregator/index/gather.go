@@ -5,16 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"slices"
 	"sync"
 	"time"
 
-	"repronet/aggregator/store"
-	"repronet/attestation"
-	"repronet/enrolment"
-	"repronet/evidence/kinds"
-	"repronet/ledger"
-	"repronet/signing"
+	"repronet.dev/aggregator/store"
+	"repronet.dev/attestation"
+	"repronet.dev/ledger"
+	"repronet.dev/reading"
+	"repronet.dev/signing"
 )
 
 // An item is an entry on its way into the tables.
@@ -22,17 +20,11 @@ type item struct {
 	index      uint64
 	receivedAt time.Time
 	kind       ledger.Kind
-	body       []byte
+	body       []byte // nil once an attestation or a document was opened
 
-	// Of an attestation that verified:
-	statement *attestation.Statement
-	payload   attestation.Digest
-	builder   uint32
-	ids       []attestation.OutputID // of the subjects; none for failures
-
-	// Of third-party evidence that counts, in whose name. ids are of its rows.
-	evidence *kinds.Evidence
-	signers  []signer
+	said    reading.Said // nil of what moves nothing here
+	builder uint32       // of a statement
+	ids     []attestation.OutputID
 
 	ignored string // why it moves nothing
 	err     error  // why it cannot be read now
@@ -60,33 +52,26 @@ func (f *fold) gather(ctx context.Context, to uint64) (items []*item, barrier *i
 		return nil
 	}
 	for entry, err := range f.ledger.Entries(ctx, index, to) {
+		if err == nil {
+			err = reading.Known(index, entry)
+		}
+		if errors.Is(err, reading.ErrNewerRules) && len(items) > 0 {
+			return items, nil, verify() // and is stopped at by the next batch
+		}
 		if err != nil {
 			return nil, nil, err
 		}
 		it := &item{index: index, receivedAt: entry.ReceivedAt, kind: entry.Kind, body: entry.Body, builder: store.NoBuilder}
-		switch entry.Kind {
-		case ledger.PackageSet:
-			return items, it, verify()
-		case ledger.Erased:
-			if err := verify(); err != nil {
-				return nil, nil, err
-			}
-			if f.takesAway(it.body) {
-				return items, it, nil
-			}
-			if err := f.erase(it.kind, it.body); err != nil {
-				it.ignored = err.Error()
-			}
-			verified++
-		case ledger.Enrolment, ledger.Revocation:
+		if changesRoster(it.kind) || it.kind == ledger.PackageSet {
 			if err := verify(); err != nil { // under the keys as they are before this entry
 				return nil, nil, err
 			}
-			if f.concernsEarlier(it) {
+			own, err := f.administrative(it, entry)
+			switch {
+			case err != nil:
+				return nil, nil, err
+			case own:
 				return items, it, nil
-			}
-			if _, _, err := f.roster.Apply(index, it.kind, it.body); err != nil {
-				it.ignored = err.Error()
 			}
 			verified++
 		}
@@ -110,23 +95,54 @@ func (f *fold) gather(ctx context.Context, to uint64) (items []*item, barrier *i
 	return items, nil, verify()
 }
 
-// concernsEarlier reports whether applying the entry can change what earlier
-// claims count for: only those of a builder that is enrolled can.
-func (f *fold) concernsEarlier(it *item) bool {
-	var id signing.BuilderID
-	if it.kind == ledger.Enrolment {
-		e, _, err := enrolment.ParseEnrolment(it.body)
-		if err != nil {
-			return false
-		}
-		id = e.Builder
-	} else {
-		r, err := enrolment.ParseRevocation(it.body)
-		if err != nil {
-			return false
-		}
-		id = r.Builder
+// changesRoster reports whether entries of a kind may change who counts, or by which
+// rules.
+func changesRoster(kind ledger.Kind) bool {
+	switch kind {
+	case ledger.Enrolment, ledger.Revocation, ledger.Erased, ledger.Rules:
+		return true
+	default:
+		return false
 	}
+}
+
+// administrative reads an entry of the ledger's holder, and applies it unless it has to
+// be a batch of its own.
+func (f *fold) administrative(it *item, entry *ledger.Entry) (own bool, err error) {
+	if it.said, err = reading.Administrative(it.index, entry); err != nil {
+		return false, err
+	}
+	switch said := it.said.(type) {
+	case *reading.Refused:
+		it.ignored = said.Error()
+		return it.kind == ledger.PackageSet, nil
+	case *reading.Set:
+		return true, nil
+	case *reading.Erasure:
+		if f.takesAway(said) {
+			return true, nil
+		}
+		f.erased[said.Attachment] = struct{}{}
+		return false, nil
+	case *reading.Rules:
+		f.roster.Judge(it.index, uint32(said.Version))
+	case *reading.Enrolment:
+		own = f.enrolled(said.Builder)
+	case *reading.Revocation:
+		own = f.enrolled(said.Builder)
+	}
+	if own {
+		return true, nil
+	}
+	if _, _, err := f.roster.Apply(it.index, it.kind, it.body); err != nil {
+		it.ignored = err.Error()
+	}
+	return false, nil
+}
+
+// enrolled reports whether a builder is. Only an entry about one that is can change
+// what earlier claims count for.
+func (f *fold) enrolled(id signing.BuilderID) bool {
 	_, known := f.roster.Builder(id)
 	return known
 }
@@ -138,16 +154,12 @@ func (f *fold) verify(ctx context.Context, items []*item) {
 	for range min(runtime.GOMAXPROCS(0), len(items)) {
 		workers.Go(func() {
 			for it := range work {
-				if it.kind == ledger.Attestation {
-					f.open(ctx, it)
-				} else {
-					f.openEvidence(ctx, it)
-				}
+				f.open(ctx, it)
 			}
 		})
 	}
 	for _, it := range items {
-		if it.kind == ledger.Attestation || slices.Contains(kinds.Kinds(), it.kind) {
+		if it.kind.IsStatement() || reading.IsEvidence(it.kind) {
 			work <- it
 		}
 	}
@@ -155,29 +167,18 @@ func (f *fold) verify(ctx context.Context, items []*item) {
 	workers.Wait()
 }
 
+// open opens an attestation or a document under the keys of this place in the ledger.
 func (f *fold) open(ctx context.Context, it *item) {
-	v, err := signing.OpenAny(ctx, it.body, f.roster.Lookup, f.keys.Keyless, it.receivedAt)
+	it.said, it.err = f.reader.Read(ctx, it.index, &ledger.Entry{Kind: it.kind, ReceivedAt: it.receivedAt, Body: it.body})
 	it.body = nil
-	switch {
-	case err == nil:
-	case signing.IsRefusal(err):
-		it.ignored = err.Error()
-		return
-	default:
-		it.err = err
-		return
-	}
-	builder, ok := f.roster.Builder(v.Builder())
-	if !ok {
-		it.ignored = signing.ErrUnknownBuilder.Error()
-		return
-	}
-	it.statement, it.payload, it.builder = v.Statement(), v.PayloadDigest(), builder.Number
-	if it.statement.Type == attestation.BuildFailed {
-		return
-	}
-	it.ids = make([]attestation.OutputID, len(it.statement.Subjects))
-	for i, s := range it.statement.Subjects {
-		it.ids[i] = attestation.NewOutputID(it.statement.Ecosystem, s.Name)
+	switch said := it.said.(type) {
+	case *reading.Refused:
+		it.ignored = said.Error()
+	case *reading.Statement:
+		it.builder, it.ids = said.Number, said.Outputs
+	case *reading.Document:
+		if it.ignored = said.Reason(); it.ignored == "" {
+			it.ids = said.Outputs
+		}
 	}
 }

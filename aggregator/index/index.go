@@ -8,12 +8,14 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
-	"time"
 
-	"repronet/aggregator/store"
-	"repronet/attestation"
-	"repronet/enrolment"
-	"repronet/ledger"
+	"golang.org/x/sync/semaphore"
+
+	"repronet.dev/aggregator/store"
+	"repronet.dev/attestation"
+	"repronet.dev/enrolment"
+	"repronet.dev/ledger"
+	"repronet.dev/reading"
 )
 
 // A Ledger is what the index reads.
@@ -36,8 +38,10 @@ type Config struct {
 	// MaxEntries and MaxObservations bound a batch. 0: 10,000 and 65,536.
 	MaxEntries      int
 	MaxObservations int
-	// Poll is how often the ledger is asked whether it has grown. 0: 100 ms.
-	Poll time.Duration
+	// Root returns the root hash of the ledger's first size entries, and Origin is its
+	// key: what the index notes of the ledger that it is made from. Nil: nothing.
+	Root   func(ctx context.Context, size uint64) ([]byte, error)
+	Origin string
 	// Progress is called after each batch, if it is not nil.
 	Progress func(indexed, size uint64)
 	Logger   *slog.Logger
@@ -50,12 +54,14 @@ type Index struct {
 	store  *store.Store
 	ledger Ledger
 
-	rebuilding sync.Mutex // held while a generation is made; before mu
+	rebuilding sync.Mutex // held while a generation is made; before writing
 
-	waiting atomic.Int32 // how many wait for mu, to read at rest
+	newer atomic.Pointer[reading.NewerError] // see Newer
 
-	mu   sync.Mutex // held while writing a batch
-	fold *fold      // nil after a failure: what it holds may not be written
+	// writing is held while a batch is written. Who waits for it gets it in the order in
+	// which they came, so that a reader at rest comes before the next batch.
+	writing *semaphore.Weighted
+	fold    *fold // guarded by writing; nil after a failure: what it holds may not be written
 
 	roster struct {
 		sync.RWMutex
@@ -65,14 +71,21 @@ type Index struct {
 
 // New reads the state in which the store is.
 func New(ctx context.Context, config Config, s *store.Store, l Ledger) (*Index, error) {
+	x := Unread(config, s, l)
+	if err := x.read(ctx); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// Unread returns an index whose store cannot be read yet: the state is read when it
+// is first brought up to date.
+func Unread(config Config, s *store.Store, l Ledger) *Index {
 	if config.MaxEntries <= 0 {
 		config.MaxEntries = 10_000
 	}
 	if config.MaxObservations <= 0 {
 		config.MaxObservations = 65_536
-	}
-	if config.Poll <= 0 {
-		config.Poll = 100 * time.Millisecond
 	}
 	if config.Progress == nil {
 		config.Progress = func(uint64, uint64) {}
@@ -80,13 +93,32 @@ func New(ctx context.Context, config Config, s *store.Store, l Ledger) (*Index, 
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
-	f, err := newFold(ctx, config, s.Current(), l)
+	x := &Index{config: config, store: s, ledger: l, writing: semaphore.NewWeighted(1)}
+	x.roster.Roster = enrolment.NewRoster()
+	return x
+}
+
+// read reads the state in which the store is. Tables of an earlier version that cannot
+// be completed are replaced by empty ones.
+func (x *Index) read(ctx context.Context) error {
+	f, err := newFold(ctx, x.config, x.store.Current(), x.ledger)
+	if errors.Is(err, errUnfillable) {
+		x.config.Logger.WarnContext(ctx, "computing the index anew", "reason", err)
+		f, err = beginAnew(ctx, x.config, x.store, x.ledger)
+	}
 	if err != nil {
+		return err
+	}
+	x.use(f)
+	return nil
+}
+
+// beginAnew puts an empty generation in the place of the current one.
+func beginAnew(ctx context.Context, config Config, s *store.Store, l Ledger) (*fold, error) {
+	if err := s.Renew(ctx); err != nil {
 		return nil, err
 	}
-	x := &Index{config: config, store: s, ledger: l}
-	x.use(f)
-	return x, nil
+	return newFold(ctx, config, s.Current(), l)
 }
 
 func (x *Index) use(f *fold) {
@@ -121,53 +153,53 @@ func (x *Index) catchUp(ctx context.Context) error {
 		if more, err := x.batch(ctx, size); err != nil || !more {
 			return err
 		}
-		x.giveWay(ctx)
 	}
 }
 
 // batch indexes the next batch of the entries before size, if there is one.
 func (x *Index) batch(ctx context.Context, size uint64) (more bool, err error) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
+	if err := x.writing.Acquire(ctx, 1); err != nil {
+		return false, err
+	}
+	defer x.writing.Release(1)
 	if x.fold == nil {
-		f, err := newFold(ctx, x.config, x.store.Current(), x.ledger)
-		if err != nil {
+		if err := x.read(ctx); err != nil {
 			return false, err
 		}
-		x.use(f)
 	}
 	if x.fold.watermark.Size >= size {
 		return false, nil
 	}
-	if err := x.fold.advance(ctx, size); err != nil {
+	err = x.fold.advance(ctx, size)
+	newer, stopped := errors.AsType[*reading.NewerError](err)
+	x.newer.Store(newer)
+	switch {
+	case stopped: // before anything was changed
+		return false, err
+	case err != nil:
 		x.fold = nil
 		return false, err
 	}
 	return true, nil
 }
 
-// retry is how long Run waits after a failure: the ledger or ClickHouse may come
-// back.
-const retry = 5 * time.Second
-
-// Run follows the ledger until ctx ends. A failure is logged, and what failed
-// is tried again: nothing is skipped.
-func (x *Index) Run(ctx context.Context) error {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-timer.C:
-		}
-		wait := x.config.Poll
-		if err := x.CatchUp(ctx); err != nil && ctx.Err() == nil {
-			x.config.Logger.Error("indexing", "error", err, "retry_in", retry)
-			wait = retry
-		}
-		timer.Reset(wait)
+// Newer says why the index ends before the ledger does: at an entry that only a newer
+// program can read. It is nil if that is not so.
+func (x *Index) Newer() error {
+	if newer := x.newer.Load(); newer != nil {
+		return newer
 	}
+	return nil
+}
+
+// Forget forgets what the index has in memory: its store was opened anew.
+func (x *Index) Forget(ctx context.Context) error {
+	if err := x.writing.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer x.writing.Release(1)
+	x.fold = nil
+	return nil
 }
 
 // Reindex computes the whole index anew beside the present one, which is read
@@ -190,30 +222,44 @@ func (x *Index) reindex(ctx context.Context) error {
 		}
 		return fmt.Errorf("reindexing: %w", err)
 	}
-	defer x.mu.Unlock() // locked by rebuild
-	// Pages that compare builders would be empty until the next one.
-	if _, err := x.rollUp(ctx, tables, func(_ context.Context, read func() error) error { return read() }); err != nil {
-		return errors.Join(fmt.Errorf("reindexing: %w", err), x.store.Discard(context.WithoutCancel(ctx), tables))
-	}
-	if err := x.store.Swap(ctx, tables); err != nil {
+	old, err := x.replace(ctx, tables, f)
+	if err != nil {
 		return fmt.Errorf("reindexing: %w", err)
 	}
-	x.use(f)
-	return nil
+	return x.store.Retire(ctx, old) // may wait for readers, while indexing goes on
 }
 
-// rebuild fills the tables. When it succeeds, x.mu is locked.
+// replace puts what rebuild made in the place of the present index, which it
+// returns.
+func (x *Index) replace(ctx context.Context, tables *store.Tables, f *fold) (*store.Tables, error) {
+	defer x.writing.Release(1) // acquired by rebuild
+	// Pages that compare builders would be empty until the next one.
+	if _, err := x.rollUp(ctx, tables, func(_ context.Context, read func() error) error { return read() }); err != nil {
+		return nil, errors.Join(err, x.store.Discard(context.WithoutCancel(ctx), tables))
+	}
+	old, err := x.store.Replace(ctx, tables)
+	if err != nil {
+		return nil, err
+	}
+	x.use(f)
+	return old, nil
+}
+
+// rebuild fills the tables, up to the first entry that only a newer program can read.
+// When it succeeds, x.writing is held.
 func (x *Index) rebuild(ctx context.Context, tables *store.Tables) (*fold, error) {
 	f, err := newFold(ctx, x.config, tables, x.ledger)
 	if err != nil {
 		return nil, err
 	}
-	if err := f.catchUp(ctx); err != nil {
+	if err := f.catchUp(ctx); err != nil && !errors.Is(err, reading.ErrNewerRules) {
 		return nil, err
 	}
-	x.mu.Lock()
-	if err := f.catchUp(ctx); err != nil { // what came meanwhile
-		x.mu.Unlock()
+	if err := x.writing.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	if err := f.catchUp(ctx); err != nil && !errors.Is(err, reading.ErrNewerRules) { // what came meanwhile
+		x.writing.Release(1)
 		return nil, err
 	}
 	return f, nil

@@ -5,10 +5,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"repronet/aggregator/index"
-	"repronet/aggregator/store"
-	"repronet/enrolment"
-	"repronet/signing/signingtest"
+	"repronet.dev/aggregator/index"
+	"repronet.dev/aggregator/store"
+	"repronet.dev/enrolment"
+	"repronet.dev/signing/signingtest"
 )
 
 func TestCatchUp(t *testing.T) {

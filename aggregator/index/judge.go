@@ -3,14 +3,15 @@ package index
 import (
 	"context"
 	"encoding/hex"
+	"iter"
 	"slices"
-	"strings"
 	"time"
 
-	"repronet/aggregator/store"
-	"repronet/attestation"
-	"repronet/divergence"
-	"repronet/ledger"
+	"repronet.dev/aggregator/store"
+	"repronet.dev/attestation"
+	"repronet.dev/divergence"
+	"repronet.dev/ecosystem"
+	"repronet.dev/reading"
 )
 
 // An output is the state of an output while a batch is folded.
@@ -29,24 +30,7 @@ func (f *fold) index(ctx context.Context, items []*item) error {
 		return err
 	}
 	for _, it := range items {
-		if it.statement != nil && f.repeats(it) {
-			it.statement, it.ignored = nil, again
-		}
-		f.entry(b, it)
-		if it.evidence != nil {
-			f.document(b, it, outputs)
-		}
-		if it.statement == nil {
-			continue
-		}
-		switch it.statement.Type {
-		case attestation.Rebuild:
-			f.claim(b, it, outputs)
-		case attestation.Withdraw:
-			f.withdraw(b, it, outputs)
-		case attestation.BuildFailed:
-			f.failed(b, it)
-		}
+		f.item(b, it, outputs)
 	}
 	for _, o := range outputs {
 		if o.changed {
@@ -54,8 +38,33 @@ func (f *fold) index(ctx context.Context, items []*item) error {
 			f.showDivergence(b, o)
 		}
 	}
-	f.finish(b, last.receivedAt)
+	f.finish(ctx, b, last.receivedAt)
 	return f.tables.Write(ctx, &b.Batch)
+}
+
+// item folds one item.
+func (f *fold) item(b *batch, it *item, outputs map[attestation.OutputID]*output) {
+	switch said := it.said.(type) {
+	case *reading.Statement:
+		if f.repeats(said) {
+			it.ignored = again
+			f.entry(b, it)
+			return
+		}
+		f.entry(b, it)
+		f.statement(b, it, said)
+		f.claim(b, it, said.Claims(), outputs)
+		f.withdraw(b, it, said, outputs)
+		f.failed(b, it, said)
+	case *reading.Document:
+		f.entry(b, it)
+		f.document(b, it, said)
+		if it.ignored == "" {
+			f.claim(b, it, said.Claims(), outputs)
+		}
+	default:
+		f.entry(b, it)
+	}
 }
 
 // touched reads the states of the outputs that the items name, and makes empty
@@ -116,30 +125,55 @@ func (f *fold) entry(b *batch, it *item) {
 	if it.ignored != "" {
 		f.watermark.Ignored++
 	}
-	if (it.kind == ledger.Enrolment || it.kind == ledger.Revocation || it.kind == ledger.Erased) && it.ignored == "" {
+	if changesRoster(it.kind) && it.ignored == "" {
 		b.Roster = append(b.Roster, store.RosterEntry{Index: it.index, Kind: string(it.kind), Body: it.body})
 	}
-	if s := it.statement; s != nil {
-		if s.Type == attestation.Rebuild {
-			row.Outputs = uint32(len(s.Subjects))
-		}
-		f.statement(b, it, row.Outputs)
+	if s, ok := it.said.(*reading.Statement); ok && it.ignored == "" {
+		row.Outputs = claimed(s)
 	}
 	b.Entries = append(b.Entries, row)
 }
 
-func (f *fold) statement(b *batch, it *item, outputs uint32) {
-	row := store.Statement{
-		Builder: it.builder, Sequence: it.statement.Chain.Sequence, Index: it.index,
-		Payload: it.payload, Skipped: it.statement.Chain.Skipped,
+// claimed counts the outputs that a statement claims.
+func claimed(s *reading.Statement) uint32 {
+	if s.Type != attestation.Rebuild {
+		return 0
 	}
-	if stream, err := hex.DecodeString(it.statement.Chain.Stream); err == nil {
+	return uint32(len(s.Subjects))
+}
+
+// statement notes a statement.
+func (f *fold) statement(b *batch, it *item, s *reading.Statement) {
+	row := store.Statement{
+		Builder: it.builder, Sequence: s.Chain.Sequence, Index: it.index, Payload: s.Payload, Skipped: s.Chain.Skipped,
+	}
+	if stream, err := hex.DecodeString(s.Chain.Stream); err == nil {
 		copy(row.Stream[:], stream) // 32 hexadecimal digits, or none
 	}
 	b.Statements = append(b.Statements, row)
-	f.heard(b, it.builder, outputs, it.receivedAt)
+	f.heard(b, it.builder, claimed(s), it.receivedAt)
 	f.watermark.Attestations++
-	f.ecosystem(b, it.statement.Ecosystem)
+	f.ecosystem(b, s.Ecosystem)
+}
+
+// document notes third-party evidence in the names of those in whose it counts.
+func (f *fold) document(b *batch, it *item, d *reading.Document) {
+	note := func(builder, n uint32) {
+		b.Documents = append(b.Documents, store.Document{
+			Index: it.index, Builder: builder, Outputs: n, ReceivedAt: it.receivedAt, ID: d.ID,
+		})
+	}
+	if it.ignored != "" {
+		note(store.NoBuilder, 0)
+		return
+	}
+	rows := uint32(len(d.Rows))
+	f.watermark.Attestations++
+	f.ecosystem(b, d.Ecosystem)
+	for _, s := range d.Counted() {
+		note(s.Number, rows)
+		f.heard(b, s.Number, rows, it.receivedAt)
+	}
 }
 
 // heard counts an entry in a builder's name that claims so many outputs.
@@ -159,37 +193,75 @@ func (f *fold) heard(b *batch, builder, outputs uint32, at time.Time) {
 	f.watermark.Observations += uint64(outputs)
 }
 
-func (f *fold) claim(b *batch, it *item, outputs map[attestation.OutputID]*output) {
-	s := it.statement
-	for _, build := range s.Builds {
-		buildID := attestation.NewOutputID(s.Ecosystem, build.Name)
-		var inputs divergence.InputsKey
-		if !build.InputsDigest.IsZero() {
-			inputs = divergence.NewInputsKey(build.InputsDigest)
+// claim folds the claims of an entry. Those on one output follow one another; it is
+// judged after the last.
+func (f *fold) claim(b *batch, it *item, claims iter.Seq[reading.Claim], outputs map[attestation.OutputID]*output) {
+	var o *output
+	var id attestation.OutputID // of o
+	var by made
+	changed := false
+	settle := func() {
+		if changed {
+			f.judge(b, o, it.index, it.receivedAt)
 		}
-		for _, i := range build.Outputs {
-			subject, o := s.Subjects[i], outputs[it.ids[i]]
-			_, name, _ := strings.Cut(subject.Name, "^")
-			called := store.OutputName{Ecosystem: s.Ecosystem, Key: subject.Name, Build: build.Name, Name: name}
-			first := f.number(b, o, called)
-			b.Observations = append(b.Observations, store.Observation{
-				Output: o.Output, Index: it.index, Builder: it.builder, Digest: store.Short(subject.Digest[:]),
-			})
-			b.pair(&b.Builds, store.Short(buildID[:]), o.Output)
-			if it.index < o.Version {
-				continue // the state has this entry already
-			}
-			if !first && !stated(&o.Claims) { // until now only a package set's or a document's word
-				called.Output, called.Version = o.Output, it.index+1
-				b.Outputs = append(b.Outputs, called)
-			}
-			if !holds(&o.Claims, subject.Digest) {
-				b.Digests = append(b.Digests, store.Pair{Hash: store.Short(subject.Digest[:]), Output: o.Output})
-			}
-			if o.Claims.Add(divergence.Claim{Builder: it.builder, Digest: subject.Digest, Index: it.index, Inputs: inputs}) {
-				f.judge(b, o, it.index, it.receivedAt)
-			}
+		changed = false
+	}
+	for c := range claims {
+		if o == nil || id != c.ID {
+			settle()
+			o, id = outputs[c.ID], c.ID
+			f.name(b, it, o, &c, &by)
 		}
+		b.Observations = append(b.Observations, store.Observation{
+			Output: o.Output, Index: it.index, Builder: c.Builder, Digest: store.Short(c.Digest[:]),
+		})
+		if it.index < o.Version {
+			continue // the state has this entry already
+		}
+		if !holds(&o.Claims, c.Digest) {
+			b.Digests = append(b.Digests, store.Pair{Hash: store.Short(c.Digest[:]), Output: o.Output})
+		}
+		changed = o.Claims.Add(c.At(it.index)) || changed
+	}
+	settle()
+}
+
+// made is the build of the claims at hand, and its hash.
+type made struct {
+	build *attestation.Build
+	hash  uint64
+}
+
+// name gives an output that an entry claims its number, and notes what it is called and
+// by which build it is made.
+func (f *fold) name(b *batch, it *item, o *output, c *reading.Claim, by *made) {
+	called := store.OutputName{Ecosystem: ecosystemOf(it.said), Key: c.Output}
+	if c.Build == nil {
+		f.number(b, o, called)
+		return
+	}
+	if by.build != c.Build {
+		id := attestation.NewOutputID(called.Ecosystem, c.Build.Name)
+		*by = made{c.Build, store.Short(id[:])}
+	}
+	_, called.Name, _ = ecosystem.Of(called.Ecosystem).Split(c.Output)
+	called.Build = c.Build.Name
+	first := f.number(b, o, called)
+	b.pair(&b.Builds, by.hash, o.Output)
+	if it.index >= o.Version && !first && !stated(&o.Claims) { // until now only a package set's or a document's word
+		called.Output, called.Version = o.Output, it.index+1
+		b.Outputs = append(b.Outputs, called)
+	}
+}
+
+func ecosystemOf(said reading.Said) string {
+	switch said := said.(type) {
+	case *reading.Statement:
+		return said.Ecosystem
+	case *reading.Document:
+		return said.Ecosystem
+	default:
+		return ""
 	}
 }
 
@@ -211,48 +283,48 @@ func (b *batch) pair(to *[]store.Pair, hash uint64, output uint32) {
 	}
 }
 
-func (f *fold) withdraw(b *batch, it *item, outputs map[attestation.OutputID]*output) {
-	for i, subject := range it.statement.Subjects {
-		o := outputs[it.ids[i]]
+func (f *fold) withdraw(b *batch, it *item, s *reading.Statement, outputs map[attestation.OutputID]*output) {
+	for w := range s.Withdrawals() {
+		o := outputs[w.ID]
 		if o.Output >= f.watermark.Outputs || it.index < o.Version {
-			continue // nobody claims it yet, or the state has this entry already
+			continue // no entry claims it yet, or the state has this entry already
 		}
-		if o.Claims.Withdraw(it.builder, subject.Digest) {
+		if o.Claims.Withdraw(w.Builder, w.Digest) {
 			b.Withdrawals = append(b.Withdrawals, store.Withdrawal{
-				Output: o.Output, Index: it.index, Builder: it.builder, Digest: subject.Digest,
+				Output: o.Output, Index: it.index, Builder: w.Builder, Digest: w.Digest,
 			})
 			f.judge(b, o, it.index, it.receivedAt)
 		}
 	}
 }
 
-func (f *fold) failed(b *batch, it *item) {
-	seen := map[string]struct{}{}
-	for _, build := range it.statement.Builds {
-		if _, twice := seen[build.Name]; twice {
-			continue
-		}
-		seen[build.Name] = struct{}{}
-		id := attestation.NewOutputID(it.statement.Ecosystem, build.Name)
+func (f *fold) failed(b *batch, it *item, s *reading.Statement) {
+	for _, recipe := range s.Failures() {
+		id := attestation.NewOutputID(s.Ecosystem, recipe)
 		b.Failures = append(b.Failures, store.Failure{Build: store.Short(id[:]), Index: it.index, Builder: it.builder})
 		f.watermark.Failures++
 	}
 }
 
-// judge gives an output whose claims an entry changed its verdict.
+// judge judges an output whose claims an entry changed, or what they count for.
+// This and [fold.restate] are the only places that do.
 func (f *fold) judge(b *batch, o *output, index uint64, at time.Time) {
 	o.changed = true
 	o.Version = index + 1
-	verdict := divergence.Judge(&o.Claims, f.roster).Verdict
-	if verdict == o.Verdict {
-		return
+	judged := divergence.Judge(&o.Claims, f.roster)
+	if judged.Verdict != o.Verdict {
+		b.Changes = append(b.Changes, store.Change{Output: o.Output, Index: index, Old: o.Verdict, New: judged.Verdict})
+		f.move(b, index, at, o.Output, o.Verdict, judged.Verdict)
 	}
-	b.Changes = append(b.Changes, store.Change{Output: o.Output, Index: index, Old: o.Verdict, New: verdict})
-	f.move(b, index, at, o.Output, o.Verdict, verdict)
-	if verdict == divergence.Diverged {
-		o.Since, o.Previous = index, o.Verdict
+	take(&o.Judged, judged, index)
+}
+
+// take gives an output the judgement that holds since an entry.
+func take(j *store.Judged, judged divergence.Judgement, index uint64) {
+	if judged.Verdict != j.Verdict {
+		j.Since, j.Previous = index, j.Verdict
 	}
-	o.Verdict = verdict
+	j.Judgement = judged
 }
 
 // showDivergence notes what the list of divergences says of an output.
@@ -262,9 +334,8 @@ func (f *fold) showDivergence(b *batch, o *output) {
 	}
 	row := store.Divergence{Output: o.Output, Version: o.Version}
 	if o.Verdict == divergence.Diverged {
-		j := divergence.Judge(&o.Claims, f.roster)
-		row.Diverged, row.Shape, row.Inputs = true, j.Shape, j.Inputs
-		row.Since, row.Previous, row.Claims = o.Since, o.Previous, o.Claims
+		row.Diverged, row.Shape, row.Inputs = true, o.Shape, o.Inputs
+		row.Since, row.Previous = o.Since, o.Previous
 		row.Holders = holders(&o.Claims, f.roster)
 	}
 	b.Divergences = append(b.Divergences, row)
@@ -273,10 +344,8 @@ func (f *fold) showDivergence(b *batch, o *output) {
 // holders returns the builders whose claims count.
 func holders(claims *divergence.Output, operators divergence.Operators) []uint32 {
 	var found []uint32
-	for c, standing := range claims.Weigh(operators) {
-		if standing == divergence.Stands {
-			found = append(found, c.Builder)
-		}
+	for c := range claims.Standing(operators) {
+		found = append(found, c.Builder)
 	}
 	slices.Sort(found)
 	return slices.Compact(found)

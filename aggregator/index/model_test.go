@@ -13,15 +13,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"repronet/aggregator/index"
-	"repronet/aggregator/store"
-	"repronet/attestation"
-	"repronet/divergence"
-	"repronet/enrolment"
-	"repronet/ledger"
-	"repronet/pkgset"
-	"repronet/signing"
-	"repronet/signing/signingtest"
+	"repronet.dev/aggregator/index"
+	"repronet.dev/aggregator/store"
+	"repronet.dev/attestation"
+	"repronet.dev/divergence"
+	"repronet.dev/enrolment"
+	"repronet.dev/ledger"
+	"repronet.dev/pkgset"
+	"repronet.dev/reading"
+	"repronet.dev/signing"
+	"repronet.dev/signing/signingtest"
+	"repronet.dev/signing/sigstore"
 )
 
 // A model is what the index should say, computed entry by entry in the most
@@ -67,7 +69,7 @@ func (m *model) apply(index uint64, e *ledger.Entry, log *memory) {
 			m.watermark.Ignored++
 		}
 	case ledger.Attestation:
-		v, err := signing.Open(e.Body, m.roster.Lookup, e.ReceivedAt)
+		v, err := sigstore.Open(e.Body, m.roster.Lookup, e.ReceivedAt)
 		if err != nil {
 			m.watermark.Ignored++
 			break
@@ -85,7 +87,7 @@ func (m *model) apply(index uint64, e *ledger.Entry, log *memory) {
 	m.judge(index, e.ReceivedAt)
 }
 
-func (m *model) attest(index uint64, at time.Time, v *signing.Verified) {
+func (m *model) attest(index uint64, at time.Time, v *sigstore.Verified) {
 	b, _ := m.roster.Builder(v.Builder())
 	s := v.Statement()
 	stats := m.builders[b.Number]
@@ -194,9 +196,11 @@ type result struct {
 }
 
 type outputResult struct {
-	Verdict divergence.Verdict
-	Claims  []divergence.Claim
-	Changes []change
+	Judgement divergence.Judgement
+	Since     uint64 // 0 where the verdict never changed
+	Previous  divergence.Verdict
+	Claims    []divergence.Claim
+	Changes   []change
 }
 
 type divergenceResult struct {
@@ -214,13 +218,15 @@ func (m *model) result() *result {
 	}
 	r.Watermark.Builders, r.Watermark.Operators = uint32(len(m.builders)), uint32(len(m.operators))
 	for n, o := range m.outputs {
-		r.Outputs[n] = outputResult{m.verdicts[n], o.Claims, m.changes[n]}
-		if m.verdicts[n] != divergence.Diverged {
-			continue
+		var last change
+		if changes := m.changes[n]; len(changes) > 0 {
+			last = changes[len(changes)-1]
 		}
 		j := divergence.Judge(o, m.roster)
-		last := m.changes[n][len(m.changes[n])-1]
-		r.Divergences[n] = divergenceResult{j.Shape, j.Inputs, last.Index, last.From, m.holders(o)}
+		r.Outputs[n] = outputResult{j, last.Index, last.From, o.Claims, m.changes[n]}
+		if j.Verdict == divergence.Diverged {
+			r.Divergences[n] = divergenceResult{j.Shape, j.Inputs, last.Index, last.From, m.holders(o)}
+		}
 	}
 	for set, members := range m.sets {
 		r.Sets[set] = slices.Sorted(slices.Values(members))
@@ -257,16 +263,16 @@ func read(ctx context.Context, tables *store.Tables) (*result, error) {
 	if err != nil {
 		return nil, err
 	}
+	changes, err := tables.ChangesBefore(ctx, numbers, store.Newest)
+	if err != nil {
+		return nil, err
+	}
 	for s, err := range tables.AllStates(ctx) {
 		if err != nil {
 			return nil, err
 		}
-		changes, err := tables.Changes(ctx, s.Output)
-		if err != nil {
-			return nil, err
-		}
-		o := outputResult{Verdict: s.Verdict, Claims: s.Claims.Claims}
-		for _, c := range changes {
+		o := outputResult{s.Judgement, s.Since, s.Previous, s.Claims.Claims, nil}
+		for _, c := range changes[s.Output] {
 			o.Changes = append(o.Changes, change{c.Index, c.Old, c.New})
 		}
 		n := names[s.Output]
@@ -361,7 +367,7 @@ func (w *world) random(r *rand.Rand, n int) {
 		case p < 15:
 			w.revoke(b.signer, uint64(r.IntN(len(w.log.entries)+5)))
 		case p < 17:
-			w.append(ledger.Kind("from-the-future"), []byte("anything"))
+			w.append(ledger.Rules, must(reading.Rules{Version: 1}.Encode())) // which judges already
 		case p < 19:
 			w.append([]ledger.Kind{ledger.Attestation, ledger.Enrolment, ledger.PackageSet}[r.IntN(3)], []byte("nonsense"))
 		case p < 24:

@@ -3,8 +3,8 @@ package index
 import (
 	"context"
 
-	"repronet/aggregator/store"
-	"repronet/divergence"
+	"repronet.dev/aggregator/store"
+	"repronet.dev/divergence"
 )
 
 // slice is how many outputs are held in memory when all of a builder's, or of a
@@ -29,7 +29,7 @@ func (f *fold) rejudge(ctx context.Context, it *item) error {
 		}
 	}
 	f.entry(b, it)
-	f.finish(b, it.receivedAt)
+	f.finish(ctx, b, it.receivedAt)
 	return f.tables.Write(ctx, &b.Batch)
 }
 
@@ -57,22 +57,20 @@ func (f *fold) recount(ctx context.Context, b *batch, it *item, builder uint32) 
 	return nil
 }
 
-// restate writes the states whose verdict changed. Those that have it already, from
-// a time that was interrupted, change neither here nor in recount.
+// restate writes the states whose judgement changed. Those that have it already,
+// from a time that was interrupted, change neither here nor in recount.
 func (f *fold) restate(ctx context.Context, it *item, builder uint32) error {
 	var changed store.Batch
 	for s, err := range f.tables.StatesOfBuilder(ctx, builder) {
 		if err != nil {
 			return err
 		}
-		verdict := divergence.Judge(&s.Claims, f.roster).Verdict
-		if verdict == s.Verdict {
+		judged := divergence.Judge(&s.Claims, f.roster)
+		if judged == s.Judgement {
 			continue
 		}
-		if verdict == divergence.Diverged {
-			s.Since, s.Previous = it.index, s.Verdict
-		}
-		s.Verdict, s.Version = verdict, it.index+1
+		take(&s.Judged, judged, it.index)
+		s.Version = it.index + 1
 		changed.States = append(changed.States, *s)
 		if len(changed.States) >= slice {
 			if err := f.tables.Write(ctx, &changed); err != nil {

@@ -10,11 +10,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"repronet/aggregator/store"
-	"repronet/attestation"
-	"repronet/divergence"
-	"repronet/ledger"
-	"repronet/verify/replay"
+	"repronet.dev/aggregator/store"
+	"repronet.dev/attestation"
+	"repronet.dev/divergence"
+	"repronet.dev/ledger"
+	"repronet.dev/verify/replay"
 )
 
 // records shows a ledger in memory as a replay reads one.
@@ -57,7 +57,9 @@ func TestReplay(t *testing.T) {
 		outputs := map[attestation.OutputID]outputResult{}
 		for n := range m.known {
 			ecosystem, key := split(n)
-			outputs[attestation.NewOutputID(ecosystem, key)] = outputResult{Verdict: m.verdicts[n], Changes: m.changes[n]}
+			o := want.Outputs[n]
+			o.Claims = nil
+			outputs[attestation.NewOutputID(ecosystem, key)] = o
 		}
 		if diff := cmp.Diff(outputs, got, sameResult); diff != "" {
 			t.Errorf("seed %d: outputs (-model +replay):\n%s", seed, diff)
@@ -103,8 +105,9 @@ func judgedBy(t testing.TB, r *replay.Replay) map[attestation.OutputID]outputRes
 	t.Helper()
 	got := map[attestation.OutputID]outputResult{}
 	if err := r.Judge(t.Context(), func(o *replay.Output) error {
-		result := outputResult{Verdict: o.Judgement.Verdict}
+		result := outputResult{Judgement: o.Judgement}
 		for _, c := range o.Changes {
+			result.Since, result.Previous = c.Index, c.From
 			result.Changes = append(result.Changes, change{c.Index, c.From, c.To})
 		}
 		got[o.ID] = result

@@ -1,44 +1,14 @@
 package index
 
-import (
-	"context"
-	"time"
-)
+import "context"
 
 // AtRest calls f while nothing is written: what f begins to read then is of one
-// state, complete up to the watermark. It waits for the batch that is written now.
+// state, complete up to the watermark. It waits for the batch that is written now, and
+// comes before the next.
 func (x *Index) AtRest(ctx context.Context, f func() error) error {
-	if err := x.rest(ctx); err != nil {
-		return err
+	if err := x.writing.Acquire(ctx, 1); err != nil {
+		return context.Cause(ctx)
 	}
-	defer x.mu.Unlock()
+	defer x.writing.Release(1)
 	return f()
-}
-
-// rest locks mu between two batches.
-func (x *Index) rest(ctx context.Context) error {
-	x.waiting.Add(1)
-	defer x.waiting.Add(-1)
-	for !x.mu.TryLock() {
-		if !sleep(ctx) {
-			return context.Cause(ctx)
-		}
-	}
-	return nil
-}
-
-// giveWay lets those who wait for the index to rest come before the next batch.
-func (x *Index) giveWay(ctx context.Context) {
-	for x.waiting.Load() > 0 && sleep(ctx) {
-	}
-}
-
-// sleep is false when ctx has ended.
-func sleep(ctx context.Context) bool {
-	select {
-	case <-time.After(time.Millisecond):
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -7,15 +7,15 @@ import (
 	"iter"
 	"slices"
 
-	"repronet/aggregator/store"
-	"repronet/attestation"
-	"repronet/divergence"
-	"repronet/enrolment"
-	"repronet/ledger"
+	"repronet.dev/aggregator/store"
+	"repronet.dev/attestation"
+	"repronet.dev/divergence"
+	"repronet.dev/enrolment"
+	"repronet.dev/ledger"
 )
 
 // RollUp computes over all outputs what is too much for a page: how operators
-// agree pairwise, who seems to copy from whom, the verdicts of each builder's
+// agree pairwise, which one seems to copy from which, the verdicts of each builder's
 // outputs, and which chains of statements have forks or gaps. What it says is a
 // pure function of the entries before the watermark that it carries: readers show
 // it as of there. Then it compacts the tables. It does nothing if nothing was

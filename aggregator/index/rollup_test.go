@@ -8,8 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"repronet/aggregator/index"
-	"repronet/aggregator/store"
+	"repronet.dev/aggregator/index"
+	"repronet.dev/aggregator/store"
 )
 
 // rolledUp reads the newest roll-up.

@@ -2,54 +2,40 @@ package index
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"slices"
 
-	"repronet/aggregator/store"
-	"repronet/attestation"
-	"repronet/divergence"
-	"repronet/pkgset"
+	"repronet.dev/aggregator/store"
+	"repronet.dev/attestation"
+	"repronet.dev/divergence"
+	"repronet.dev/pkgset"
+	"repronet.dev/reading"
 )
 
 // publish indexes a revision of a package set: which outputs are members from
 // now on, and how many of them have which verdict.
 func (f *fold) publish(ctx context.Context, it *item) error {
 	b := newBatch(it.index + 1)
-	entry, members, err := f.readSet(ctx, it)
-	if err != nil {
-		return err
+	set, _ := it.said.(*reading.Set) // else it is ignored
+	var members *reading.Members
+	if set != nil {
+		var err error
+		if members, err = set.Members(ctx, f.ledger.Attachment); err != nil {
+			refused, ok := errors.AsType[*reading.Refused](err)
+			if !ok {
+				return err
+			}
+			it.ignored = refused.Error()
+		}
 	}
 	f.entry(b, it)
 	if it.ignored == "" {
-		if err := f.revise(ctx, b, it, entry, members); err != nil {
+		if err := f.revise(ctx, b, it, set.Entry, members.Counted); err != nil {
 			return err
 		}
 	}
-	f.finish(b, it.receivedAt)
+	f.finish(ctx, b, it.receivedAt)
 	return f.tables.Write(ctx, &b.Batch)
-}
-
-// readSet reads the entry and its attachment. What is wrong in them makes the
-// entry ignored. An attachment that is not there is an error, because every
-// reader of the ledger must come to the same end.
-func (f *fold) readSet(ctx context.Context, it *item) (*pkgset.Entry, []pkgset.Member, error) {
-	entry, err := pkgset.ParseEntry(it.body)
-	if err != nil {
-		it.ignored = err.Error()
-		return nil, nil, nil
-	}
-	attachment, err := f.ledger.Attachment(ctx, entry.SHA256)
-	if err != nil {
-		return nil, nil, fmt.Errorf("reading package set %s: %w", entry.Name, err)
-	}
-	members, err := pkgset.Decode(entry.Ecosystem, attachment)
-	if err == nil && pkgset.Count(members) != entry.Members {
-		err = fmt.Errorf("the entry says %d members, the attachment has %d", entry.Members, pkgset.Count(members))
-	}
-	if err != nil {
-		it.ignored = err.Error()
-	}
-	return entry, slices.DeleteFunc(members, func(m pkgset.Member) bool { return m.Fixed }), nil
 }
 
 func (f *fold) revise(ctx context.Context, b *batch, it *item, entry *pkgset.Entry, members []pkgset.Member) error {
@@ -112,7 +98,7 @@ func (f *fold) numberMembers(ctx context.Context, b *batch, ecosystem string, me
 			return nil, nil, err
 		}
 		for i, m := range part {
-			o := output{State: store.State{ID: ids[i], Output: unnumbered}}
+			o := output{State: store.State{Judged: store.Judged{ID: ids[i], Output: unnumbered}}}
 			if s, ok := states[ids[i]]; ok {
 				o.State = *s
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -13,14 +14,16 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 
-	"repronet/aggregator/index"
-	"repronet/aggregator/store"
-	"repronet/attestation"
-	"repronet/enrolment"
-	"repronet/internal/chdb/chdbtest"
-	"repronet/ledger"
-	"repronet/pkgset"
-	"repronet/signing"
+	"repronet.dev/aggregator/index"
+	"repronet.dev/aggregator/store"
+	"repronet.dev/attestation"
+	"repronet.dev/enrolment"
+	"repronet.dev/internal/chdb/chdbtest"
+	"repronet.dev/ledger"
+	"repronet.dev/ledger/ledgertest"
+	"repronet.dev/pkgset"
+	"repronet.dev/reading"
+	"repronet.dev/signing"
 )
 
 // memory is a ledger in memory.
@@ -60,7 +63,7 @@ func (l *memory) Attachment(_ context.Context, sum attestation.Digest) ([]byte, 
 }
 
 func (l *memory) Erasures(ctx context.Context, from, to uint64) ([]attestation.Digest, error) {
-	return enrolment.Erasures(records{l}.Records(ctx, from, to))
+	return reading.Erasures(records{l}.Records(ctx, from, to))
 }
 
 // A world is a ledger and those who write to it.
@@ -71,11 +74,11 @@ type world struct {
 }
 
 func newWorld(t testing.TB) *world {
-	return &world{
-		t:   t,
-		log: &memory{attachments: map[attestation.Digest][]byte{}},
-		now: time.Date(2026, 7, 1, 9, 0, 0, 0, time.UTC),
-	}
+	log := &memory{attachments: map[attestation.Digest][]byte{}}
+	ledgertest.KeepEntries(t, func() ([]*ledger.Entry, [][]byte) {
+		return log.entries, slices.Collect(maps.Values(log.attachments))
+	})
+	return &world{t: t, log: log, now: time.Date(2026, 7, 1, 9, 0, 0, 0, time.UTC)}
 }
 
 func (w *world) append(kind ledger.Kind, body []byte) uint64 {

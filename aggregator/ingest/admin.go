@@ -4,10 +4,11 @@ import (
 	"context"
 	"fmt"
 
-	"repronet/enrolment"
-	"repronet/internal/wire"
-	"repronet/ledger"
-	"repronet/signing"
+	"repronet.dev/api"
+	"repronet.dev/enrolment"
+	"repronet.dev/enrolment/published"
+	"repronet.dev/ledger"
+	"repronet.dev/signing"
 )
 
 // Enrol writes an enrolment to the ledger, after which the builder's statements
@@ -22,12 +23,12 @@ func (in *Ingest) Enrol(ctx context.Context, e *enrolment.Enrolment) (index uint
 		return 0, err
 	}
 	if e.OpenPGP != nil {
-		if _, err := in.keys.Certificate(ctx, e.OpenPGP); err != nil {
+		if _, err := in.reader.Certificate(ctx, e.OpenPGP); err != nil {
 			return 0, err
 		}
 	}
 	if e.Keyless != nil {
-		if _, err := in.keys.TrustedRoot(ctx, e.Keyless); err != nil {
+		if _, err := in.reader.TrustedRoot(ctx, e.Keyless); err != nil {
 			return 0, err
 		}
 	}
@@ -57,10 +58,10 @@ func (in *Ingest) PublishSet(ctx context.Context, body []byte) (index uint64, er
 
 // Roster returns the builders as they are published, and the number of ledger entries:
 // no entry among them that concerns the roster is missing in it.
-func (in *Ingest) Roster() (builders []wire.Builder, size uint64) {
+func (in *Ingest) Roster() (builders []api.RosterBuilder, size uint64) {
 	in.admin.Lock()
 	defer in.admin.Unlock()
-	return in.roster.Published(), in.log.Size()
+	return published.Builders(in.roster), in.log.Size()
 }
 
 func (in *Ingest) administer(ctx context.Context, kind ledger.Kind, body []byte) (uint64, error) {

@@ -3,9 +3,9 @@ package ingest_test
 import (
 	"testing"
 
-	"repronet/aggregator/ingest"
-	"repronet/enrolment"
-	"repronet/signing/signingtest"
+	"repronet.dev/aggregator/ingest"
+	"repronet.dev/enrolment"
+	"repronet.dev/signing/signingtest"
 )
 
 // TestEnrolUnchanged enrols a builder again: what says nothing new is no entry.

@@ -19,11 +19,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/zstd"
 
-	"repronet/aggregator/ingest"
-	"repronet/attestation"
-	"repronet/enrolment"
-	"repronet/internal/wire"
-	"repronet/signing/signingtest"
+	"repronet.dev/aggregator/ingest"
+	"repronet.dev/api"
+	"repronet.dev/attestation"
+	"repronet.dev/enrolment"
+	"repronet.dev/signing/signingtest"
 )
 
 var update = flag.Bool("update", false, "rewrite the tables of docs/bad-input.md")
@@ -136,6 +136,8 @@ func badBundles(t *testing.T, s *server) []badBundle {
 		{"`../` in a name", named(`"p/../../etc/passwd"`), malformed, "malformed", `".." path segment`},
 		{"`<script>` in a name", named(`"p/<script>alert(1)</script>"`), malformed, "malformed", `it contains '<'`},
 		{"a trait that is not on the list", signed(`"predicate":{`, `"predicate":{"environment":{"hostname":"x"},`), malformed, "malformed", `"hostname" is not one of the traits`},
+		{"an audience of no ledger", signed(`"predicate":{`, `"predicate":{"audience":[],`), malformed, "malformed", "audience has 0 ledgers"},
+		{"a statement for another ledger", signed(`"predicate":{`, `"predicate":{"audience":["other.example/log"],`), malformed, "malformed", `it is for another ledger: it counts in ["other.example/log"], and this is "test.example/log"`},
 		{"a clock a year ahead", finishedAt(time.Now().AddDate(1, 0, 0)), malformed, "clock", "is in the future: check the builder's clock"},
 		{"a clock a year behind", finishedAt(time.Now().AddDate(-1, 0, 0)), malformed, "clock", "more than 300 days ago: check the builder's clock"},
 		{"a statement that no ledger entry can hold", sign(t, signer, wide), large, "too-large", "larger than a ledger entry can hold (65535 bytes, compressed): split it"},
@@ -159,19 +161,19 @@ func badRequests(t *testing.T, bundle []byte) []badRequest {
 		packed := compressed(t, compress, zeros()).Bytes()
 		return func() io.Reader { return bytes.NewReader(packed) }
 	}
-	lines := func() io.Reader { return strings.NewReader(strings.Repeat("\n", wire.MaxRequestSize-1) + "x") }
+	lines := func() io.Reader { return strings.NewReader(strings.Repeat("\n", api.MaxRequestSize-1) + "x") }
 	const tooLarge, mediaType = http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType
 	return []badRequest{
-		{"an empty body", func() io.Reader { return strings.NewReader("") }, wire.BundleType, "", http.StatusBadRequest, "malformed", "The body is empty"},
-		{"no Content-Type", one, "", "", mediaType, "media-type", "Content-Type must be " + wire.BundleType},
-		{"another Content-Type", one, "application/x-www-form-urlencoded", "", mediaType, "media-type", wire.LinesType + " (one bundle a line)"},
-		{"another Content-Encoding", one, wire.BundleType, "br", mediaType, "media-type", `Content-Encoding "br" is neither gzip nor zstd`},
-		{"a body that is not gzip, as it says", one, wire.BundleType, "gzip", http.StatusBadRequest, "malformed", "The body cannot be read as gzip"},
-		{"a body that is not zstd, as it says", one, wire.BundleType, "zstd", http.StatusBadRequest, "malformed", "The body cannot be read as zstd"},
-		{"a body of 64 MiB", zeros, wire.BundleType, "", tooLarge, "too-large", "send fewer bundles at once"},
-		{"a gzip bomb (64 kB that unpack to 64 MiB)", bomb(func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }), wire.BundleType, "gzip", tooLarge, "too-large", "larger than 16777216 bytes after decompression"},
-		{"a zstd bomb (6 kB that unpack to 64 MiB)", bomb(func(w io.Writer) io.WriteCloser { z, _ := zstd.NewWriter(w); return z }), wire.LinesType, "zstd", tooLarge, "too-large", "larger than 16777216 bytes after decompression"},
-		{"16 million lines", lines, wire.LinesType, "", tooLarge, "too-large", "bundles in one request, at most 1000 are accepted"},
+		{"an empty body", func() io.Reader { return strings.NewReader("") }, api.BundleType, "", http.StatusBadRequest, "malformed", "The body is empty"},
+		{"no Content-Type", one, "", "", mediaType, "media-type", "Content-Type must be " + api.BundleType},
+		{"another Content-Type", one, "application/x-www-form-urlencoded", "", mediaType, "media-type", api.LinesType + " (one bundle a line)"},
+		{"another Content-Encoding", one, api.BundleType, "br", mediaType, "media-type", `Content-Encoding "br" is neither gzip nor zstd`},
+		{"a body that is not gzip, as it says", one, api.BundleType, "gzip", http.StatusBadRequest, "malformed", "The body cannot be read as gzip"},
+		{"a body that is not zstd, as it says", one, api.BundleType, "zstd", http.StatusBadRequest, "malformed", "The body cannot be read as zstd"},
+		{"a body of 64 MiB", zeros, api.BundleType, "", tooLarge, "too-large", "send fewer bundles at once"},
+		{"a gzip bomb (64 kB that unpack to 64 MiB)", bomb(func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }), api.BundleType, "gzip", tooLarge, "too-large", "unpacks to more than 100 times its size"},
+		{"a zstd bomb (6 kB that unpack to 64 MiB)", bomb(func(w io.Writer) io.WriteCloser { z, _ := zstd.NewWriter(w); return z }), api.LinesType, "zstd", tooLarge, "too-large", "unpacks to more than 100 times its size"},
+		{"16 million lines", lines, api.LinesType, "", tooLarge, "too-large", "bundles in one request, at most 1000 are accepted"},
 	}
 }
 
@@ -182,10 +184,10 @@ func (zero) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 // TestBadInput sends everything that docs/bad-input.md lists, alone and beside
 // good statements, and holds the document to the answers.
 func TestBadInput(t *testing.T) {
-	s := newServer(t, ingest.Config{}, nil)
+	s := newServer(t, ingest.Config{Origin: "test.example/log"}, nil)
 	bad := badBundles(t, s)
 	var document strings.Builder
-	row := func(input string, p *wire.Problem) {
+	row := func(input string, p *api.Problem) {
 		kind := strings.TrimPrefix(p.Type, "/docs/problems#")
 		fmt.Fprintf(&document, "| %s | %d | `%s` | %s |\n", input, p.Status, kind, strings.ReplaceAll(anonymous(p.Detail), "|", `\|`))
 	}
@@ -213,6 +215,12 @@ func TestBadInput(t *testing.T) {
 				}
 			})
 		})
+	}
+	document.WriteString("\n| document | status | kind | sentence |\n|---|---|---|---|\n")
+	for _, test := range badDocuments(t, s) {
+		if p := s.relayLines(t, test.line)[0].Problem; p != nil {
+			row(test.input, p)
+		}
 	}
 	t.Run("beside good statements", func(t *testing.T) {
 		first, last := sign(t, signer, statement()), sign(t, signer, statement())
@@ -246,6 +254,7 @@ func TestBadInput(t *testing.T) {
 func anonymous(sentence string) string {
 	sentence = regexp.MustCompile(`\b[a-z2-7]{32}\b`).ReplaceAllString(sentence, "‹builder›")
 	sentence = regexp.MustCompile(`finished on \S+,`).ReplaceAllString(sentence, "finished on ‹time›,")
+	sentence = regexp.MustCompile(`\d+ bytes follow the first line, which names \d+ and \d+`).ReplaceAllString(sentence, "‹n› bytes follow the first line, which names ‹n› and ‹n›")
 	sentence = regexp.MustCompile(`tool-\d+`).ReplaceAllString(sentence, "tool")
 	return regexp.MustCompile(`(at byte|of) \d+( bytes)?`).ReplaceAllString(sentence, "$1 ‹n›$2")
 }

@@ -2,32 +2,19 @@ package ingest
 
 import (
 	"context"
-	"crypto/sha256"
+	"errors"
 	"sync"
 
-	"repronet/attestation"
-	"repronet/signing"
+	"repronet.dev/reading"
 )
-
-// claimKey identifies a claim: the first 16 bytes of
-// SHA-256(builder ‖ SHA-256(payload)).
-type claimKey [16]byte
-
-func newClaimKey(builder signing.BuilderID, payload attestation.Digest) claimKey {
-	h := sha256.New()
-	h.Write([]byte(builder))
-	h.Write(payload[:])
-	var sum [sha256.Size]byte
-	return claimKey(h.Sum(sum[:0])[:16])
-}
 
 // duplicates knows the ledger index of every claim, and which claims are being
 // written now. Some 40 bytes a claim are kept in memory: a ledger of one year
 // and ten million statements takes 400 MB.
 type duplicates struct {
 	mu      sync.Mutex
-	indices map[claimKey]uint64
-	pending map[claimKey]*pending
+	indices map[reading.Key]uint64
+	pending map[reading.Key]*pending
 }
 
 // pending is a claim on its way into the ledger. index and err are set before
@@ -39,11 +26,11 @@ type pending struct {
 }
 
 func newDuplicates() *duplicates {
-	return &duplicates{indices: map[claimKey]uint64{}, pending: map[claimKey]*pending{}}
+	return &duplicates{indices: map[reading.Key]uint64{}, pending: map[reading.Key]*pending{}}
 }
 
 // add notes a claim that is in the ledger already; the first index stays.
-func (d *duplicates) add(key claimKey, index uint64) {
+func (d *duplicates) add(key reading.Key, index uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if _, known := d.indices[key]; !known {
@@ -54,7 +41,7 @@ func (d *duplicates) add(key claimKey, index uint64) {
 // once runs write for a claim that is not in the ledger, and returns its index;
 // for any other it returns the index of the first and true. A claim whose first
 // writer fails is free for the next.
-func (d *duplicates) once(ctx context.Context, key claimKey, write func() (uint64, error)) (index uint64, duplicate bool, err error) {
+func (d *duplicates) once(ctx context.Context, key reading.Key, write func() (uint64, error)) (index uint64, duplicate bool, err error) {
 	d.mu.Lock()
 	if index, known := d.indices[key]; known {
 		d.mu.Unlock()
@@ -73,8 +60,14 @@ func (d *duplicates) once(ctx context.Context, key claimKey, write func() (uint6
 	d.pending[key] = p
 	d.mu.Unlock()
 
+	p.err = errWriterDied // if write panics, those who wait are told
+	defer d.settle(key, p)
 	p.index, p.err = write()
+	return p.index, false, p.err
+}
 
+// settle ends the wait of those that wait for a claim.
+func (d *duplicates) settle(key reading.Key, p *pending) {
 	d.mu.Lock()
 	delete(d.pending, key)
 	if p.err == nil {
@@ -82,5 +75,6 @@ func (d *duplicates) once(ctx context.Context, key claimKey, write func() (uint6
 	}
 	d.mu.Unlock()
 	close(p.done)
-	return p.index, false, p.err
 }
+
+var errWriterDied = errors.New("the first sender of the claim was not answered")

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 
-	"repronet/enrolment"
-	"repronet/ledger"
+	"repronet.dev/enrolment"
+	"repronet.dev/ledger"
 )
 
 // Erasable is where the attachments are.
@@ -40,6 +40,6 @@ func (in *Ingest) Erase(ctx context.Context, e *enrolment.Erasure, attachments E
 		return 0, fmt.Errorf("writing erasure to the ledger: %w", err)
 	}
 	err = attachments.Erase(id)
-	in.keys.Erase(e.Attachment)
+	in.reader.Erase(e.Attachment)
 	return index, err
 }

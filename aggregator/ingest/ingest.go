@@ -4,23 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
-	"net/http"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 
-	"repronet/attestation"
-	"repronet/enrolment"
-	"repronet/evidence/kinds"
-	"repronet/internal/wire"
-	"repronet/ledger"
-	"repronet/signing"
+	"repronet.dev/aggregator/fair"
+	"repronet.dev/api"
+	"repronet.dev/enrolment"
+	"repronet.dev/ledger"
+	"repronet.dev/reading"
 )
 
 // Log is the ledger's writer.
@@ -35,14 +33,18 @@ type Log interface {
 
 // Config is how much an Ingest takes on at once. The zero value is usable.
 type Config struct {
-	// MaxInFlight bounds the decompressed bytes of all requests that are being
-	// read or worked on; beyond it a request is turned away with 503. Default
-	// 256 MiB.
-	MaxInFlight int64
 	// ReceiptTimeout bounds the wait for a checkpoint that covers a
 	// submission. Default 15 s.
 	ReceiptTimeout time.Duration
-	Logger         *slog.Logger
+	// Attach stores an attachment durably. Without it, evidence that no entry can
+	// hold is refused.
+	Attach func(content io.Reader) (ledger.AttachmentID, error)
+	// Budget is how many bytes of ledger and attachments are written in a day.
+	Budget Budget
+	// Origin is the ledger's. Without it no statement is taken that names the ledgers in
+	// which it counts.
+	Origin string
+	Logger *slog.Logger
 	// Registry takes the metrics, if there is one.
 	Registry prometheus.Registerer
 }
@@ -53,129 +55,142 @@ type Ingest struct {
 	config     Config
 	log        Log
 	roster     *enrolment.Roster
-	keys       *kinds.Keys   // of roster
-	uncounted  *rate.Limiter // of evidence that does not count
+	reader     *reading.Reader // under the keys of roster
+	spending   *spending
 	duplicates *duplicates
-	inFlight   *semaphore.Weighted
-	verifying  chan struct{} // holds a value for each statement being verified
+	verifying  *fair.Pool // has a place for each processor
 	metrics    *metrics
 	ready      atomic.Bool
+	complaints rate.Sometimes
 	admin      sync.Mutex // held from the check of an administrative entry to its effect
 }
 
-// New returns an Ingest that writes to log. It answers 503 until [Ingest.Ready]
+// New returns an Ingest that writes to log. It takes nothing until [Ingest.Ready]
 // is called, because a claim can only be recognised as new when all earlier ones
 // were made known by [Ingest.Known].
 //
 // Certificates that the roster names are in attachments.
-func New(config Config, log Log, roster *enrolment.Roster, attachments kinds.Attachments) *Ingest {
-	if config.MaxInFlight == 0 {
-		config.MaxInFlight = 256 << 20
-	}
+func New(config Config, log Log, roster *enrolment.Roster, attachments reading.Attachments) *Ingest {
 	if config.ReceiptTimeout == 0 {
 		config.ReceiptTimeout = 15 * time.Second
 	}
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Ingest{
-		config: config, log: log, roster: roster, duplicates: newDuplicates(),
-		keys: kinds.NewKeys(roster, attachments), uncounted: rate.NewLimiter(rate.Every(uncountedEvery), uncountedBurst),
-		inFlight: semaphore.NewWeighted(config.MaxInFlight), verifying: make(chan struct{}, runtime.GOMAXPROCS(0)),
-		metrics: newMetrics(config.Registry),
+	config.Budget = config.Budget.orDefault()
+	in := &Ingest{
+		config: config, log: log, roster: roster, duplicates: newDuplicates(), spending: newSpending(),
+		reader:    reading.New(roster, attachments).In(config.Origin),
+		verifying: fair.NewPool(fair.Config{Capacity: int64(runtime.GOMAXPROCS(0))}),
+		metrics:   newMetrics(config.Registry), complaints: rate.Sometimes{Interval: time.Minute},
 	}
+	if config.Registry != nil {
+		in.register(config.Registry)
+	}
+	return in
 }
 
-// Known notes a claim that the ledger holds at index.
-func (in *Ingest) Known(builder signing.BuilderID, payload attestation.Digest, index uint64) {
-	in.duplicates.add(newClaimKey(builder, payload), index)
+// complain logs trouble with the ledger, which all requests have at once, once a
+// minute.
+func (in *Ingest) complain(ctx context.Context, doing string, err error) {
+	in.complaints.Do(func() { in.config.Logger.ErrorContext(ctx, "using the ledger", "doing", doing, "error", err) })
 }
+
+// Known notes a statement or a document that the ledger holds at index.
+func (in *Ingest) Known(key reading.Key, index uint64) { in.duplicates.add(key, index) }
 
 // Ready opens the way in.
 func (in *Ingest) Ready() { in.ready.Store(true) }
 
-// Submit verifies a bundle and writes it to the ledger. It returns the index
-// when the entry is durable, and whether the claim was there before.
-func (in *Ingest) Submit(ctx context.Context, bundle []byte) (index uint64, duplicate bool, problem *wire.Problem) {
-	verified, problem := in.open(ctx, bundle)
-	if problem != nil {
-		return 0, false, problem
+// CheckReady returns an error before [Ingest.Ready] was called, so that no submission
+// is read that would not be taken.
+func (in *Ingest) CheckReady() error {
+	if in.ready.Load() {
+		return nil
 	}
-	key := newClaimKey(verified.Builder(), verified.PayloadDigest())
-	index, duplicate, err := in.duplicates.once(ctx, key, func() (uint64, error) {
-		// A sender that goes away must not leave the claim written but
-		// unknown to the duplicate check.
-		return in.log.Append(context.WithoutCancel(ctx), ledger.Attestation, bundle)
+	return in.problem(api.ProblemTryLater, "The aggregator is starting: it reads its ledger first.")
+}
+
+// Submit verifies a bundle and writes it to the ledger. It returns the index
+// when the entry is durable, and whether the claim was there before. An error is an
+// [api.Problem], or wraps one of package signing's sentinels.
+func (b *Batch) Submit(ctx context.Context, bundle []byte) (index uint64, duplicate bool, err error) {
+	in := b.in
+	if err := in.CheckReady(); err != nil {
+		return 0, false, err
+	}
+	verified, err := b.open(ctx, bundle)
+	if err != nil {
+		return 0, false, err
+	}
+	index, duplicate, err = in.duplicates.once(ctx, verified.Key, func() (uint64, error) {
+		size, err := entrySize(bundle)
+		if err != nil {
+			return 0, err
+		}
+		return in.within(in.accountsOf(verified.Builder), size, func() (uint64, int, error) {
+			// A sender that goes away must not leave the claim written but
+			// unknown to the duplicate check.
+			index, err := in.log.Append(context.WithoutCancel(ctx), reading.KindOf(verified.Statement), bundle)
+			return index, 0, err
+		})
 	})
+	over, isOver := errors.AsType[*overBudget](err)
 	switch {
+	case isOver:
+		return 0, false, in.overBudget(over)
 	case errors.Is(err, ledger.ErrTooLarge):
-		return 0, false, in.problem(http.StatusRequestEntityTooLarge, "too-large", fmt.Sprintf("The statement is larger than a ledger entry can hold (%d bytes, compressed): split it.", ledger.MaxEntrySize))
+		return 0, false, in.problem(api.ProblemTooLarge, fmt.Sprintf("The statement is larger than a ledger entry can hold (%d bytes, compressed): split it.", ledger.MaxEntrySize))
 	case err != nil:
-		in.config.Logger.ErrorContext(ctx, "appending to the ledger", "error", err)
-		return 0, false, in.problem(http.StatusServiceUnavailable, "try-later", "The ledger did not take the statement: send it again later.")
+		in.complain(ctx, "appending to the ledger", err)
+		return 0, false, in.problem(api.ProblemTryLater, "The ledger did not take the statement: send it again later.")
 	}
 	if duplicate {
 		in.metrics.bundles.WithLabelValues("duplicate").Inc()
 		return index, true, nil
 	}
 	in.metrics.bundles.WithLabelValues("accepted").Inc()
-	in.metrics.outputs.Add(float64(len(verified.Statement().Subjects)))
+	in.metrics.outputs.Add(float64(len(verified.Subjects)))
 	return index, false, nil
 }
 
-// open verifies a bundle, at most as many at once as there are processors: a
-// parsed statement takes several times the memory of its bytes.
-func (in *Ingest) open(ctx context.Context, bundle []byte) (*signing.Verified, *wire.Problem) {
-	in.verifying <- struct{}{}
-	defer func() { <-in.verifying }()
-	now := time.Now()
-	verified, err := signing.OpenAny(ctx, bundle, in.roster.Lookup, in.keys.Keyless, now)
-	switch {
-	case err == nil:
-	case signing.IsRefusal(err):
-		return nil, in.refuse(err)
-	default:
-		in.config.Logger.ErrorContext(ctx, "reading a trusted root", "error", err)
-		return nil, in.problem(http.StatusServiceUnavailable, "try-later", "The trusted root of the builder cannot be read: send it again later.")
+// open verifies a bundle.
+func (b *Batch) open(ctx context.Context, bundle []byte) (*reading.Statement, error) {
+	leave, err := b.checking(ctx, b.party(bundle), len(bundle))
+	if err != nil {
+		return nil, err
 	}
-	if err := verified.Statement().CheckClock(now); err != nil {
-		return nil, in.problem(http.StatusBadRequest, "clock", err.Error())
+	defer leave()
+	in := b.in
+	now := time.Now()
+	verified, err := in.reader.Statement(ctx, bundle, now)
+	if refused, ok := errors.AsType[*reading.Refused](err); ok {
+		in.metrics.bundles.WithLabelValues("refused").Inc()
+		return nil, b.refuse(refused)
+	}
+	if err != nil {
+		in.config.Logger.ErrorContext(ctx, "reading a trusted root", "error", err)
+		return nil, in.problem(api.ProblemTryLater, "The trusted root of the builder cannot be read: send it again later.")
+	}
+	if err := verified.CheckClock(now); err != nil {
+		return nil, b.refuse(in.problem(api.ProblemClock, err.Error()))
 	}
 	return verified, nil
 }
 
-// refuse says in a problem document why a bundle was not opened.
-func (in *Ingest) refuse(err error) *wire.Problem {
-	switch {
-	case errors.Is(err, kinds.ErrUnknownIdentity):
-		return in.problem(http.StatusForbidden, "not-enrolled", fmt.Sprintf("%v: ask who runs the aggregator to enrol the identity.", err))
-	case errors.Is(err, signing.ErrUnknownBuilder):
-		return in.problem(http.StatusForbidden, "not-enrolled",
-			fmt.Sprintf("%v: ask for it with 'repronet-reporter enrol'.", err))
-	case errors.Is(err, signing.ErrKeyNotValid):
-		return in.problem(http.StatusForbidden, "key-not-valid", fmt.Sprintf("%v: sign with a key that is enrolled and valid.", err))
-	case errors.Is(err, signing.ErrSignature):
-		return in.problem(http.StatusForbidden, "bad-signature", err.Error())
-	case errors.Is(err, signing.ErrTooLarge):
-		return in.problem(http.StatusRequestEntityTooLarge, "too-large", err.Error())
-	default:
-		return in.problem(http.StatusBadRequest, "malformed", err.Error())
-	}
+func (in *Ingest) problem(kind api.ProblemKind, detail string) error {
+	in.metrics.bundles.WithLabelValues(string(kind)).Inc()
+	return api.NewProblem(kind, detail)
 }
 
-func (in *Ingest) problem(status int, kind, detail string) *wire.Problem {
-	in.metrics.bundles.WithLabelValues(kind).Inc()
-	return wire.NewProblem(status, kind, detail)
-}
-
-// receipt fetches the receipt of an entry that is durable already.
-func (in *Ingest) receipt(ctx context.Context, index uint64) (*ledger.Receipt, *wire.Problem) {
+// Receipt fetches the receipt of an entry that is durable already.
+func (in *Ingest) Receipt(ctx context.Context, index uint64) (*ledger.Receipt, error) {
 	ctx, cancel := context.WithTimeout(ctx, in.config.ReceiptTimeout)
 	defer cancel()
 	receipt, err := in.log.Receipt(ctx, index)
 	if err != nil {
-		in.config.Logger.ErrorContext(ctx, "issuing receipt", "index", index, "error", err)
-		return nil, in.problem(http.StatusServiceUnavailable, "try-later",
+		in.complain(ctx, "issuing receipt", err)
+		return nil, in.problem(api.ProblemTryLater,
 			"The statement is in the ledger, but no checkpoint covers it yet: send it again later to get its receipt.")
 	}
 	return receipt, nil
@@ -186,6 +201,7 @@ func (in *Ingest) receipt(ctx context.Context, index uint64) (*ledger.Receipt, *
 type metrics struct {
 	bundles *prometheus.CounterVec
 	outputs prometheus.Counter
+	written *prometheus.CounterVec
 }
 
 func newMetrics(registry prometheus.Registerer) *metrics {
@@ -196,9 +212,12 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		outputs: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "repronet_ingest_outputs_total", Help: "Outputs named by accepted bundles.",
 		}),
+		written: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "repronet_ingest_written_bytes_total", Help: "Bytes of ledger and attachments that submissions took, by whose they are: of builders of tier counted or open, or uncounted, of documents by keys that are not enrolled.",
+		}, []string{"tier"}),
 	}
 	if registry != nil {
-		registry.MustRegister(m.bundles, m.outputs)
+		registry.MustRegister(m.bundles, m.outputs, m.written)
 	}
 	return m
 }

@@ -16,16 +16,17 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gin-gonic/gin"
 	"github.com/klauspost/compress/zstd"
 
-	"repronet/aggregator/ingest"
-	"repronet/attestation"
-	"repronet/enrolment"
-	"repronet/internal/wire"
-	"repronet/ledger"
-	"repronet/signing"
-	"repronet/signing/signingtest"
+	"repronet.dev/aggregator/ingest"
+	"repronet.dev/api"
+	"repronet.dev/attestation"
+	"repronet.dev/enrolment"
+	"repronet.dev/ledger"
+	"repronet.dev/reading"
+	"repronet.dev/signing"
+	"repronet.dev/signing/signingtest"
+	"repronet.dev/signing/sigstore"
 )
 
 func TestSubmitOne(t *testing.T) {
@@ -59,14 +60,14 @@ func TestEncodings(t *testing.T) {
 		"zstd": func(w io.Writer) io.WriteCloser { z, _ := zstd.NewWriter(w); return z },
 	} {
 		bundle := sign(t, signer, statement())
-		a := s.post(t, compressed(t, compress, bytes.NewReader(bundle)), wire.BundleType, encoding)
+		a := s.post(t, compressed(t, compress, bytes.NewReader(bundle)), api.BundleType, encoding)
 		if a.problem != nil {
 			t.Fatalf("%s: %v", encoding, a.problem)
 		}
 		s.accepted(t, a.results[0], bundle)
 	}
 	bundle := sign(t, signer, statement())
-	a := s.post(t, bytes.NewReader(bundle), wire.LinesType+"; charset=utf-8", "identity")
+	a := s.post(t, bytes.NewReader(bundle), api.LinesType+"; charset=utf-8", "identity")
 	s.accepted(t, a.results[0], bundle)
 }
 
@@ -145,8 +146,9 @@ func TestKnown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.ingest.Known(builder, payload, 0)
-	s.ingest.Known(builder, payload, 9) // a second entry of the same claim changes nothing
+	key := reading.NewKey(builder, payload)
+	s.ingest.Known(key, 0)
+	s.ingest.Known(key, 9) // a second entry of the same claim changes nothing
 	s.stored(t, 0, func() {
 		index, duplicate, problem := s.ingest.Submit(t.Context(), bundle)
 		if problem != nil || !duplicate || index != 0 {
@@ -155,7 +157,7 @@ func TestKnown(t *testing.T) {
 	})
 	other := s.enrolled(t, "bob", nil) // the same payload of another builder is another claim
 	s.stored(t, 1, func() {
-		verified, err := signing.Open(bundle, func(signing.BuilderID) (signing.Key, error) {
+		verified, err := sigstore.Open(bundle, func(signing.BuilderID) (signing.Key, error) {
 			return signing.Key{PublicKey: signer.Public()}, nil
 		}, time.Now())
 		if err != nil {
@@ -168,8 +170,7 @@ func TestKnown(t *testing.T) {
 }
 
 func TestNotReady(t *testing.T) {
-	router := gin.New()
-	ingest.New(ingest.Config{}, &gate{}, enrolment.NewRoster(), nil).Register(router)
+	router := serve(t, ingest.New(ingest.Config{}, &gate{}, enrolment.NewRoster(), nil), func(*limits) {})
 	s := &server{Server: httptest.NewServer(router)}
 	defer s.Close()
 	a := s.submit(t, []byte("{}"))
@@ -182,10 +183,10 @@ func TestNotReady(t *testing.T) {
 // TestTooMuchAtOnce: beyond MaxInFlight a request is turned away, and what it
 // held is free again.
 func TestTooMuchAtOnce(t *testing.T) {
-	s := newServer(t, ingest.Config{MaxInFlight: 128 << 10}, nil)
+	s := newServer(t, ingest.Config{}, nil, 128<<10)
 	signer := s.enrolled(t, "alice", nil)
 	for range 3 {
-		a := s.post(t, bytes.NewReader(make([]byte, 1<<20)), wire.BundleType, "")
+		a := s.post(t, bytes.NewReader(make([]byte, 1<<20)), api.BundleType, "")
 		contains(t, a.problem, http.StatusServiceUnavailable, "try-later", "Too many submissions at once")
 		if a.header.Get("Retry-After") == "" {
 			t.Error("no Retry-After")
@@ -198,7 +199,7 @@ func TestTooMuchAtOnce(t *testing.T) {
 // TestSlowSenders: those who send nothing hold no memory that others need, and
 // are sent away in the end.
 func TestSlowSenders(t *testing.T) {
-	s := newServer(t, ingest.Config{MaxInFlight: 1 << 20}, nil)
+	s := newServer(t, ingest.Config{}, nil, 1<<20)
 	signer := s.enrolled(t, "alice", nil)
 	var slow []net.Conn
 	for range 8 {
@@ -207,7 +208,7 @@ func TestSlowSenders(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		if _, err := io.WriteString(conn, "POST "+wire.SubmitPath+" HTTP/1.1\r\nHost: x\r\nContent-Type: "+wire.BundleType+"\r\nContent-Length: 16000000\r\n\r\n{"); err != nil {
+		if _, err := io.WriteString(conn, "POST "+api.SubmitPath+" HTTP/1.1\r\nHost: x\r\nContent-Type: "+api.BundleType+"\r\nContent-Length: 16000000\r\n\r\n{"); err != nil {
 			t.Fatal(err)
 		}
 		slow = append(slow, conn)
@@ -238,9 +239,9 @@ func TestSenderGoesAway(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	gone := make(chan error)
 	go func() {
-		request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+wire.SubmitPath, bytes.NewReader(bundle))
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+api.SubmitPath, bytes.NewReader(bundle))
 		if err == nil {
-			request.Header.Set("Content-Type", wire.BundleType)
+			request.Header.Set("Content-Type", api.BundleType)
 			var response *http.Response
 			if response, err = s.Client().Do(request); err == nil {
 				err = response.Body.Close()

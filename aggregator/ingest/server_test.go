@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -14,35 +15,47 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gin-gonic/gin"
-
-	"repronet/aggregator/ingest"
-	"repronet/attestation"
-	"repronet/enrolment"
-	"repronet/internal/wire"
-	"repronet/ledger"
-	appendlog "repronet/ledger/append"
-	"repronet/signing"
-	"repronet/signing/signingtest"
+	web "repronet.dev/aggregator/http"
+	"repronet.dev/aggregator/ingest"
+	"repronet.dev/api"
+	"repronet.dev/attestation"
+	"repronet.dev/enrolment"
+	"repronet.dev/ledger"
+	"repronet.dev/ledger/writer"
+	"repronet.dev/signing"
+	"repronet.dev/signing/signingtest"
 )
 
 // server is an Ingest over a real ledger, behind a real HTTP server.
 type server struct {
 	*httptest.Server
 	ingest *ingest.Ingest
-	log    *appendlog.Log
-	key    *appendlog.Key
+	log    *writer.Log
+	key    *writer.Key
 }
 
 // newServer starts one. wrap, if there is one, stands between it and the ledger.
-func newServer(t *testing.T, config ingest.Config, wrap func(ingest.Log) ingest.Log) *server {
+func newServer(t *testing.T, config ingest.Config, wrap func(ingest.Log) ingest.Log, maxInFlight ...int64) *server {
+	t.Helper()
+	return newServerOf(t, config, wrap, func(c *limits) {
+		if len(maxInFlight) > 0 {
+			c.MaxInFlight = maxInFlight[0]
+		}
+	})
+}
+
+// limits are what the server takes on at once.
+type limits = web.Config
+
+// newServerOf starts one whose limits are changed.
+func newServerOf(t *testing.T, config ingest.Config, wrap func(ingest.Log) ingest.Log, change func(*limits)) *server {
 	t.Helper()
 	dir := t.TempDir()
-	key, err := appendlog.LoadOrCreateKey(filepath.Join(dir, "key"), "test.example/log")
+	key, err := writer.LoadOrCreateKey(filepath.Join(dir, "key"), "test.example/log")
 	if err != nil {
 		t.Fatal(err)
 	}
-	log, err := appendlog.Open(t.Context(), appendlog.Config{Dir: filepath.Join(dir, "log"), Key: key, CheckpointInterval: 200 * time.Millisecond})
+	log, err := writer.Open(t.Context(), writer.Config{Dir: filepath.Join(dir, "log"), Key: key, CheckpointInterval: 200 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,12 +63,10 @@ func newServer(t *testing.T, config ingest.Config, wrap func(ingest.Log) ingest.
 	if wrap != nil {
 		writer = wrap(log)
 	}
-	gin.SetMode(gin.ReleaseMode)
-	router := gin.New()
 	in := ingest.New(config, writer, enrolment.NewRoster(), nil)
-	in.Register(router)
+	router := serve(t, in, change)
 	s := &server{Server: httptest.NewUnstartedServer(router), ingest: in, log: log, key: key}
-	s.Config.ReadTimeout = 3 * time.Second
+	s.Config.ReadTimeout = time.Minute
 	s.Start()
 	t.Cleanup(func() {
 		s.Close()
@@ -65,6 +76,18 @@ func newServer(t *testing.T, config ingest.Config, wrap func(ingest.Log) ingest.
 	})
 	in.Ready()
 	return s
+}
+
+// serve puts an Ingest behind the aggregator's router.
+func serve(t *testing.T, in *ingest.Ingest, change func(*limits)) http.Handler {
+	t.Helper()
+	config := limits{Logger: slog.New(slog.NewTextHandler(t.Output(), nil)), BodyGrace: 3 * time.Second}
+	change(&config)
+	router, err := web.New(config, web.Parts{Ingest: in})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return router
 }
 
 // enrolled returns a signer whose key was enrolled.
@@ -119,14 +142,14 @@ func signPayload(t *testing.T, signer *signing.Signer, payload []byte) []byte {
 type answer struct {
 	status  int
 	header  http.Header
-	results []wire.Result // one for each bundle; none if the whole request was refused
-	problem *wire.Problem // of the whole request
+	results []api.Result // one for each bundle; none if the whole request was refused
+	problem *api.Problem // of the whole request
 }
 
 // post sends a body and decodes the answer.
 func (s *server) post(t *testing.T, body io.Reader, contentType, encoding string) answer {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+wire.SubmitPath, body)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+api.SubmitPath, body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +169,7 @@ func (s *server) post(t *testing.T, body io.Reader, contentType, encoding string
 		if got := response.Header.Get("Content-Type"); got != "application/problem+json" {
 			t.Errorf("status %d has Content-Type %q", response.StatusCode, got)
 		}
-		a.problem = &wire.Problem{}
+		a.problem = &api.Problem{}
 		if err := decoder.Decode(a.problem); err != nil {
 			t.Fatal(err)
 		}
@@ -156,7 +179,7 @@ func (s *server) post(t *testing.T, body io.Reader, contentType, encoding string
 		return a
 	}
 	for decoder.More() {
-		var r wire.Result
+		var r api.Result
 		if err := decoder.Decode(&r); err != nil {
 			t.Fatal(err)
 		}
@@ -170,17 +193,17 @@ func (s *server) post(t *testing.T, body io.Reader, contentType, encoding string
 
 func (s *server) submit(t *testing.T, bundle []byte) answer {
 	t.Helper()
-	return s.post(t, bytes.NewReader(bundle), wire.BundleType, "")
+	return s.post(t, bytes.NewReader(bundle), api.BundleType, "")
 }
 
 func (s *server) submitLines(t *testing.T, bundles ...[]byte) answer {
 	t.Helper()
-	return s.post(t, bytes.NewReader(append(bytes.Join(bundles, []byte("\n")), '\n')), wire.LinesType, "")
+	return s.post(t, bytes.NewReader(append(bytes.Join(bundles, []byte("\n")), '\n')), api.LinesType, "")
 }
 
 // accepted fails unless the result is a receipt for the bundle that anybody can
 // verify, and returns the index.
-func (s *server) accepted(t *testing.T, r wire.Result, bundle []byte) uint64 {
+func (s *server) accepted(t *testing.T, r api.Result, bundle []byte) uint64 {
 	t.Helper()
 	if r.Receipt == nil {
 		t.Fatalf("refused: %v", r.Problem)
@@ -205,7 +228,7 @@ func (s *server) stored(t *testing.T, n uint64, act func()) {
 	}
 }
 
-func contains(t *testing.T, p *wire.Problem, status int, kind, want string) {
+func contains(t *testing.T, p *api.Problem, status int, kind, want string) {
 	t.Helper()
 	switch {
 	case p == nil:

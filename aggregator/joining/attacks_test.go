@@ -11,16 +11,18 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"repronet/aggregator/admin"
-	"repronet/aggregator/joining"
-	"repronet/attestation"
-	"repronet/enrolment"
-	"repronet/enrolment/request"
-	"repronet/internal/wire"
-	"repronet/ledger"
-	"repronet/signing"
-	"repronet/signing/signingtest"
-	"repronet/signing/sigstoretest"
+	"repronet.dev/aggregator/admin"
+	web "repronet.dev/aggregator/http"
+	"repronet.dev/aggregator/joining"
+	"repronet.dev/api"
+	"repronet.dev/attestation"
+	"repronet.dev/enrolment"
+	"repronet.dev/enrolment/request"
+	"repronet.dev/ledger"
+	"repronet.dev/signing"
+	"repronet.dev/signing/signingtest"
+	"repronet.dev/signing/sigstore"
+	"repronet.dev/signing/sigstore/sigstoretest"
 )
 
 func now() time.Time { return time.Now().UTC().Truncate(time.Second) }
@@ -97,16 +99,16 @@ func TestKeyUnderTwoOperators(t *testing.T) {
 
 	mallory := signingtest.New(t)
 	w.expect(asks(t, mallory, named("alice")), http.StatusAccepted, "")
-	approval := admin.Approval{Builder: mallory.Public().Builder()}
-	if _, _, err := w.joining.Approve(t.Context(), approval); err == nil || !strings.Contains(err.Error(), "has builders already") {
+	approval := admin.Approval{Builder: string(mallory.Public().Builder())}
+	if _, err := w.joining.Approve(t.Context(), approval); err == nil || !strings.Contains(err.Error(), "has builders already") {
 		t.Errorf("who asks for another's name is enrolled under it: %v", err)
 	}
 	approval.Operator, approval.Tier = "alice", enrolment.Open
-	if _, _, err := w.joining.Approve(t.Context(), approval); err == nil || !strings.Contains(err.Error(), "is in tier counted") {
+	if _, err := w.joining.Approve(t.Context(), approval); err == nil || !strings.Contains(err.Error(), "is in tier counted") {
 		t.Errorf("an operator is in two tiers: %v", err)
 	}
 	approval.Operator, approval.Tier = "mallory", ""
-	if _, _, err := w.joining.Approve(t.Context(), approval); err != nil {
+	if _, err := w.joining.Approve(t.Context(), approval); err != nil {
 		t.Error(err)
 	}
 }
@@ -134,7 +136,7 @@ func TestRevokedKeyAsks(t *testing.T) {
 	w.revoke(gone)
 	w.expect(asks(t, gone, nil), http.StatusForbidden, "key-not-valid")
 	w.expect(replaces(t, older, gone, false), http.StatusForbidden, "key-not-valid")
-	if a := w.state(gone); a.State != wire.Refused {
+	if a := w.state(gone); a.State != api.Refused {
 		t.Errorf("state %+v", a)
 	}
 }
@@ -154,7 +156,7 @@ func TestAHundredKeysOfOneOperator(t *testing.T) {
 		})
 	}
 	asking.Wait()
-	if _, problem := w.ask(replaces(t, older, signingtest.New(t), false)); problem == nil || !strings.HasSuffix(problem.Type, "too-many-keys") {
+	if _, problem := w.ask(replaces(t, older, signingtest.New(t), false)); problem == nil || web.ProblemOf(problem).Kind() != api.ProblemTooManyKeys {
 		t.Errorf("one more: %v", problem)
 	}
 	n := 0
@@ -170,7 +172,7 @@ func TestAHundredKeysOfOneOperator(t *testing.T) {
 }
 
 // ask sends a document past the limits of the HTTP server.
-func (w *world) ask(d request.Document) (*wire.Enrolment, *wire.Problem) {
+func (w *world) ask(d request.Document) (*api.Enrolment, error) {
 	w.t.Helper()
 	text, err := d.Encode()
 	if err != nil {
@@ -185,32 +187,32 @@ const issuer = "https://accounts.example.com"
 // the deployment that certifies them.
 func identities(t *testing.T) (*sigstoretest.Sigstore, joining.Policy) {
 	t.Helper()
-	sigstore := sigstoretest.New(t)
-	root, err := signing.ParseTrustedRoot(sigstore.TrustedRoot(t))
+	deployment := sigstoretest.New(t)
+	root, err := sigstore.ParseTrustedRoot(deployment.TrustedRoot(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return sigstore, joining.Policy{Root: root, Rules: []signing.IdentityRule{{Issuer: issuer, Subject: `^[a-z0-9]+@example\.com$`}}}
+	return deployment, joining.Policy{Root: root, Rules: []signing.IdentityRule{{Issuer: issuer, Subject: `^[a-z0-9]+@example\.com$`}}}
 }
 
 // identified is a document that an identity signed too.
-func identified(t *testing.T, sigstore *sigstoretest.Sigstore, signer *signing.Signer, subject string) request.Document {
+func identified(t *testing.T, deployment *sigstoretest.Sigstore, signer *signing.Signer, subject string) request.Document {
 	t.Helper()
 	d := asks(t, signer, named("wanted"))
-	d.Identity = sigstore.Sign(t, signing.Identity{Issuer: issuer, Subject: subject}, payloadOf(t, d), sigstoretest.Job{})
+	d.Identity = deployment.Sign(t, signing.Identity{Issuer: issuer, Subject: subject}, payloadOf(t, d), sigstoretest.Job{})
 	return d
 }
 
 // All keys of an identity are one operator, in tier open, and a person vouches for
 // all of them at once.
 func TestIdentityIsOneOperator(t *testing.T) {
-	sigstore, policy := identities(t)
+	deployment, policy := identities(t)
 	w := newWorld(t, policy)
 	one, two, other := signingtest.New(t), signingtest.New(t), signingtest.New(t)
 	operators := map[*signing.Signer]string{}
 	for signer, subject := range map[*signing.Signer]string{one: "alice@example.com", two: "alice@example.com", other: "bob@example.com"} {
-		a := w.expect(identified(t, sigstore, signer, subject), http.StatusOK, "")
-		if a.State != wire.Enrolled || a.Tier != "open" || !strings.HasPrefix(a.Operator, "id-") || strings.Contains(a.Operator, "alice") {
+		a := w.expect(identified(t, deployment, signer, subject), http.StatusOK, "")
+		if a.State != api.Enrolled || a.Tier != "open" || !strings.HasPrefix(a.Operator, "id-") || strings.Contains(a.Operator, "alice") {
 			t.Errorf("answer %+v", a)
 		}
 		operators[signer] = a.Operator
@@ -218,26 +220,26 @@ func TestIdentityIsOneOperator(t *testing.T) {
 	if operators[one] != operators[two] || operators[one] == operators[other] {
 		t.Errorf("operators %v", operators)
 	}
-	if _, _, err := w.joining.Vouch(t.Context(), string(two.Public().Builder())); err != nil {
+	if _, err := w.joining.Vouch(t.Context(), string(two.Public().Builder())); err != nil {
 		t.Fatal(err)
 	}
 	if w.builder(one).Tier != enrolment.Counted || w.builder(two).Tier != enrolment.Counted || w.builder(other).Tier != enrolment.Open {
 		t.Error("vouching did not concern one operator as a whole")
 	}
 	three := signingtest.New(t)
-	if a := w.expect(identified(t, sigstore, three, "alice@example.com"), http.StatusOK, ""); a.Tier != "counted" || a.Operator != operators[one] {
+	if a := w.expect(identified(t, deployment, three, "alice@example.com"), http.StatusOK, ""); a.Tier != "counted" || a.Operator != operators[one] {
 		t.Errorf("a key of an operator that is vouched for: %+v", a)
 	}
 	// Whose keys were all revoked does not come back by bringing another.
 	for _, signer := range []*signing.Signer{one, two, three} {
 		w.revoke(signer)
 	}
-	w.expect(identified(t, sigstore, signingtest.New(t), "alice@example.com"), http.StatusAccepted, "")
+	w.expect(identified(t, deployment, signingtest.New(t), "alice@example.com"), http.StatusAccepted, "")
 }
 
 // Who signs without a key already is not a second operator by bringing one.
 func TestIdentityThatIsABuilder(t *testing.T) {
-	sigstore, policy := identities(t)
+	deployment, policy := identities(t)
 	rule := signing.IdentityRule{Issuer: issuer, Subject: "https://ci.example.com/job"}
 	policy.Rules = append(policy.Rules, rule)
 	w := newWorld(t, policy)
@@ -255,23 +257,23 @@ func TestIdentityThatIsABuilder(t *testing.T) {
 	if _, _, err := w.roster.Apply(index, ledger.Enrolment, body); err != nil {
 		t.Fatal(err)
 	}
-	if a := w.expect(identified(t, sigstore, signingtest.New(t), "https://ci.example.com/job"), http.StatusOK, ""); a.Operator != "project" {
+	if a := w.expect(identified(t, deployment, signingtest.New(t), "https://ci.example.com/job"), http.StatusOK, ""); a.Operator != "project" {
 		t.Errorf("answer %+v", a)
 	}
 	// Once that is revoked, a key does not bring it back.
 	if _, err := w.ingest.Revoke(t.Context(), enrolment.KeylessBuilder(rule), nil, "the workflow was changed"); err != nil {
 		t.Fatal(err)
 	}
-	w.expect(identified(t, sigstore, signingtest.New(t), "https://ci.example.com/job"), http.StatusAccepted, "")
+	w.expect(identified(t, deployment, signingtest.New(t), "https://ci.example.com/job"), http.StatusAccepted, "")
 }
 
 // A hundred free accounts are a hundred operators that weigh nothing.
 func TestAHundredFreeAccountsOfOnePerson(t *testing.T) {
-	sigstore, policy := identities(t)
+	deployment, policy := identities(t)
 	w := newWorld(t, policy)
 	var asking sync.WaitGroup
 	for n := range 100 {
-		d := identified(t, sigstore, signingtest.New(t), fmt.Sprintf("free%d@example.com", n))
+		d := identified(t, deployment, signingtest.New(t), fmt.Sprintf("free%d@example.com", n))
 		asking.Go(func() {
 			if _, problem := w.ask(d); problem != nil {
 				t.Error(problem)
@@ -293,10 +295,10 @@ func TestAHundredFreeAccountsOfOnePerson(t *testing.T) {
 
 // An identity that no rule admits, or that is not what it says, enrols nobody.
 func TestIdentitiesThatAreNotAdmitted(t *testing.T) {
-	sigstore, policy := identities(t)
+	deployment, policy := identities(t)
 	w := newWorld(t, policy)
 	lookalike := signingtest.New(t)
-	w.expect(identified(t, sigstore, lookalike, "alice@example.com.evil.example"), http.StatusAccepted, "")
+	w.expect(identified(t, deployment, lookalike, "alice@example.com.evil.example"), http.StatusAccepted, "")
 	pending, err := w.joining.Pending(t.Context())
 	if err != nil || len(pending) != 1 || !strings.Contains(pending[0].Identity, "evil.example") {
 		t.Errorf("pending %+v, %v", pending, err)
@@ -304,13 +306,13 @@ func TestIdentitiesThatAreNotAdmitted(t *testing.T) {
 	w.expect(identified(t, sigstoretest.New(t), signingtest.New(t), "alice@example.com"), http.StatusForbidden, "bad-signature")
 
 	// Mallory has the bundle of Alice's identity over Alice's request.
-	theirs := identified(t, sigstore, signingtest.New(t), "alice@example.com")
+	theirs := identified(t, deployment, signingtest.New(t), "alice@example.com")
 	mine := asks(t, signingtest.New(t), named("wanted"))
 	mine.Identity = theirs.Identity
 	w.expect(mine, http.StatusForbidden, "bad-signature")
 
 	without := newWorld(t, joining.Policy{})
-	without.expect(identified(t, sigstore, signingtest.New(t), "alice@example.com"), http.StatusAccepted, "")
+	without.expect(identified(t, deployment, signingtest.New(t), "alice@example.com"), http.StatusAccepted, "")
 }
 
 // A flood from one address does not keep others from asking, whatever it says in
@@ -322,7 +324,7 @@ func TestFloodOfRequests(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, wire.EnrolmentsPath, strings.NewReader(string(text)))
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, api.EnrolmentsPath, strings.NewReader(string(text)))
 		r.RemoteAddr = remote
 		r.Header.Set("Content-Type", "application/json")
 		r.Header.Set("X-Forwarded-For", fmt.Sprintf("192.0.2.%d", time.Now().Nanosecond()%250))

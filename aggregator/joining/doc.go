@@ -11,7 +11,7 @@
 //     open. All keys of one identity are one operator. Operators in tier open are
 //     shown and compared and move no verdict, so a hundred free accounts weigh
 //     nothing until a person vouches for them;
-//   - nobody: the request waits for a person, who approves or rejects it.
+//   - no rule: the request waits for a person, who approves or rejects it.
 //
 // What a person said of themselves is in an attachment that the enrolment names
 // and that can be erased. Entries have pseudonyms only.

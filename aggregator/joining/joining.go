@@ -7,19 +7,19 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
 
-	"repronet/aggregator/state"
-	"repronet/attestation"
-	"repronet/enrolment"
-	"repronet/internal/wire"
-	"repronet/ledger"
-	"repronet/signing"
+	"repronet.dev/aggregator/fair"
+	"repronet.dev/aggregator/state"
+	"repronet.dev/api"
+	"repronet.dev/attestation"
+	"repronet.dev/enrolment"
+	"repronet.dev/ledger"
+	"repronet.dev/signing"
 )
 
 // Ledger is where enrolments go. What a method wrote is durable when it returns.
@@ -36,10 +36,9 @@ type Ledger interface {
 type Config struct {
 	Origin string // of the ledger
 	Policy Policy
-	// Pseudonyms is the secret from which the names of identities' operators
-	// are made.
-	Pseudonyms []byte
-	Logger     *slog.Logger
+	// Networks tells apart where requests come from.
+	Networks fair.Networks
+	Logger   *slog.Logger
 }
 
 // Joining takes requests and carries out what operators decide about them. Its
@@ -51,10 +50,11 @@ type Joining struct {
 	ledger Ledger
 	limits *limits
 	ready  atomic.Bool
+	secret []byte     // of pseudonyms; set once, before ready
 	mu     sync.Mutex // held from a look at the roster to the enrolment that follows from it
 }
 
-// New returns a Joining. It answers 503 until [Joining.Ready] is called, because
+// New returns a Joining. It takes nothing until [Joining.Ready] is called, because
 // the roster has to be complete first.
 func New(config Config, s *state.State, roster *enrolment.Roster, l Ledger) *Joining {
 	if config.Logger == nil {
@@ -63,73 +63,91 @@ func New(config Config, s *state.State, roster *enrolment.Roster, l Ledger) *Joi
 	return &Joining{config: config, state: s, roster: roster, ledger: l, limits: newLimits(rate.Every(perAddressEvery), rate.Every(allEvery))}
 }
 
-// Ready opens the way in.
-func (j *Joining) Ready() { j.ready.Store(true) }
+// Ready opens the way in. The secret is what the names of identities' operators are made
+// from; it has to be the same for ever.
+func (j *Joining) Ready(secret []byte) {
+	j.secret = secret
+	j.ready.Store(true)
+}
 
-// Ask takes a request.
-func (j *Joining) Ask(ctx context.Context, document []byte) (*wire.Enrolment, *wire.Problem) {
+// CheckReady returns an error before [Joining.Ready] was called.
+func (j *Joining) CheckReady() error {
+	if j.ready.Load() {
+		return nil
+	}
+	return api.NewProblem(api.ProblemTryLater, "The aggregator is starting: it reads its ledger first.")
+}
+
+// CheckRate returns an error if too many requests came from an address, or from
+// everywhere.
+func (j *Joining) CheckRate(address string) error {
+	if j.limits.allow(address) {
+		return nil
+	}
+	return api.NewProblem(api.ProblemSlowDown, "Too many requests to be enrolled come from your address, or from everywhere: ask again in a minute.")
+}
+
+// Ask takes a request from nowhere in particular.
+func (j *Joining) Ask(ctx context.Context, document []byte) (*api.Enrolment, error) {
+	return j.AskFrom(ctx, "", document)
+}
+
+// AskFrom takes a request from the other end of a connection, an IP address and port, out
+// of whose network's share of the queue it waits. An error is an [api.Problem], or wraps
+// a sentinel of package enrolment or signing.
+func (j *Joining) AskFrom(ctx context.Context, remote string, document []byte) (*api.Enrolment, error) {
+	if err := j.CheckReady(); err != nil {
+		return nil, err
+	}
 	now := time.Now()
 	r, err := enrolment.OpenRequest(document, j.config.Origin, j.roster.Lookup, now)
 	if err != nil {
-		return nil, refuse(err)
+		return nil, err
 	}
 	admitted, err := j.admit(ctx, r)
-	var answer *wire.Enrolment
+	var answer *api.Enrolment
 	switch {
 	case err != nil:
 	case admitted:
 		answer, err = j.enrolled(ctx, r.Builder())
 	default:
-		answer, err = j.wait(ctx, r, now)
+		answer, err = j.wait(ctx, r, remote, now)
 	}
 	switch {
 	case err == nil:
 		return answer, nil
+	case errors.Is(err, state.ErrShare):
+		return nil, api.NewProblem(api.ProblemTryLater,
+			fmt.Sprintf("%d requests from your network wait for the aggregator's operator already: ask again in some days, or write to the operator.", state.MaxOfNetwork))
 	case errors.Is(err, state.ErrFull):
-		return nil, wire.NewProblem(http.StatusServiceUnavailable, "try-later", "Too many requests wait for the aggregator's operator already: ask again in some days, or write to the operator.")
+		return nil, api.NewProblem(api.ProblemTryLater, "Too many requests wait for the aggregator's operator already: ask again in some days, or write to the operator.")
 	default:
 		return nil, j.trouble(ctx, err)
 	}
 }
 
-// refuse says in a problem document why a request cannot be taken.
-func refuse(err error) *wire.Problem {
-	switch {
-	case errors.Is(err, signing.ErrSignature):
-		return wire.NewProblem(http.StatusForbidden, "bad-signature", err.Error())
-	case errors.Is(err, signing.ErrUnknownBuilder):
-		return wire.NewProblem(http.StatusForbidden, "not-enrolled", err.Error())
-	case errors.Is(err, signing.ErrKeyNotValid):
-		return wire.NewProblem(http.StatusForbidden, "key-not-valid", err.Error())
-	default:
-		return wire.NewProblem(http.StatusBadRequest, "malformed", err.Error())
+// trouble hides what is not the sender's business.
+func (j *Joining) trouble(ctx context.Context, err error) error {
+	if _, ok := errors.AsType[*api.Problem](err); ok {
+		return err
 	}
-}
-
-func (j *Joining) trouble(ctx context.Context, err error) *wire.Problem {
-	if errors.Is(err, enrolment.ErrConflict) {
-		return wire.NewProblem(http.StatusConflict, "conflict", err.Error())
-	}
-	if problem, ok := errors.AsType[*wire.Problem](err); ok {
-		return problem
-	}
-	for _, theirs := range []error{signing.ErrSignature, signing.ErrKeyNotValid, signing.ErrMalformed, signing.ErrTooLarge} {
+	for _, theirs := range []error{enrolment.ErrConflict, signing.ErrSignature, signing.ErrKeyNotValid, signing.ErrMalformed, signing.ErrTooLarge} {
 		if errors.Is(err, theirs) {
-			return refuse(err)
+			return err
 		}
 	}
 	j.config.Logger.ErrorContext(ctx, "taking a request to be enrolled", "error", err)
-	return wire.NewProblem(http.StatusServiceUnavailable, "try-later", "The request could not be kept: send it again later.")
+	return api.NewProblem(api.ProblemTryLater, "The request could not be kept: send it again later.")
 }
 
-// admit enrols whom somebody known vouches for, and reports whether the builder is
+// admit enrols a builder that a known party vouches for, and reports whether the builder is
 // enrolled now; if not, a person has to decide.
 func (j *Joining) admit(ctx context.Context, r *enrolment.Request) (bool, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	b, known := j.roster.Builder(r.Builder())
 	if known && b.Revoked {
-		return false, wire.NewProblem(http.StatusForbidden, "key-not-valid",
+		return false, api.NewProblem(api.ProblemKeyNotValid,
 			fmt.Sprintf("Builder %s was revoked, which holds for ever: make a new key.", b.ID))
 	}
 	switch asked := r.Asked(); {
@@ -191,7 +209,7 @@ func (j *Joining) room(operator string) error {
 	if n < maxKeys {
 		return nil
 	}
-	return wire.NewProblem(http.StatusForbidden, "too-many-keys",
+	return api.NewProblem(api.ProblemTooManyKeys,
 		fmt.Sprintf("Operator %s has %d keys: ask the aggregator's operator to revoke those that are not in use.", operator, n))
 }
 
@@ -217,7 +235,7 @@ func (j *Joining) enrol(ctx context.Context, r *enrolment.Request, e *enrolment.
 const receiptTimeout = 15 * time.Second
 
 // enrolled answers a builder that the roster has.
-func (j *Joining) enrolled(ctx context.Context, id signing.BuilderID) (*wire.Enrolment, error) {
+func (j *Joining) enrolled(ctx context.Context, id signing.BuilderID) (*api.Enrolment, error) {
 	b, known := j.roster.Builder(id)
 	if !known {
 		return nil, fmt.Errorf("builder %s is not in the roster", id)
@@ -232,17 +250,18 @@ func (j *Joining) enrolled(ctx context.Context, id signing.BuilderID) (*wire.Enr
 	if b.Tier == enrolment.Open {
 		next = "Statements are accepted, shown and compared: 'repronet-reporter run' submits them. They move no verdict until somebody vouches for the operator."
 	}
-	return &wire.Enrolment{
-		Builder: id, State: wire.Enrolled, Next: next, Operator: b.Operator, Tier: string(b.Tier), Receipt: receipt,
+	return &api.Enrolment{
+		Builder: id, State: api.Enrolled, Next: next, Operator: b.Operator, Tier: api.Tier(b.Tier), Receipt: receipt,
 	}, nil
 }
 
 const pendingNext = "The aggregator's operator decides. Statements wait on this machine meanwhile; nothing is lost."
 
 // wait keeps a request until a person decides.
-func (j *Joining) wait(ctx context.Context, r *enrolment.Request, now time.Time) (*wire.Enrolment, error) {
+func (j *Joining) wait(ctx context.Context, r *enrolment.Request, remote string, now time.Time) (*api.Enrolment, error) {
 	kept, err := j.state.Ask(ctx, state.Request{
 		Builder: r.Builder(), Document: r.Document(), Created: r.Asked().Created, Received: now,
+		Network: j.network(remote),
 	})
 	if err != nil {
 		return nil, err
@@ -250,19 +269,22 @@ func (j *Joining) wait(ctx context.Context, r *enrolment.Request, now time.Time)
 	return waiting(kept), nil
 }
 
-func waiting(kept state.Request) *wire.Enrolment {
+func waiting(kept state.Request) *api.Enrolment {
 	if kept.Refusal != "" {
-		return &wire.Enrolment{Builder: kept.Builder, State: wire.Refused, Next: "The aggregator's operator refused: " + kept.Refusal}
+		return &api.Enrolment{Builder: kept.Builder, State: api.Refused, Next: "The aggregator's operator refused: " + kept.Refusal}
 	}
-	return &wire.Enrolment{Builder: kept.Builder, State: wire.Pending, Next: pendingNext}
+	return &api.Enrolment{Builder: kept.Builder, State: api.Pending, Next: pendingNext}
 }
 
 // State tells what became of a builder's request.
-func (j *Joining) State(ctx context.Context, id signing.BuilderID) (*wire.Enrolment, *wire.Problem) {
+func (j *Joining) State(ctx context.Context, id signing.BuilderID) (*api.Enrolment, error) {
+	if err := j.CheckReady(); err != nil {
+		return nil, err
+	}
 	if b, known := j.roster.Builder(id); known {
 		if b.Revoked {
-			return &wire.Enrolment{
-				Builder: id, State: wire.Refused, Operator: b.Operator, Tier: string(b.Tier),
+			return &api.Enrolment{
+				Builder: id, State: api.Refused, Operator: b.Operator, Tier: api.Tier(b.Tier),
 				Next: "The key was revoked, which holds for ever: make a new one.",
 			}, nil
 		}
@@ -277,7 +299,7 @@ func (j *Joining) State(ctx context.Context, id signing.BuilderID) (*wire.Enrolm
 		return nil, j.trouble(ctx, err)
 	}
 	if !ok {
-		return nil, wire.NewProblem(http.StatusNotFound, "not-found", fmt.Sprintf("Nobody asked to enrol builder %s, or it is long ago: 'repronet-reporter enrol' asks.", id))
+		return nil, api.NewProblem(api.ProblemNotFound, fmt.Sprintf("Nobody asked to enrol builder %s, or it is long ago: 'repronet-reporter enrol' asks.", id))
 	}
 	return waiting(kept), nil
 }

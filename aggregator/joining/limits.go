@@ -1,11 +1,16 @@
 package joining
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"net/netip"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"repronet.dev/aggregator/fair"
 )
 
 // How often requests are taken once a burst is used up: enough for every machine
@@ -42,15 +47,7 @@ func (l *limits) allow(remote string) bool {
 }
 
 func (l *limits) address(remote string) *rate.Limiter {
-	var network netip.Prefix // of an IPv6 address the /64 that one customer has
-	if a, err := netip.ParseAddrPort(remote); err == nil {
-		ip := a.Addr().Unmap().WithZone("")
-		bits := 64
-		if ip.Is4() {
-			bits = 32
-		}
-		network, _ = ip.Prefix(bits)
-	}
+	network := fair.AddressOf(remote)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	limiter, known := l.addresses[network]
@@ -62,4 +59,22 @@ func (l *limits) address(remote string) *rate.Limiter {
 		l.addresses[network] = limiter
 	}
 	return limiter
+}
+
+// network names the network of an IP address and port, of IPv4 the /24 and of IPv6 the
+// /48, by a hash that only this server can make: addresses of people are not kept. The
+// name is empty where many are behind the address.
+func (j *Joining) network(remote string) string {
+	if j.config.Networks.Of(remote) == "" {
+		return ""
+	}
+	address := fair.AddressOf(remote).Addr()
+	bits := 48
+	if address.Is4() {
+		bits = 24
+	}
+	prefix, _ := address.Prefix(bits) // no address is shorter
+	mac := hmac.New(sha256.New, j.secret)
+	mac.Write([]byte("network\x00" + prefix.String()))
+	return hex.EncodeToString(mac.Sum(nil)[:8])
 }

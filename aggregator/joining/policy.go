@@ -7,14 +7,15 @@ import (
 	"encoding/base32"
 	"strings"
 
-	"repronet/enrolment"
-	"repronet/signing"
+	"repronet.dev/enrolment"
+	"repronet.dev/signing"
+	"repronet.dev/signing/sigstore"
 )
 
 // Policy says whose Sigstore identities are admitted. The zero value admits
 // nobody.
 type Policy struct {
-	Root  *signing.TrustedRoot // says which certificates are real; nil: none is
+	Root  *sigstore.TrustedRoot // says which certificates are real; nil: none is
 	Rules []signing.IdentityRule
 }
 
@@ -41,13 +42,13 @@ func (j *Joining) identified(ctx context.Context, r *enrolment.Request) (bool, e
 	if !j.config.Policy.admits(who) {
 		return false, nil
 	}
-	// About whom was revoked a person decides.
+	// A person decides about an operator that was revoked.
 	operator := j.pseudonym(who)
 	if b, known := j.roster.Keyless(who); known {
 		if b.Revoked {
 			return false, nil
 		}
-		operator = b.Operator // who signs without a key already is nobody else with one
+		operator = b.Operator // an identity that signs without a key is the same operator with one
 	}
 	if !j.welcome(operator) {
 		return false, nil
@@ -60,9 +61,9 @@ func (j *Joining) identified(ctx context.Context, r *enrolment.Request) (bool, e
 }
 
 // pseudonym names the operator behind an identity: the same for all its keys, and
-// nobody without the secret can tell whose it is.
+// without the secret its holder cannot be found.
 func (j *Joining) pseudonym(who signing.Identity) string {
-	mac := hmac.New(sha256.New, j.config.Pseudonyms)
+	mac := hmac.New(sha256.New, j.secret)
 	mac.Write([]byte(who.Issuer + "\x00" + who.Subject))
 	return "id-" + strings.ToLower(base32.StdEncoding.EncodeToString(mac.Sum(nil)[:15]))
 }

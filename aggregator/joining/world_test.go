@@ -14,19 +14,18 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gin-gonic/gin"
-
-	"repronet/aggregator/ingest"
-	"repronet/aggregator/joining"
-	"repronet/aggregator/state"
-	"repronet/attestation"
-	"repronet/enrolment"
-	"repronet/enrolment/request"
-	"repronet/internal/wire"
-	"repronet/ledger"
-	appendlog "repronet/ledger/append"
-	"repronet/signing"
-	"repronet/signing/signingtest"
+	web "repronet.dev/aggregator/http"
+	"repronet.dev/aggregator/ingest"
+	"repronet.dev/aggregator/joining"
+	"repronet.dev/aggregator/state"
+	"repronet.dev/api"
+	"repronet.dev/attestation"
+	"repronet.dev/enrolment"
+	"repronet.dev/enrolment/request"
+	"repronet.dev/ledger"
+	"repronet.dev/ledger/writer"
+	"repronet.dev/signing"
+	"repronet.dev/signing/signingtest"
 )
 
 const origin = "test.example/log"
@@ -36,8 +35,8 @@ type world struct {
 	t           *testing.T
 	joining     *joining.Joining
 	ingest      *ingest.Ingest
-	log         *appendlog.Log
-	key         *appendlog.Key
+	log         *writer.Log
+	key         *writer.Key
 	attachments *ledger.Attachments
 	roster      *enrolment.Roster
 	handler     http.Handler
@@ -75,9 +74,9 @@ func newWorld(t *testing.T, policy joining.Policy) *world {
 	}
 	w := &world{t: t, roster: enrolment.NewRoster()}
 	var err error
-	w.key, err = appendlog.LoadOrCreateKey(filepath.Join(dir, "key"), origin)
+	w.key, err = writer.LoadOrCreateKey(filepath.Join(dir, "key"), origin)
 	check(err)
-	w.log, err = appendlog.Open(t.Context(), appendlog.Config{Dir: filepath.Join(dir, "log"), Key: w.key, CheckpointInterval: 100 * time.Millisecond})
+	w.log, err = writer.Open(t.Context(), writer.Config{Dir: filepath.Join(dir, "log"), Key: w.key, CheckpointInterval: 100 * time.Millisecond})
 	check(err)
 	w.attachments, err = ledger.OpenAttachments(filepath.Join(dir, "log"))
 	check(err)
@@ -86,11 +85,9 @@ func newWorld(t *testing.T, policy joining.Policy) *world {
 	w.ingest = ingest.New(ingest.Config{}, w.log, w.roster, nil)
 	w.ingest.Ready()
 	w.joining = joining.New(joining.Config{
-		Origin: origin, Policy: policy, Pseudonyms: []byte("secret"), Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Origin: origin, Policy: policy, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}, kept, w.roster, toLedger{w})
-	gin.SetMode(gin.ReleaseMode)
-	router := gin.New()
-	w.joining.Register(router)
+	router := serve(t, w.joining)
 	w.handler = router
 	server := httptest.NewServer(router)
 	w.url = server.URL
@@ -101,8 +98,18 @@ func newWorld(t *testing.T, policy joining.Policy) *world {
 			t.Error(err)
 		}
 	})
-	w.joining.Ready()
+	w.joining.Ready([]byte("secret"))
 	return w
+}
+
+// serve puts a Joining behind the aggregator's router.
+func serve(t *testing.T, j *joining.Joining) http.Handler {
+	t.Helper()
+	router, err := web.New(web.Config{Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}, web.Parts{Joining: j})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return router
 }
 
 // enrol enrols a key as an operator of the aggregator does by hand.
@@ -167,8 +174,8 @@ func payloadOf(t *testing.T, d request.Document) []byte {
 // An answer is what came back over HTTP.
 type answer struct {
 	status int
-	wire.Enrolment
-	wire.Problem
+	api.Enrolment
+	api.Problem
 }
 
 func (w *world) send(d request.Document) answer {
@@ -187,7 +194,7 @@ func (w *world) state(signer *signing.Signer) answer {
 
 func (w *world) do(method, path string, body []byte) answer {
 	w.t.Helper()
-	req, err := http.NewRequestWithContext(w.t.Context(), method, w.url+wire.EnrolmentsPath+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(w.t.Context(), method, w.url+api.EnrolmentsPath+path, bytes.NewReader(body))
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -8,12 +8,13 @@ import (
 	"strings"
 	"time"
 
-	"repronet/aggregator/store"
-	"repronet/attestation"
-	"repronet/dashboard"
-	"repronet/divergence"
-	"repronet/enrolment"
-	"repronet/signing"
+	"repronet.dev/aggregator/store"
+	"repronet.dev/api"
+	"repronet.dev/attestation"
+	"repronet.dev/dashboard"
+	"repronet.dev/divergence"
+	"repronet.dev/enrolment"
+	"repronet.dev/signing"
 )
 
 // staleAfter is how much older than the ledger's newest entry a builder's newest
@@ -77,24 +78,24 @@ func (o *oddities) add(streams []store.Stream) {
 
 func (o *oddities) builder(b enrolment.Builder, operators map[uint32]string) dashboard.Builder {
 	stats := o.stats[b.Number]
-	flags := []string{}
-	flag := func(name string, is bool) {
+	flags := []api.Flag{}
+	flag := func(name api.Flag, is bool) {
 		if is {
 			flags = append(flags, name)
 		}
 	}
-	flag("fork", o.fork[b.Number])
-	flag("gap", o.gap[b.Number])
-	flag("stale", !stats.LastSeen.IsZero() && o.newest.Sub(stats.LastSeen) > staleAfter)
-	flag("revoked", b.Revoked)
-	flag("back-dated", b.Revoked && b.RevokedFrom < b.RevokedAt)
-	flag("copying", len(o.copying[b.OperatorNumber]) > 0)
+	flag(api.FlagFork, o.fork[b.Number])
+	flag(api.FlagGap, o.gap[b.Number])
+	flag(api.FlagStale, !stats.LastSeen.IsZero() && o.newest.Sub(stats.LastSeen) > staleAfter)
+	flag(api.FlagRevoked, b.Revoked)
+	flag(api.FlagBackDated, b.Revoked && b.RevokedFrom < b.RevokedAt)
+	flag(api.FlagCopying, len(o.copying[b.OperatorNumber]) > 0)
 	var copying []dashboard.Copying
 	for _, c := range o.copying[b.OperatorNumber] {
 		copying = append(copying, dashboard.Copying{From: operators[c.Source], Common: c.Common, Same: c.Same})
 	}
 	return dashboard.Builder{
-		ID: string(b.ID), Operator: b.Operator, Tier: string(b.Tier),
+		ID: string(b.ID), Operator: b.Operator, Tier: api.Tier(b.Tier),
 		Attestations: stats.Attestations, Observations: stats.Observations, LastSeen: stats.LastSeen,
 		Revoked: b.Revoked, Flags: flags, Copying: copying, AsOf: o.asOf,
 	}
@@ -150,7 +151,7 @@ func (q *Query) Builder(ctx context.Context, id signing.BuilderID) (*dashboard.B
 	}
 	d := &dashboard.BuilderDetail{
 		Builder: odd.builder(b, q.operators()), EnrolledAt: b.EnrolledAt,
-		Streams: make([]dashboard.Stream, len(streams)), Verdicts: map[string]uint64{},
+		Streams: make([]dashboard.Stream, len(streams)), Verdicts: map[api.Verdict]uint64{},
 	}
 	if b.Key.PublicKey != nil {
 		d.PublicKey = string(b.Key.PEM())
@@ -175,21 +176,39 @@ func (q *Query) Builder(ctx context.Context, id signing.BuilderID) (*dashboard.B
 	}
 	for verdict, n := range verdicts {
 		if n > 0 {
-			d.Verdicts[divergence.Verdict(verdict).String()] = n
+			d.Verdicts[api.NewVerdict(divergence.Verdict(verdict))] = n
 		}
 	}
-	for i, c := range odd.copying[b.OperatorNumber] {
-		outputs, err := q.outputs(ctx, t, c.Outputs)
-		if err != nil {
-			return nil, err
-		}
-		d.Copying[i].Outputs = rows(outputs)
+	if err := q.showCopied(ctx, t, d, odd.copying[b.OperatorNumber]); err != nil {
+		return nil, err
 	}
 	d.Recent, err = q.recent(ctx, t, b)
 	return d, err
 }
 
-// recent returns the first outputs of a builder's newest statements.
+// showCopied adds the outputs by which a builder's operator seems to copy.
+func (q *Query) showCopied(ctx context.Context, t *store.Tables, d *dashboard.BuilderDetail, copying []store.Copying) error {
+	var numbers []uint32
+	for _, c := range copying {
+		numbers = append(numbers, c.Outputs...)
+	}
+	slices.Sort(numbers)
+	outputs, err := q.outputs(ctx, t, slices.Compact(numbers))
+	if err != nil {
+		return err
+	}
+	for i, c := range copying {
+		for _, o := range outputs {
+			if slices.Contains(c.Outputs, o.number) {
+				d.Copying[i].Outputs = append(d.Copying[i].Outputs, o.row)
+			}
+		}
+	}
+	return nil
+}
+
+// recent returns the first outputs of a builder's newest statements, with how these claims
+// stand now.
 func (q *Query) recent(ctx context.Context, t *store.Tables, b enrolment.Builder) ([]dashboard.Claim, error) {
 	indices, err := t.Recent(ctx, b.Number, maxRecent)
 	if err != nil {
@@ -199,30 +218,96 @@ func (q *Query) recent(ctx context.Context, t *store.Tables, b enrolment.Builder
 	if err != nil {
 		return nil, err
 	}
-	claims := []dashboard.Claim{}
+	claims, about := []dashboard.Claim{}, []recentClaim{}
 	for _, index := range indices {
 		d := details[index]
+		r, ok := firstClaim(d)
+		if !ok {
+			continue
+		}
+		c := claim(q.index.Roster(), b.Number, index, d, r.output)
+		c.Output, c.Digest = r.output, r.digest.String()
 		if d.evidence != nil {
-			if len(d.evidence.Rows) > 0 {
-				row := d.evidence.Rows[0]
-				c := claim(q.index.Roster(), b.Number, index, d, row.Output)
-				c.Output, c.Digest, c.Kind = row.Output, row.Digests[0].String(), string(d.evidence.Kind)
-				if s := d.signer(b.ID); s != nil {
-					c.SignedOn = s.SignedAt
-				}
-				claims = append(claims, c)
+			c.Kind = string(d.evidence.Kind)
+			if s := d.signer(b.ID); s != nil {
+				c.SignedOn = s.SignedAt
 			}
-			continue
 		}
-		if d.statement.Type != attestation.Rebuild {
-			continue
-		}
-		subject := d.statement.Subjects[0]
-		c := claim(q.index.Roster(), b.Number, index, d, subject.Name)
-		c.Output, c.Digest = subject.Name, subject.Digest.String()
-		claims = append(claims, c)
+		r.seen = store.Observation{Index: index, Builder: b.Number, Digest: store.Short(r.digest[:])}
+		claims, about = append(claims, c), append(about, r)
 	}
-	return claims, nil
+	return claims, q.addStandings(ctx, t, claims, about, details)
+}
+
+// A recentClaim is what a claim of a list is about.
+type recentClaim struct {
+	output string
+	id     attestation.OutputID
+	digest attestation.Digest
+	seen   store.Observation
+}
+
+// firstClaim returns the first claim of a document, or of a statement that makes one.
+func firstClaim(d *detail) (r recentClaim, ok bool) {
+	switch {
+	case d.evidence != nil && len(d.evidence.Rows) > 0:
+		row := d.evidence.Rows[0]
+		r.output, r.digest = row.Output, row.Digests[0]
+		r.id = attestation.NewOutputID(d.evidence.Ecosystem, row.Output)
+	case d.evidence == nil && d.statement.Type == attestation.Rebuild:
+		subject := d.statement.Subjects[0]
+		r.output, r.digest = subject.Name, subject.Digest
+		r.id = attestation.NewOutputID(d.statement.Ecosystem, subject.Name)
+	default:
+		return r, false
+	}
+	return r, true
+}
+
+// addStandings says of claims how they stand, as on the page of each one's output.
+func (q *Query) addStandings(ctx context.Context, t *store.Tables, claims []dashboard.Claim, about []recentClaim, details map[uint64]*detail) error {
+	ids := make([]attestation.OutputID, len(about))
+	for i := range about {
+		ids[i] = about[i].id
+	}
+	states, err := t.States(ctx, ids)
+	if err != nil {
+		return err
+	}
+	var numbers []uint32
+	for _, state := range states {
+		numbers = append(numbers, state.Output)
+	}
+	slices.Sort(numbers)
+	withdrawals, err := t.Withdrawals(ctx, slices.Compact(numbers))
+	if err != nil {
+		return err
+	}
+	var reasons []uint64
+	for _, w := range withdrawals {
+		if len(reasons) < maxPageDetails && slices.ContainsFunc(about, func(r recentClaim) bool { return r.seen.Builder == w.Builder }) {
+			reasons = append(reasons, w.Index)
+		}
+	}
+	slices.Sort(reasons)
+	read, err := q.read(ctx, slices.Compact(reasons))
+	if err != nil {
+		return err
+	}
+	roster := q.index.Roster()
+	for i := range claims {
+		state := states[about[i].id]
+		if state == nil {
+			continue // it never counted: there is nothing that it could stand in
+		}
+		seen := about[i].seen
+		of := slices.DeleteFunc(slices.Clone(withdrawals), func(w store.Withdrawal) bool { return w.Output != state.Output })
+		addStanding(&claims[i], seen, &state.Claims, of, read, roster)
+		if d := details[seen.Index]; d != nil && d.evidence != nil {
+			addDocument(&claims[i], seen, &state.Claims, d, roster)
+		}
+	}
+	return nil
 }
 
 // Comparison implements [dashboard.BuilderSource].

@@ -3,19 +3,18 @@ package query
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"repronet/attestation"
-	"repronet/evidence/kinds"
-	"repronet/ledger"
-	"repronet/signing"
+	"repronet.dev/attestation"
+	"repronet.dev/ledger"
+	"repronet.dev/reading"
+	"repronet.dev/signing"
 )
 
-// maxDetails is how many entries are kept decoded, and how many of them are read
-// for one page.
+// How many entries are kept decoded, and how many are read for one page, beside
+// one for each output.
 const (
 	maxDetails     = 512
 	maxPageDetails = 128
@@ -24,7 +23,7 @@ const (
 // A detail is what an attestation, or a document, says beyond the index.
 type detail struct {
 	receivedAt time.Time
-	evidence   *kinds.Evidence        // of a document
+	evidence   *reading.Document      // of a document
 	statement  *attestation.Statement // of an attestation
 	// build is the number of the build that made a subject.
 	build map[string]int
@@ -48,11 +47,11 @@ func (d *detail) digestKind() attestation.DigestKind {
 
 // signer returns a builder's latest signature of a document, nil if there is
 // none.
-func (d *detail) signer(id signing.BuilderID) *kinds.Signer {
+func (d *detail) signer(id signing.BuilderID) *reading.Signer {
 	if d.evidence == nil {
 		return nil
 	}
-	var latest *kinds.Signer
+	var latest *reading.Signer
 	for i, s := range d.evidence.Signers {
 		if s.Builder == id && (latest == nil || s.SignedAt.After(latest.SignedAt)) {
 			latest = &d.evidence.Signers[i]
@@ -61,10 +60,8 @@ func (d *detail) signer(id signing.BuilderID) *kinds.Signer {
 	return latest
 }
 
-// read returns the details of the entries, as many as a page may have of the
-// last ones.
+// read returns the details of some entries.
 func (q *Query) read(ctx context.Context, indices []uint64) (map[uint64]*detail, error) {
-	indices = indices[max(0, len(indices)-maxPageDetails):]
 	found := make(map[uint64]*detail, len(indices))
 	results := make([]*detail, len(indices))
 	group, ctx := errgroup.WithContext(ctx)
@@ -95,13 +92,7 @@ func (q *Query) detail(ctx context.Context, index uint64) (*detail, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading ledger entry %d: %w", index, err)
 	}
-	if slices.Contains(kinds.Kinds(), entry.Kind) {
-		d = &detail{receivedAt: entry.ReceivedAt}
-		d.evidence, err = q.keys.Open(ctx, entry.Kind, entry.Body, entry.ReceivedAt)
-	} else {
-		d, err = q.decode(entry)
-	}
-	if err != nil {
+	if d, err = q.open(ctx, index, entry); err != nil {
 		return nil, fmt.Errorf("reading ledger entry %d: %w", index, err)
 	}
 	q.mu.Lock()
@@ -116,38 +107,39 @@ func (q *Query) detail(ctx context.Context, index uint64) (*detail, error) {
 	return d, nil
 }
 
-// decode opens an attestation under whatever key the roster has for its
-// builder now: that it was valid then, the index has checked.
-func (q *Query) decode(entry *ledger.Entry) (*detail, error) {
-	statement, err := q.statement(entry)
+// open opens an attestation or a document that the index has.
+func (q *Query) open(ctx context.Context, index uint64, entry *ledger.Entry) (*detail, error) {
+	if entry.Kind.IsStatement() {
+		named, err := reading.Peek(index, entry)
+		if err != nil {
+			return nil, err
+		}
+		if named.Builder == "" { // the rule that a keyless builder had then may be another's now
+			return newDetail(entry, named.Statement), nil
+		}
+	}
+	said, err := q.reader.Read(ctx, index, entry)
 	if err != nil {
 		return nil, err
 	}
-	d := &detail{receivedAt: entry.ReceivedAt, statement: statement, build: map[string]int{}}
-	for i, b := range d.statement.Builds {
-		for _, subject := range b.Outputs {
-			d.build[d.statement.Subjects[subject].Name] = i
-		}
+	switch said := said.(type) {
+	case *reading.Statement:
+		return newDetail(entry, said.Statement), nil
+	case *reading.Document:
+		return &detail{receivedAt: entry.ReceivedAt, evidence: said}, nil
+	case *reading.Refused:
+		return nil, said
+	default:
+		return nil, fmt.Errorf("an entry of kind %q says nothing of outputs", entry.Kind)
 	}
-	return d, nil
 }
 
-func (q *Query) statement(entry *ledger.Entry) (*attestation.Statement, error) {
-	// The rule that a keyless builder had then may be another's now.
-	builder, statement, err := signing.PeekStatement(entry.Body)
-	if err != nil || builder == "" {
-		return statement, err
-	}
-	roster := q.index.Roster()
-	v, err := signing.Open(entry.Body, func(id signing.BuilderID) (signing.Key, error) {
-		b, ok := roster.Builder(id)
-		if !ok {
-			return signing.Key{}, signing.ErrUnknownBuilder
+func newDetail(entry *ledger.Entry, statement *attestation.Statement) *detail {
+	d := &detail{receivedAt: entry.ReceivedAt, statement: statement, build: map[string]int{}}
+	for i, b := range statement.Builds {
+		for _, subject := range b.Outputs {
+			d.build[statement.Subjects[subject].Name] = i
 		}
-		return signing.Key{PublicKey: b.Key.PublicKey}, nil
-	}, entry.ReceivedAt)
-	if err != nil {
-		return nil, err
 	}
-	return v.Statement(), nil
+	return d
 }

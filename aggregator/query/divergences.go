@@ -1,16 +1,16 @@
 package query
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
 
-	"repronet/aggregator/store"
-	"repronet/attestation"
-	"repronet/dashboard"
-	"repronet/divergence"
-	"repronet/enrolment"
+	"repronet.dev/aggregator/store"
+	"repronet.dev/api"
+	"repronet.dev/attestation"
+	"repronet.dev/dashboard"
+	"repronet.dev/divergence"
+	"repronet.dev/enrolment"
 )
 
 // Divergences implements [dashboard.DivergenceSource].
@@ -50,16 +50,16 @@ func (q *Query) Divergences(ctx context.Context, query dashboard.DivergenceQuery
 
 // filter is false for a query that nothing can match.
 func (q *Query) filter(query dashboard.DivergenceQuery) (store.DivergenceFilter, bool) {
-	filter := store.DivergenceFilter{Set: query.Set, Maintainer: query.Maintainer}
+	filter := store.DivergenceFilter{Set: query.Set, Maintainer: query.Maintainer, Ecosystem: query.Ecosystem, Project: query.Project}
 	if query.Shape != "" {
-		shape, ok := divergence.ParseShape(query.Shape)
+		shape, ok := divergence.ParseShape(string(query.Shape))
 		if !ok {
 			return filter, false
 		}
 		filter.Shape = shape
 	}
 	if query.Cause != "" {
-		cause, ok := divergence.ParseCause(query.Cause)
+		cause, ok := divergence.ParseCause(string(query.Cause))
 		if !ok {
 			return filter, false
 		}
@@ -91,11 +91,10 @@ func parseCursor(cursor string) (*store.Place, error) {
 func (q *Query) divergences(ctx context.Context, t *store.Tables, found []store.Divergence) ([]dashboard.Divergence, error) {
 	numbers := make([]uint32, len(found))
 	indices := make([]uint64, len(found))
-	inputs := make(map[uint32]divergence.Inputs, len(found))
 	for i, d := range found {
-		numbers[i], indices[i], inputs[d.Output] = d.Output, d.Since, d.Inputs
+		numbers[i], indices[i] = d.Output, d.Since
 	}
-	names, err := t.Names(ctx, numbers)
+	outputs, err := q.outputs(ctx, t, numbers)
 	if err != nil {
 		return nil, err
 	}
@@ -103,53 +102,65 @@ func (q *Query) divergences(ctx context.Context, t *store.Tables, found []store.
 	if err != nil {
 		return nil, err
 	}
-	members, err := t.MembershipsOf(ctx, numbers)
+	regressed, err := q.regressed(ctx, t, numbers)
 	if err != nil {
 		return nil, err
 	}
-	causes, err := causes(ctx, t, inputs, members)
-	if err != nil {
-		return nil, err
-	}
-	outputNames := map[uint32]string{}
-	for _, m := range members {
-		outputNames[m.Output] = m.Name
-	}
+	at := byNumber(outputs)
 	roster := q.index.Roster()
-	list := make([]dashboard.Divergence, len(found))
-	for i, d := range found {
-		list[i] = dashboard.Divergence{
-			OutputRow: row(names[d.Output], divergence.Judge(&d.Claims, roster)),
-			Since:     times[d.Since], Index: d.Since, Previous: d.Previous.String(),
-			Factions: factions(&d.Claims, roster),
+	list := make([]dashboard.Divergence, 0, len(found))
+	for _, d := range found {
+		o, ok := at[d.Output]
+		if !ok || o.row.Verdict != api.Diverged {
+			continue // the list is being written
 		}
-		list[i].Cause = causes[d.Output]
-		list[i].Output = cmp.Or(list[i].Output, outputNames[d.Output])
+		list = append(list, dashboard.Divergence{
+			OutputRow: o.row, Since: times[d.Since], Index: d.Since, Previous: api.NewVerdict(d.Previous), Regressed: regressed[d.Output], Factions: factions(o.claims, roster),
+		})
 	}
 	return list, nil
 }
 
+// regressed returns, for those outputs that came in the place of one that is reproduced, the
+// key of that one.
+func (q *Query) regressed(ctx context.Context, t *store.Tables, numbers []uint32) (map[uint32]string, error) {
+	before, err := t.Predecessors(ctx, numbers)
+	if err != nil || len(before) == 0 {
+		return nil, err
+	}
+	var earlier []uint32
+	for _, list := range before {
+		earlier = append(earlier, list...)
+	}
+	slices.Sort(earlier)
+	outputs, err := q.outputs(ctx, t, slices.Compact(earlier))
+	if err != nil {
+		return nil, err
+	}
+	regressed := map[uint32]string{}
+	for number, list := range before {
+		for i := range outputs {
+			if slices.Contains(list, outputs[i].number) && outputs[i].row.Verdict == api.Reproduced {
+				regressed[number] = outputs[i].row.Key
+				break
+			}
+		}
+	}
+	return regressed, nil
+}
+
 // factions groups the operators that count by the digest that they hold.
 func factions(claims *divergence.Output, roster *enrolment.Roster) []dashboard.Faction {
-	list := []dashboard.Faction{}
-	var last attestation.Digest
-	for c, standing := range claims.Weigh(roster) { // sorted by digest
-		if standing != divergence.Stands {
-			continue
+	grouped := divergence.Factions(func(yield func(attestation.Digest, string) bool) {
+		for c := range claims.Standing(roster) { // by digest
+			if b, _ := roster.ByNumber(c.Builder); !yield(c.Digest, b.Operator) {
+				return
+			}
 		}
-		b, _ := roster.ByNumber(c.Builder)
-		if len(list) == 0 || c.Digest != last {
-			last = c.Digest
-			list = append(list, dashboard.Faction{Digest: c.Digest.String()})
-		}
-		f := &list[len(list)-1]
-		if !slices.Contains(f.Operators, b.Operator) {
-			f.Operators = append(f.Operators, b.Operator)
-		}
+	})
+	list := make([]dashboard.Faction, len(grouped))
+	for i, f := range grouped {
+		list[i] = dashboard.Faction{Digest: f.Digest.String(), Operators: f.Holders}
 	}
-	for i := range list {
-		slices.Sort(list[i].Operators)
-	}
-	slices.SortStableFunc(list, func(a, b dashboard.Faction) int { return cmp.Compare(len(b.Operators), len(a.Operators)) })
 	return list
 }

@@ -3,12 +3,13 @@ package query
 import (
 	"time"
 
-	"repronet/aggregator/store"
-	"repronet/dashboard"
-	"repronet/divergence"
-	"repronet/enrolment"
-	"repronet/evidence"
-	"repronet/signing"
+	"repronet.dev/aggregator/store"
+	"repronet.dev/api"
+	"repronet.dev/dashboard"
+	"repronet.dev/divergence"
+	"repronet.dev/enrolment"
+	"repronet.dev/evidence"
+	"repronet.dev/signing"
 )
 
 // addDocument completes the claim of a third party's document: its kind, when it
@@ -37,9 +38,9 @@ func addDocument(c *dashboard.Claim, seen store.Observation, claims *divergence.
 		}
 		switch standing {
 		case divergence.Superseded:
-			c.Counts, c.Status = false, "superseded"
+			c.Counts, c.Status = false, api.StandingSuperseded
 		case divergence.AmbiguousName:
-			c.Counts, c.Status = false, "ambiguous"
+			c.Counts, c.Status = false, api.StandingAmbiguous
 		case divergence.Stands, divergence.Uncounted:
 		}
 		break

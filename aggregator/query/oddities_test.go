@@ -9,15 +9,16 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"repronet/aggregator/query"
-	"repronet/attestation"
-	"repronet/dashboard"
-	"repronet/dashboard/dashboardtest"
-	"repronet/enrolment"
-	"repronet/ledger"
-	"repronet/pkgset"
-	"repronet/signing"
-	"repronet/signing/signingtest"
+	"repronet.dev/aggregator/query"
+	"repronet.dev/api"
+	"repronet.dev/attestation"
+	"repronet.dev/dashboard"
+	"repronet.dev/dashboard/dashboardtest"
+	"repronet.dev/enrolment"
+	"repronet.dev/ledger"
+	"repronet.dev/pkgset"
+	"repronet.dev/signing"
+	"repronet.dev/signing/signingtest"
 )
 
 // A script writes a ledger step by step.
@@ -75,13 +76,13 @@ func statusOf(t *testing.T, q *query.Query, name string) []string {
 	}
 	var list []string
 	for _, c := range o.Claims {
-		status := c.Status
+		status := string(c.Status)
 		if c.Counts {
 			status = "counts"
 		}
 		list = append(list, c.Operator+" "+status)
 	}
-	return append(list, o.Verdict)
+	return append(list, string(o.Verdict))
 }
 
 func TestStatusOfClaims(t *testing.T) {
@@ -114,7 +115,7 @@ func TestStatusOfClaims(t *testing.T) {
 	}
 	var history []string
 	for _, c := range o.History {
-		history = append(history, c.From+" → "+c.To)
+		history = append(history, string(c.From+" → "+c.To))
 	}
 	wantHistory := []string{
 		"unbuilt → single", "single → diverged", "diverged → single", "single → diverged", "diverged → reproduced",
@@ -149,7 +150,7 @@ func TestStreams(t *testing.T) {
 
 	q := s.open()
 	got := map[string][]dashboard.Stream{}
-	flags := map[string][]string{}
+	flags := map[string][]api.Flag{}
 	builders, err := q.Builders(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -168,7 +169,7 @@ func TestStreams(t *testing.T) {
 	if diff := gocmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("streams (-want +got):\n%s", diff)
 	}
-	if diff := gocmp.Diff(map[string][]string{"ada": {}, "bob": {"fork", "gap"}}, flags); diff != "" {
+	if diff := gocmp.Diff(map[string][]api.Flag{"ada": {}, "bob": {api.FlagFork, api.FlagGap}}, flags); diff != "" {
 		t.Errorf("flags (-want +got):\n%s", diff)
 	}
 }
@@ -205,7 +206,7 @@ func TestSetRevisions(t *testing.T) {
 	}
 	want := &dashboard.Summary{
 		Set: "base", Revision: "2", Outputs: 2, Compared: 1, Diverged: 1, Unbuilt: 1,
-		Builders: 2, Operators: 2, Attestations: 5, Observations: 5, LedgerSize: 9, Indexed: 9,
+		Builders: 2, Operators: 2, Attestations: 2, Observations: 2, LedgerSize: 9, Indexed: 9,
 	}
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("summary (-want +got):\n%s", diff)

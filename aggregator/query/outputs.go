@@ -5,21 +5,16 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"time"
 
-	"repronet/aggregator/store"
-	"repronet/attestation"
-	"repronet/dashboard"
-	"repronet/divergence"
-	"repronet/enrolment"
+	"repronet.dev/aggregator/store"
+	"repronet.dev/api"
+	"repronet.dev/attestation"
+	"repronet.dev/dashboard"
+	"repronet.dev/divergence"
 )
 
-// Limits of what one page shows.
-const (
-	maxOutputs  = 1000 // of a list
-	maxClaims   = 2000 // of an output
-	maxFailures = 50
-)
+// maxOutputs is how many outputs a list has at most.
+const maxOutputs = 1000
 
 // An output is a row with what it was made from.
 type output struct {
@@ -31,9 +26,16 @@ type output struct {
 
 // outputs returns the outputs with the given numbers, by key.
 func (q *Query) outputs(ctx context.Context, t *store.Tables, numbers []uint32) ([]output, error) {
-	if len(numbers) == 0 {
-		return nil, nil
+	members, err := t.MembershipsOf(ctx, numbers)
+	if err != nil {
+		return nil, err
 	}
+	return assemble(ctx, t, numbers, members)
+}
+
+// assemble returns the outputs with the given numbers, by key, given what package
+// sets say of them.
+func assemble(ctx context.Context, t *store.Tables, numbers []uint32, members []store.Member) ([]output, error) {
 	names, err := t.Names(ctx, numbers)
 	if err != nil {
 		return nil, err
@@ -46,74 +48,72 @@ func (q *Query) outputs(ctx context.Context, t *store.Tables, numbers []uint32) 
 	if err != nil {
 		return nil, err
 	}
-	members, err := t.MembershipsOf(ctx, numbers)
-	if err != nil {
-		return nil, err
-	}
-	roster := q.index.Roster()
-	list := make([]output, 0, len(numbers))
-	differ := map[uint32]divergence.Inputs{}
-	for _, number := range numbers {
-		name, ok := names[number]
+	list := make([]output, 0, len(names))
+	compared := map[uint32]divergence.Inputs{}
+	for _, name := range names {
+		state, ok := states[attestation.NewOutputID(name.Ecosystem, name.Key)]
 		if !ok {
-			continue
+			state = &store.State{} // numbered by a batch that is being written
 		}
-		o := output{number: number, claims: &divergence.Output{}}
-		if state, ok := states[attestation.NewOutputID(name.Ecosystem, name.Key)]; ok {
-			o.claims = &state.Claims
-		}
-		j := divergence.Judge(o.claims, roster)
-		o.row = row(name, j)
-		if j.Verdict == divergence.Diverged {
-			differ[number] = j.Inputs
-		}
-		list = append(list, o)
-	}
-	for _, m := range members {
-		if i := slices.IndexFunc(list, func(o output) bool { return o.number == m.Output }); i >= 0 {
-			list[i].row.Output = cmp.Or(list[i].row.Output, m.Name)
-			list[i].members = append(list[i].members, m)
+		list = append(list, output{number: name.Output, claims: &state.Claims, row: row(name, &state.Judged)})
+		if state.Verdict == divergence.Diverged {
+			compared[name.Output] = state.Inputs
 		}
 	}
-	causes, err := causes(ctx, t, differ, members)
+	causes, err := causes(ctx, t, compared)
 	if err != nil {
 		return nil, err
 	}
+	slices.SortFunc(list, byKey)
+	at := byNumber(list)
 	for i := range list {
 		list[i].row.Cause = causes[list[i].number]
 	}
-	slices.SortFunc(list, func(a, b output) int {
-		return cmp.Or(strings.Compare(a.row.Key, b.row.Key), strings.Compare(a.row.Ecosystem, b.row.Ecosystem))
-	})
+	for _, m := range members {
+		if o, ok := at[m.Output]; ok {
+			o.row.Output = cmp.Or(o.row.Output, m.Name)
+			o.members = append(o.members, m)
+		}
+	}
 	return list, nil
 }
 
-func row(name store.OutputName, j divergence.Judgement) dashboard.OutputRow {
+// byNumber finds outputs by their numbers.
+func byNumber(outputs []output) map[uint32]*output {
+	at := make(map[uint32]*output, len(outputs))
+	for i := range outputs {
+		at[outputs[i].number] = &outputs[i]
+	}
+	return at
+}
+
+func byKey(a, b output) int {
+	return cmp.Or(strings.Compare(a.row.Key, b.row.Key), strings.Compare(a.row.Ecosystem, b.row.Ecosystem))
+}
+
+// row shows what the index judged of an output.
+func row(name store.OutputName, j *store.Judged) dashboard.OutputRow {
 	return dashboard.OutputRow{
 		Key: name.Key, Ecosystem: name.Ecosystem, Build: name.Build, Output: name.Name,
-		Verdict: j.Verdict.String(), Shape: j.Shape.String(), Operators: j.Operators, Digests: j.Digests,
+		Verdict: api.NewVerdict(j.Verdict), Shape: api.NewShape(j.Shape), Operators: j.Operators, Digests: j.Digests,
 	}
 }
 
-// causes names the causes of divergences, given how their inputs compare and
-// what package sets say of them.
-func causes(ctx context.Context, t *store.Tables, diverged map[uint32]divergence.Inputs, members []store.Member) (map[uint32]string, error) {
-	inputs := map[uint32][]uint32{}
-	var all []uint32
-	for _, m := range members {
-		if diverged[m.Output] == divergence.InputsDiffer {
-			inputs[m.Output] = append(inputs[m.Output], m.Inputs...)
-			all = append(all, m.Inputs...)
+// causes names the causes of divergences, given how their inputs compare.
+func causes(ctx context.Context, t *store.Tables, diverged map[uint32]divergence.Inputs) (map[uint32]api.Side, error) {
+	var differ []uint32
+	for number, compared := range diverged {
+		if compared == divergence.InputsDiffer {
+			differ = append(differ, number)
 		}
 	}
-	diverging, err := t.Diverging(ctx, all)
+	inheriting, err := t.Inheriting(ctx, differ)
 	if err != nil {
 		return nil, err
 	}
-	names := make(map[uint32]string, len(diverged))
+	names := make(map[uint32]api.Side, len(diverged))
 	for number, compared := range diverged {
-		inherits := slices.ContainsFunc(inputs[number], func(input uint32) bool { return diverging[input] })
-		names[number] = divergence.CauseOf(compared, inherits).String()
+		names[number] = api.NewSide(divergence.CauseOf(compared, inheriting[number]))
 	}
 	return names, nil
 }
@@ -186,219 +186,4 @@ func (q *Query) Output(ctx context.Context, key string) (*dashboard.Output, erro
 		}
 	}
 	return nil, dashboard.ErrNotFound
-}
-
-// whole returns everything about outputs.
-func (q *Query) whole(ctx context.Context, t *store.Tables, numbers []uint32) ([]dashboard.Output, error) {
-	found, err := q.outputs(ctx, t, numbers)
-	if err != nil {
-		return nil, err
-	}
-	withdrawals, err := t.Withdrawals(ctx, numbers)
-	if err != nil {
-		return nil, err
-	}
-	list := make([]dashboard.Output, len(found))
-	for i, o := range found {
-		list[i].OutputRow = o.row
-		if err := q.addClaims(ctx, t, &list[i], &o, withdrawals); err != nil {
-			return nil, err
-		}
-		if list[i].Member, err = q.plans(ctx, t, o.members); err != nil {
-			return nil, err
-		}
-	}
-	return list, nil
-}
-
-// addClaims adds an output's claims, and the history of its verdict that came of
-// them.
-func (q *Query) addClaims(ctx context.Context, t *store.Tables, to *dashboard.Output, o *output, withdrawals []store.Withdrawal) error {
-	observations, err := t.Observations(ctx, o.number, maxClaims)
-	if err != nil {
-		return err
-	}
-	changes, err := t.Changes(ctx, o.number)
-	if err != nil {
-		return err
-	}
-	indices := make([]uint64, len(observations))
-	for i := range observations {
-		indices[i] = observations[i].Index
-	}
-	details, err := q.read(ctx, indices)
-	if err != nil {
-		return err
-	}
-	for _, c := range changes {
-		indices = append(indices, c.Index)
-	}
-	times, err := received(ctx, t, details, indices)
-	if err != nil {
-		return err
-	}
-	to.History = history(changes, times)
-	roster := q.index.Roster()
-	to.Claims = make([]dashboard.Claim, len(observations))
-	for i, seen := range observations {
-		c := claim(roster, seen.Builder, seen.Index, details[seen.Index], to.Key)
-		c.ReceivedAt = times[seen.Index]
-		digest, withdrawn := digestOf(seen, o.claims, withdrawals)
-		c.Digest = digest.String()
-		if c.Status == "" && withdrawn {
-			c.Counts, c.Status = false, "withdrawn"
-		}
-		addDocument(&c, seen, o.claims, details[seen.Index], roster)
-		to.Claims[i] = c
-		if d := details[seen.Index]; d != nil && to.DigestKind == "" {
-			to.DigestKind = string(d.digestKind())
-		}
-	}
-	return nil
-}
-
-// digestOf returns the whole digest of an observation, and whether the claim was
-// withdrawn since.
-func digestOf(seen store.Observation, claims *divergence.Output, withdrawals []store.Withdrawal) (digest attestation.Digest, withdrawn bool) {
-	for _, c := range claims.Claims {
-		if c.Builder == seen.Builder && store.Short(c.Digest[:]) == seen.Digest && c.Index <= seen.Index {
-			return c.Digest, false
-		}
-	}
-	for _, w := range withdrawals {
-		if w.Output == seen.Output && w.Builder == seen.Builder && store.Short(w.Digest[:]) == seen.Digest && w.Index > seen.Index {
-			return w.Digest, true
-		}
-	}
-	return attestation.Digest{}, true
-}
-
-// claim returns what is shown of a claim but its digest. d may be nil.
-func claim(roster *enrolment.Roster, builder uint32, index uint64, d *detail, key string) dashboard.Claim {
-	c := dashboard.Claim{Index: index, Counts: true}
-	if b, ok := roster.ByNumber(builder); ok {
-		c.Builder, c.Operator, c.Tier = string(b.ID), b.Operator, string(b.Tier)
-		switch {
-		case index >= b.RevokedFrom:
-			c.Counts, c.Status = false, "revoked"
-		case b.Tier != enrolment.Counted:
-			c.Counts, c.Status = false, "open"
-		}
-	}
-	if d == nil {
-		return c
-	}
-	c.ReceivedAt = d.receivedAt
-	if d.statement == nil {
-		return c
-	}
-	c.Environment = d.statement.Environment
-	if build := d.of(key); build != nil {
-		c.Occasion, c.FinishedOn = string(build.Occasion), build.Finished
-		if !build.InputsDigest.IsZero() {
-			c.InputsDigest = build.InputsDigest.String()
-		}
-	}
-	return c
-}
-
-// received returns when entries were received: those with details say it themselves.
-func received(ctx context.Context, t *store.Tables, details map[uint64]*detail, indices []uint64) (map[uint64]time.Time, error) {
-	var unknown []uint64
-	for _, index := range indices {
-		if details[index] == nil {
-			unknown = append(unknown, index)
-		}
-	}
-	times, err := t.ReceivedAt(ctx, unknown)
-	if err != nil {
-		return nil, err
-	}
-	for index, d := range details {
-		times[index] = d.receivedAt
-	}
-	return times, nil
-}
-
-func history(changes []store.Change, times map[uint64]time.Time) []dashboard.Change {
-	list := make([]dashboard.Change, len(changes))
-	for i, c := range changes {
-		list[i] = dashboard.Change{Index: c.Index, ReceivedAt: times[c.Index], From: c.Old.String(), To: c.New.String()}
-	}
-	return list
-}
-
-// plans returns what the newest package sets say of an output.
-func (q *Query) plans(ctx context.Context, t *store.Tables, members []store.Member) ([]dashboard.SetPlan, error) {
-	plans := make([]dashboard.SetPlan, len(members))
-	for i, m := range members {
-		inputs, err := q.outputs(ctx, t, m.Inputs[:min(len(m.Inputs), maxOutputs)])
-		if err != nil {
-			return nil, err
-		}
-		plans[i] = dashboard.SetPlan{
-			Set: m.Set, Attribute: m.Attribute, Version: m.Version, System: m.System, Maintainers: m.Maintainers, Inputs: rows(inputs),
-		}
-	}
-	return plans, nil
-}
-
-// Build implements [dashboard.OutputSource].
-func (q *Query) Build(ctx context.Context, name string) (*dashboard.Build, error) {
-	t, release := q.store.Acquire()
-	defer release()
-	ecosystems, err := t.Ecosystems(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, ecosystem := range ecosystems {
-		id := attestation.NewOutputID(ecosystem, name)
-		numbers, err := t.OfBuild(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		failures, err := q.failures(ctx, t, id, name)
-		if err != nil {
-			return nil, err
-		}
-		if len(numbers) == 0 && len(failures) == 0 {
-			continue
-		}
-		outputs, err := q.whole(ctx, t, numbers[:min(len(numbers), maxOutputs)])
-		if err != nil {
-			return nil, err
-		}
-		return &dashboard.Build{Name: name, Ecosystem: ecosystem, Outputs: outputs, Failures: failures}, nil
-	}
-	return nil, dashboard.ErrNotFound
-}
-
-func (q *Query) failures(ctx context.Context, t *store.Tables, build attestation.OutputID, name string) ([]dashboard.Failure, error) {
-	failures, err := t.Failures(ctx, build, maxFailures)
-	if err != nil {
-		return nil, err
-	}
-	indices := make([]uint64, len(failures))
-	for i := range failures {
-		indices[i] = failures[i].Index
-	}
-	details, err := q.read(ctx, indices)
-	if err != nil {
-		return nil, err
-	}
-	roster := q.index.Roster()
-	list := make([]dashboard.Failure, 0, len(failures))
-	for _, f := range failures {
-		d := details[f.Index]
-		i := slices.IndexFunc(d.statement.Builds, func(b attestation.Build) bool { return b.Name == name })
-		b, ok := roster.ByNumber(f.Builder)
-		if i < 0 || !ok {
-			continue // another build with the same 64 bits
-		}
-		list = append(list, dashboard.Failure{
-			Index: f.Index, ReceivedAt: d.receivedAt, Builder: string(b.ID), Operator: b.Operator,
-			Failure: d.statement.Builds[i].Failure, Environment: d.statement.Environment,
-		})
-	}
-	return list, nil
 }

@@ -15,17 +15,17 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"repronet/aggregator/index"
-	"repronet/aggregator/query"
-	"repronet/aggregator/store"
-	"repronet/attestation"
-	"repronet/dashboard"
-	"repronet/dashboard/dashboardtest"
-	"repronet/enrolment"
-	"repronet/internal/chdb/chdbtest"
-	"repronet/ledger"
-	"repronet/pkgset"
-	"repronet/signing/signingtest"
+	"repronet.dev/aggregator/index"
+	"repronet.dev/aggregator/query"
+	"repronet.dev/aggregator/store"
+	"repronet.dev/attestation"
+	"repronet.dev/dashboard"
+	"repronet.dev/dashboard/dashboardtest"
+	"repronet.dev/enrolment"
+	"repronet.dev/internal/chdb/chdbtest"
+	"repronet.dev/ledger"
+	"repronet.dev/pkgset"
+	"repronet.dev/signing/signingtest"
 )
 
 // memory is a ledger in memory.
@@ -205,6 +205,9 @@ func testAnswers(t *testing.T, scenario *dashboardtest.Scenario) {
 			}), err
 		})
 	}
+	ask("summaries", func(s dashboard.Source) (any, error) {
+		return s.Summaries(ctx, []string{"none", "nixos-minimal", "gone"})
+	})
 	for _, b := range scenario.Builders {
 		ask("builder "+b.Label, func(s dashboard.Source) (any, error) {
 			detail, err := s.Builder(ctx, dashboardtest.ID(b.Label))

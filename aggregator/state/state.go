@@ -1,8 +1,17 @@
 // Package state keeps what an aggregator knows and what is no evidence, in one
-// SQLite file: for now, who asked to be enrolled. It moves no verdict: what is
-// lost with it has to be asked for again, and nothing else.
+// SQLite file: who asked to be enrolled, and facts such as what was written of a
+// day's budgets. It moves no verdict: what is lost with it has to be asked for
+// again, or begins anew, and nothing else.
 //
 // The file has one user, the process that has the data directory open.
+//
+// What is deleted here is gone from the file: SQLite overwrites it with zeros
+// (secure_delete), keeps no log of writes beside the file between transactions
+// (journal_mode TRUNCATE in place of a write-ahead log), and writes the whole file anew
+// (VACUUM), because rows that moved from page to page leave copies behind that
+// secure_delete does not reach. That happens when a request is forgotten, when the file is
+// opened, and for what strangers replaced or let expire, once an hour ([State.Expire]).
+// Copies, such as backups, are for their owner to clean.
 package state
 
 import (
@@ -12,12 +21,17 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"sync/atomic"
 
-	_ "modernc.org/sqlite" // the driver "sqlite", without cgo
+	"modernc.org/sqlite" // the driver "sqlite", without cgo
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // A State is the open file.
-type State struct{ db *sql.DB }
+type State struct {
+	db    *sql.DB
+	stale atomic.Bool // the file may have copies of what was deleted
+}
 
 // migrations bring a file from version n to n+1, by their place. One that was
 // released is never changed.
@@ -31,6 +45,10 @@ func migrations() []string {
 			refusal  TEXT NOT NULL     -- why an operator refused it; empty while it waits
 		) STRICT;
 		CREATE INDEX requests_received ON requests (received);`,
+		// network: whose share of the queue a request takes, see Request.Network.
+		`ALTER TABLE requests ADD COLUMN network TEXT NOT NULL DEFAULT '';
+		CREATE INDEX requests_network ON requests (network);
+		CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;`,
 	}
 }
 
@@ -44,18 +62,68 @@ func Open(ctx context.Context, path string) (*State, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the state: %w", err)
 	}
-	// A request is acknowledged when it is on disk.
-	options := url.Values{"_pragma": {"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(5000)"}}
+	// A request is acknowledged when it is on disk, and forgotten when it is off it.
+	options := url.Values{"_pragma": {
+		"busy_timeout(5000)", "secure_delete(ON)", "temp_store(MEMORY)", "journal_mode(TRUNCATE)", "synchronous(FULL)",
+	}}
 	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: options.Encode()}).String())
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
 	db.SetMaxOpenConns(1) // one writer, and few readers
-	s := &State{db}
+	s := &State{db: db}
 	if err := s.migrate(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening %s: %w", path, err), db.Close())
 	}
+	// The process before may have ended before it could. Where the disk takes nothing now,
+	// that waits for the next Expire.
+	if err := s.overwrite(ctx); err != nil && !diskTakesNothing(err) {
+		return nil, errors.Join(fmt.Errorf("opening %s: %w", path, err), db.Close())
+	}
 	return s, nil
+}
+
+// diskTakesNothing reports whether SQLite failed for want of a disk that can be written,
+// see https://www.sqlite.org/rescode.html; it is no damage of the file.
+func diskTakesNothing(err error) bool {
+	failed, ok := errors.AsType[*sqlite.Error](err)
+	if !ok {
+		return false
+	}
+	switch failed.Code() & 0xff { // without the extension
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN:
+		return true
+	}
+	return false
+}
+
+// overwrite writes the file anew, without what was deleted.
+func (s *State) overwrite(ctx context.Context) error {
+	s.stale.Store(false)
+	if _, err := s.db.ExecContext(ctx, "VACUUM"); err != nil {
+		s.stale.Store(true)
+		return fmt.Errorf("overwriting what was deleted: %w", err)
+	}
+	return nil
+}
+
+// Fact returns what was kept under a name; "" if nothing was.
+func (s *State) Fact(ctx context.Context, name string) (value string, err error) {
+	err = s.db.QueryRowContext(ctx, `SELECT value FROM facts WHERE name = ?`, name).Scan(&value)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", fmt.Errorf("reading what is known of %s: %w", name, err)
+	}
+	return value, nil
+}
+
+// KeepFact keeps a value under a name, in place of an older one.
+func (s *State) KeepFact(ctx context.Context, name, value string) error {
+	_, err := s.db.ExecContext(ctx, `INSERT INTO facts (name, value) VALUES (?, ?)
+		ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, value)
+	if err != nil {
+		return fmt.Errorf("keeping what is known of %s: %w", name, err)
+	}
+	return nil
 }
 
 func (s *State) migrate(ctx context.Context) error {

@@ -7,7 +7,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
-	"repronet/divergence"
+	"repronet.dev/divergence"
 )
 
 // Builders returns the totals of all builders with an attestation, by number.

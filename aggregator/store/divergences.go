@@ -8,7 +8,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
-	"repronet/divergence"
+	"repronet.dev/divergence"
 )
 
 // A DivergenceFilter selects divergences; nil and zero fields do not restrict.
@@ -18,6 +18,8 @@ type DivergenceFilter struct {
 	Shape      divergence.Shape
 	Cause      *divergence.Cause
 	Builder    *uint32 // with a claim that counts
+	Ecosystem  string
+	Project    string // of keys "<project>/<file>"
 }
 
 // A Place is where a page of divergences, newest first, begins: behind the one
@@ -51,6 +53,14 @@ func (f *DivergenceFilter) where() (string, []any) {
 	if f.Maintainer != "" {
 		add(`output IN (SELECT output FROM set_members FINAL WHERE until = {newest:UInt64} AND has(maintainers, {maintainer:String}))`,
 			"maintainer", f.Maintainer)
+	}
+	if f.Ecosystem != "" {
+		add(`output IN (SELECT output FROM outputs WHERE output IN (SELECT output FROM divergences WHERE diverged = 1)
+			AND ecosystem = {ecosystem:String})`, "ecosystem", f.Ecosystem)
+	}
+	if f.Project != "" {
+		add(`output IN (SELECT output FROM outputs WHERE output IN (SELECT output FROM divergences WHERE diverged = 1)
+			AND startsWith(key, concat({project:String}, '/')))`, "project", f.Project)
 	}
 	if f.Shape != divergence.NoShape {
 		add(`shape = {shape:UInt8}`, "shape", uint8(f.Shape))
@@ -90,7 +100,7 @@ func (t *Tables) Divergences(ctx context.Context, filter DivergenceFilter, behin
 		parameters = append(parameters, clickhouse.Named("since", behind.Since), clickhouse.Named("output", behind.Output))
 	}
 	parameters = append(parameters, clickhouse.Named("limit", limit))
-	rows, err := list(ctx, t.conn, readDivergence, `SELECT output, version, diverged, shape, inputs, since, previous, holders, state
+	rows, err := list(ctx, t.conn, readDivergence, `SELECT output, version, diverged, shape, inputs, since, previous, holders
 		FROM divergences FINAL WHERE output IN (
 			SELECT output FROM divergences FINAL WHERE `+where+` ORDER BY since DESC, output LIMIT {limit:UInt32})
 		ORDER BY since DESC, output`, parameters...)
@@ -102,31 +112,29 @@ func (t *Tables) Divergences(ctx context.Context, filter DivergenceFilter, behin
 
 func readDivergence(rows driver.Rows) (d Divergence, err error) {
 	var diverged, shape, inputs, previous uint8
-	var state []byte
-	if err := rows.Scan(&d.Output, &d.Version, &diverged, &shape, &inputs, &d.Since, &previous, &d.Holders, &state); err != nil {
+	if err := rows.Scan(&d.Output, &d.Version, &diverged, &shape, &inputs, &d.Since, &previous, &d.Holders); err != nil {
 		return d, err
 	}
 	d.Diverged, d.Shape, d.Inputs, d.Previous = diverged == 1, divergence.Shape(shape), divergence.Inputs(inputs), divergence.Verdict(previous)
-	claims, err := divergence.DecodeOutput(state)
-	if err != nil {
-		return d, err
-	}
-	d.Claims = *claims
 	return d, nil
 }
 
-// Diverging returns those of the given outputs that diverge.
-func (t *Tables) Diverging(ctx context.Context, outputs []uint32) (map[uint32]bool, error) {
-	diverging := map[uint32]bool{}
+// Inheriting returns those of the given outputs that have an input which
+// diverges, as the newest revisions of package sets say.
+func (t *Tables) Inheriting(ctx context.Context, outputs []uint32) (map[uint32]bool, error) {
+	inheriting := map[uint32]bool{}
 	if len(outputs) == 0 {
-		return diverging, nil
+		return inheriting, nil
 	}
-	for output, err := range scan(ctx, t.conn, readNumber, `SELECT output FROM divergences FINAL
-		WHERE output IN {outputs:Array(UInt32)} AND diverged = 1`, clickhouse.Named("outputs", outputs)) {
+	for output, err := range scan(ctx, t.conn, readNumber, `SELECT DISTINCT output FROM (
+			SELECT output, arrayJoin(inputs) AS input FROM set_members FINAL
+			WHERE set IN (SELECT name FROM sets) AND output IN {outputs:Array(UInt32)} AND until = {newest:UInt64})
+		WHERE input IN (SELECT output FROM divergences FINAL WHERE diverged = 1)`,
+		clickhouse.Named("outputs", outputs), clickhouse.Named("newest", uint64(Newest))) {
 		if err != nil {
 			return nil, fmt.Errorf("reading divergences: %w", err)
 		}
-		diverging[output] = true
+		inheriting[output] = true
 	}
-	return diverging, nil
+	return inheriting, nil
 }

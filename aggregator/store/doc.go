@@ -14,6 +14,17 @@
 // name them, so the tables are narrow and the numbers are the same whenever the
 // ledger is indexed again.
 //
+// What is judged of an output is columns of the table verdicts, in one row with
+// the claims that it was judged from: the verdict, how many operators and digests
+// there are, its shape, how inputs compare, the entry that last changed the verdict
+// (since; its time is that entry's in the table entries) and the verdict before.
+// The index alone writes them; pages, the API and exports read them.
+//
+// # Versions
+//
+// Each generation says which migrations it has had; opening it runs the others.
+// What they cannot do in SQL, package index completes ([Tables.Unfilled]).
+//
 // # Writing twice changes nothing
 //
 // The writer can be killed at any moment. What a batch of entries gives is
@@ -22,10 +33,11 @@
 //  1. rows that are equal whenever they are computed, and whose tables keep one
 //     of equal rows: entries, observations, names, verdict changes, …
 //  2. counts by verdict, with the ledger index up to which they are complete
-//  3. the states of the outputs, each with the index up to which it is complete
+//  3. the states of the outputs (verdicts), each with the index up to which it is
+//     complete
 //  4. the watermark: the next batch begins there
 //
-// Whoever indexes the same entries again leaves out of a state, and out of the
+// An index of the same entries leaves out, when it is made again of a state, and out of the
 // counts, the entries that these already contain, in whatever batches the
 // entries come.
 //

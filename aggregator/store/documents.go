@@ -7,7 +7,7 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
-	"repronet/attestation"
+	"repronet.dev/attestation"
 )
 
 // A Document is an entry of third-party evidence and a builder in whose name it
@@ -17,7 +17,7 @@ type Document struct {
 	Builder    uint32
 	Outputs    uint32
 	ReceivedAt time.Time
-	ID         attestation.Digest // see kinds.Evidence
+	ID         attestation.Digest // see reading.Document
 }
 
 func documentColumns() []column[Document] {

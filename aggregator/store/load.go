@@ -6,23 +6,27 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
-	"repronet/attestation"
-	"repronet/divergence"
+	"repronet.dev/attestation"
+	"repronet.dev/divergence"
 )
+
+// maxList bounds a list that goes into a statement: a server takes a URL of 1 MiB.
+const maxList = 32_768
 
 func readString(rows driver.Rows) (s string, err error) { return s, rows.Scan(&s) }
 
 // Watermark returns how far the index has come; the zero value at its beginning.
 func (t *Tables) Watermark(ctx context.Context) (Watermark, error) {
 	var w Watermark
-	err := t.conn.QueryRow(ctx, `SELECT size, outputs, attestations, observations, failures, ignored, builders, operators, received_at
+	err := t.conn.QueryRow(ctx, `SELECT size, outputs, attestations, observations, failures, ignored, builders, operators, received_at, origin, root
 		FROM watermark ORDER BY size DESC LIMIT 1`).
-		Scan(&w.Size, &w.Outputs, &w.Attestations, &w.Observations, &w.Failures, &w.Ignored, &w.Builders, &w.Operators, &w.ReceivedAt)
+		Scan(&w.Size, &w.Outputs, &w.Attestations, &w.Observations, &w.Failures, &w.Ignored, &w.Builders, &w.Operators, &w.ReceivedAt, &w.Origin, &w.Root)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Watermark{}, nil
 	}
@@ -30,6 +34,15 @@ func (t *Tables) Watermark(ctx context.Context) (Watermark, error) {
 		return Watermark{}, fmt.Errorf("reading the watermark: %w", err)
 	}
 	return w, nil
+}
+
+// Covered returns how many entries are indexed, and how many of them the newest
+// roll-up covers.
+func (t *Tables) Covered(ctx context.Context) (indexed, compared uint64, err error) {
+	if err := t.conn.QueryRow(ctx, `SELECT (SELECT max(size) FROM watermark), (SELECT max(version) FROM rollups)`).Scan(&indexed, &compared); err != nil {
+		return 0, 0, fmt.Errorf("reading the watermark: %w", err)
+	}
+	return indexed, compared, nil
 }
 
 // Roster returns the enrolments and revocations before a ledger index, in order.
@@ -94,20 +107,19 @@ func (t *Tables) DuplicateKeys(ctx context.Context, from uint64) iter.Seq2[Claim
 // ReceivedAt returns when the entries at the given indices were received.
 func (t *Tables) ReceivedAt(ctx context.Context, indices []uint64) (map[uint64]time.Time, error) {
 	times := make(map[uint64]time.Time, len(indices))
-	if len(indices) == 0 {
-		return times, nil
-	}
 	type row struct {
 		index uint64
 		at    time.Time
 	}
-	for r, err := range scan(ctx, t.conn, func(rows driver.Rows) (r row, err error) { return r, rows.Scan(&r.index, &r.at) },
-		`SELECT log_index, received_at FROM entries WHERE log_index IN {indices:Array(UInt64)}`,
-		clickhouse.Named("indices", indices)) {
-		if err != nil {
-			return nil, fmt.Errorf("reading times of receipt: %w", err)
+	for part := range slices.Chunk(indices, maxList) {
+		for r, err := range scan(ctx, t.conn, func(rows driver.Rows) (r row, err error) { return r, rows.Scan(&r.index, &r.at) },
+			`SELECT log_index, received_at FROM entries WHERE log_index IN {indices:Array(UInt64)}`,
+			clickhouse.Named("indices", part)) {
+			if err != nil {
+				return nil, fmt.Errorf("reading times of receipt: %w", err)
+			}
+			times[r.index] = r.at
 		}
-		times[r.index] = r.at
 	}
 	return times, nil
 }

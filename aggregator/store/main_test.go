@@ -3,7 +3,7 @@ package store_test
 import (
 	"testing"
 
-	"repronet/internal/chdb/chdbtest"
+	"repronet.dev/internal/chdb/chdbtest"
 )
 
 func TestMain(m *testing.M) { chdbtest.Exit(m.Run()) }

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strconv"
 
-	"repronet/divergence"
+	"repronet.dev/divergence"
 )
 
 // A RollUp is what is computed over all outputs now and then.
@@ -110,13 +110,13 @@ func (t *Tables) WriteRollUp(ctx context.Context, r *RollUp) error {
 func (t *Tables) Compact(ctx context.Context, outputs uint32, ratio float64) error {
 	var rows uint64
 	if err := t.conn.QueryRow(ctx, `SELECT sum(rows) FROM system.parts
-		WHERE database = currentDatabase() AND table = 'states' AND active`).Scan(&rows); err != nil {
+		WHERE database = currentDatabase() AND table = 'verdicts' AND active`).Scan(&rows); err != nil {
 		return fmt.Errorf("compacting the index: %w", err)
 	}
 	if float64(rows) <= ratio*float64(outputs) {
 		return nil
 	}
-	for _, table := range []string{"states", "builds", "observations"} {
+	for _, table := range []string{"verdicts", "builds", "observations"} {
 		if err := t.conn.Exec(ctx, "OPTIMIZE TABLE "+table+" FINAL SETTINGS optimize_skip_merged_partitions = 1"); err != nil {
 			return fmt.Errorf("compacting %s: %w", table, err)
 		}

@@ -4,8 +4,8 @@ import (
 	"encoding/binary"
 	"time"
 
-	"repronet/attestation"
-	"repronet/divergence"
+	"repronet.dev/attestation"
+	"repronet.dev/divergence"
 )
 
 // NoBuilder stands for the builder of an entry that has none.
@@ -25,6 +25,10 @@ type Watermark struct {
 	Builders     uint32 // with an attestation
 	Operators    uint32 // behind those
 	ReceivedAt   time.Time
+	// Origin is the key of the ledger of which these are, Root the root hash of its
+	// first Size entries; empty where that was not known.
+	Origin string
+	Root   []byte
 }
 
 // An Entry is a ledger entry's row.
@@ -96,16 +100,21 @@ type Failure struct {
 	Builder uint32
 }
 
-// A State is the claims that stand on an output and the verdict on it, after
-// the entries before Version.
+// A Judged output is what is judged of it after the entries before Version. Only
+// the index judges: everything else reads.
+type Judged struct {
+	ID      attestation.OutputID
+	Version uint64
+	Output  uint32
+	divergence.Judgement
+	Previous divergence.Verdict // the one before
+	Since    uint64             // the entry that last changed the verdict, 0 where none did
+}
+
+// A State is a judged output with the claims that stand on it.
 type State struct {
-	ID       attestation.OutputID
-	Version  uint64
-	Output   uint32
-	Verdict  divergence.Verdict
-	Previous divergence.Verdict // the one before; only for Diverged
-	Since    uint64             // the entry that made it diverge; only for Diverged
-	Claims   divergence.Output
+	Judged
+	Claims divergence.Output
 }
 
 // A Change is a transition from one verdict to another.
@@ -115,7 +124,8 @@ type Change struct {
 	Old, New divergence.Verdict
 }
 
-// A Divergence is the row of an output that diverges, or did.
+// A Divergence is the row of an output that diverges, or did. It repeats what
+// its [Judged] says, for the list of divergences and its filters.
 type Divergence struct {
 	Output   uint32
 	Version  uint64
@@ -125,7 +135,6 @@ type Divergence struct {
 	Since    uint64
 	Previous divergence.Verdict
 	Holders  []uint32 // builders whose claims count
-	Claims   divergence.Output
 }
 
 // Counts are numbers of outputs by verdict (the index).
@@ -183,6 +192,8 @@ func watermarkColumns() []column[Watermark] {
 		col("builders", "UInt32", func(r *Watermark) uint32 { return r.Builders }),
 		col("operators", "UInt32", func(r *Watermark) uint32 { return r.Operators }),
 		col("received_at", "DateTime64(3, 'UTC')", func(r *Watermark) time.Time { return r.ReceivedAt }),
+		col("origin", "String", func(r *Watermark) string { return r.Origin }),
+		col("root", "String", func(r *Watermark) string { return string(r.Root) }),
 	}
 }
 
@@ -276,7 +287,14 @@ func stateColumns() []column[State] {
 		col("rest", "FixedString(12)", func(r *State) []byte { return r.ID[8:] }),
 		col("version", "UInt64", func(r *State) uint64 { return r.Version }),
 		col("output", "UInt32", func(r *State) uint32 { return r.Output }),
-		col("state", "String", func(r *State) []byte { return r.append(nil) }),
+		col("verdict", "UInt8", func(r *State) uint8 { return uint8(r.Verdict) }),
+		col("previous", "UInt8", func(r *State) uint8 { return uint8(r.Previous) }),
+		col("since", "UInt64", func(r *State) uint64 { return r.Since }),
+		col("operators", "UInt32", func(r *State) uint32 { return uint32(r.Operators) }),
+		col("digests", "UInt32", func(r *State) uint32 { return uint32(r.Digests) }),
+		col("shape", "UInt8", func(r *State) uint8 { return uint8(r.Shape) }),
+		col("inputs", "UInt8", func(r *State) uint8 { return uint8(r.Inputs) }),
+		col("claims", "String", func(r *State) []byte { return r.Claims.Append(nil) }),
 	}
 }
 
@@ -304,7 +322,6 @@ func divergenceColumns() []column[Divergence] {
 		col("since", "UInt64", func(r *Divergence) uint64 { return r.Since }),
 		col("previous", "UInt8", func(r *Divergence) uint8 { return uint8(r.Previous) }),
 		col("holders", "Array(UInt32)", func(r *Divergence) []uint32 { return r.Holders }),
-		col("state", "String", func(r *Divergence) []byte { return r.Claims.Append(nil) }),
 	}
 }
 

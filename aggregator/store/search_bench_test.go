@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"repronet/aggregator/store"
+	"repronet.dev/aggregator/store"
 )
 
 // BenchmarkSearch looks for names that are common, rare and unknown among 600,000

@@ -2,10 +2,8 @@ package store
 
 import (
 	"context"
-	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"regexp"
 	"strconv"
 	"strings"
@@ -15,9 +13,6 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
-
-//go:embed migrations/*.sql
-var migrations embed.FS
 
 // A Store is the generations of the index in one ClickHouse. It may be used from
 // several goroutines.
@@ -41,22 +36,55 @@ var databaseName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]{0,99}$`)
 // it does not exist, and opens the current generation, migrating its tables to
 // this version of the package.
 func Open(ctx context.Context, options *clickhouse.Options) (*Store, error) {
+	s, err := Unopened(options)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Reopen(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// Unopened returns a store of which nothing is asked yet. Until [Store.Reopen]
+// succeeds, whatever is read from it is an error.
+func Unopened(options *clickhouse.Options) (*Store, error) {
 	base := options.Auth.Database
 	if !databaseName.MatchString(base) {
 		return nil, fmt.Errorf("opening the index: database name %.120q is not 1 to 100 letters, digits and _", base)
-	}
-	if err := createDatabase(ctx, options, base); err != nil {
-		return nil, fmt.Errorf("opening the index: %w", err)
 	}
 	control, err := clickhouse.Open(options)
 	if err != nil {
 		return nil, fmt.Errorf("opening the index: %w", err)
 	}
 	s := &Store{options: options, control: control}
-	if err := s.openCurrent(ctx); err != nil {
+	closed, err := s.connect(0)
+	if err != nil {
 		return nil, fmt.Errorf("opening the index: %w", errors.Join(err, control.Close()))
 	}
+	s.current.Store(closed)
 	return s, nil
+}
+
+// Reopen opens the current generation again, in a database that may be another than
+// before: an engine on a new directory. It does not wait for readers of the old one.
+func (s *Store) Reopen(ctx context.Context) error {
+	if err := createDatabase(ctx, s.options, s.options.Auth.Database); err != nil {
+		return fmt.Errorf("opening the index: %w", err)
+	}
+	if err := s.openCurrent(ctx); err != nil {
+		return fmt.Errorf("opening the index: %w", err)
+	}
+	return nil
+}
+
+// Renew makes an empty generation the current one.
+func (s *Store) Renew(ctx context.Context) error {
+	tables, err := s.NewGeneration(ctx)
+	if err != nil {
+		return err
+	}
+	return s.Swap(ctx, tables)
 }
 
 // createDatabase uses a connection of its own, because one to a database that
@@ -85,17 +113,24 @@ func (s *Store) openCurrent(ctx context.Context) error {
 		return err
 	}
 	if current == 0 {
-		tables, err := s.NewGeneration(ctx)
+		closed, err := s.connect(0)
 		if err != nil {
 			return err
 		}
-		return s.Swap(ctx, tables)
+		if old := s.current.Swap(closed); old != nil { // nothing of it is here
+			if err := old.conn.Close(); err != nil {
+				return err
+			}
+		}
+		return s.Renew(ctx)
 	}
 	tables, err := s.openTables(ctx, current)
 	if err != nil {
 		return err
 	}
-	s.current.Store(tables)
+	if old := s.current.Swap(tables); old != nil {
+		return old.conn.Close()
+	}
 	return nil
 }
 
@@ -145,12 +180,27 @@ func (s *Store) NewGeneration(ctx context.Context) (*Tables, error) {
 }
 
 // Swap makes a new generation the current one and removes the one before, when
-// nobody reads it any more.
+// nothing reads it any more.
 func (s *Store) Swap(ctx context.Context, t *Tables) error {
-	if err := s.control.Exec(ctx, `INSERT INTO generations (generation) VALUES (`+strconv.FormatUint(uint64(t.generation), 10)+`)`); err != nil {
-		return fmt.Errorf("making generation %d of the index the current one: %w", t.generation, err)
+	old, err := s.Replace(ctx, t)
+	if err != nil {
+		return err
 	}
-	old := s.current.Swap(t)
+	return s.Retire(ctx, old)
+}
+
+// Replace makes a new generation the current one and returns the one before, nil
+// if there was none. It does not wait for those who read that one.
+func (s *Store) Replace(ctx context.Context, t *Tables) (old *Tables, err error) {
+	if err := s.control.Exec(ctx, `INSERT INTO generations (generation) VALUES (`+strconv.FormatUint(uint64(t.generation), 10)+`)`); err != nil {
+		return nil, fmt.Errorf("making generation %d of the index the current one: %w", t.generation, err)
+	}
+	return s.current.Swap(t), nil
+}
+
+// Retire removes a generation that was replaced, when nothing reads it any more.
+// What it cannot remove, the next [Open] does.
+func (s *Store) Retire(ctx context.Context, old *Tables) error {
 	if old == nil {
 		return nil
 	}
@@ -159,7 +209,7 @@ func (s *Store) Swap(ctx context.Context, t *Tables) error {
 	if err := old.conn.Close(); err != nil {
 		return fmt.Errorf("closing generation %d of the index: %w", old.generation, err)
 	}
-	if err := s.control.Exec(ctx, "DROP DATABASE "+s.databaseOf(old.generation)+" SYNC"); err != nil {
+	if err := s.control.Exec(ctx, "DROP DATABASE IF EXISTS "+s.databaseOf(old.generation)+" SYNC"); err != nil {
 		return fmt.Errorf("removing generation %d of the index: %w", old.generation, err)
 	}
 	return nil
@@ -192,55 +242,24 @@ func (s *Store) Close() error {
 	return errors.Join(s.current.Load().conn.Close(), s.control.Close())
 }
 
-func (s *Store) openTables(ctx context.Context, generation uint32) (*Tables, error) {
+// connect makes a way to a generation, of which nothing is asked.
+func (s *Store) connect(generation uint32) (*Tables, error) {
 	options := *s.options
 	options.Auth.Database = s.databaseOf(generation)
 	conn, err := clickhouse.Open(&options)
 	if err != nil {
 		return nil, err
 	}
-	t := &Tables{conn: conn, generation: generation}
-	if err := t.migrate(ctx); err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	return t, nil
+	return &Tables{conn: conn, generation: generation}, nil
 }
 
-// migrate runs the migrations that the generation has not had yet, in the order
-// of their numbers. ClickHouse has no transactions over tables: a migration that
-// was interrupted runs again, so each of its statements says IF (NOT) EXISTS.
-func (t *Tables) migrate(ctx context.Context) error {
-	if err := t.conn.Exec(ctx, `CREATE TABLE IF NOT EXISTS migrations (number UInt32) ENGINE = MergeTree ORDER BY number`); err != nil {
-		return fmt.Errorf("migrating: %w", err)
-	}
-	var done uint32
-	if err := t.conn.QueryRow(ctx, `SELECT max(number) FROM migrations`).Scan(&done); err != nil {
-		return fmt.Errorf("migrating: %w", err)
-	}
-	files, err := fs.Glob(migrations, "migrations/*.sql")
+func (s *Store) openTables(ctx context.Context, generation uint32) (*Tables, error) {
+	t, err := s.connect(generation)
 	if err != nil {
-		return fmt.Errorf("migrating: %w", err)
+		return nil, err
 	}
-	if int(done) > len(files) {
-		return fmt.Errorf("migrating: the tables are of version %d, this program knows %d: run a newer one, or reindex", done, len(files))
+	if err := t.migrate(ctx); err != nil {
+		return nil, errors.Join(err, t.conn.Close())
 	}
-	for i, file := range files[done:] {
-		text, err := migrations.ReadFile(file)
-		if err != nil {
-			return fmt.Errorf("migrating: %w", err)
-		}
-		for statement := range strings.SplitSeq(string(text), ";\n") {
-			if strings.TrimSpace(statement) == "" {
-				continue
-			}
-			if err := t.conn.Exec(ctx, statement); err != nil {
-				return fmt.Errorf("migrating: %s: %w", file, err)
-			}
-		}
-		number := strconv.Itoa(int(done) + i + 1)
-		if err := t.conn.Exec(ctx, `INSERT INTO migrations (number) VALUES (`+number+`)`); err != nil {
-			return fmt.Errorf("migrating: %w", err)
-		}
-	}
-	return nil
+	return t, nil
 }

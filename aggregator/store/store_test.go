@@ -10,10 +10,10 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/google/go-cmp/cmp"
 
-	"repronet/aggregator/store"
-	"repronet/attestation"
-	"repronet/divergence"
-	"repronet/internal/chdb/chdbtest"
+	"repronet.dev/aggregator/store"
+	"repronet.dev/attestation"
+	"repronet.dev/divergence"
+	"repronet.dev/internal/chdb/chdbtest"
 )
 
 // database makes a database for the test, whose generations go with it, and
@@ -142,23 +142,39 @@ func TestStateOverSocket(t *testing.T) {
 	id := attestation.NewOutputID("nix", "/nix/store/x")
 	var want store.State
 	for version := range uint64(3) { // the newest row holds, whether merged or not
-		want = store.State{ID: id, Version: version + 1, Output: 7, Verdict: divergence.Diverged, Previous: divergence.Single, Since: version}
+		want = store.State{Judged: store.Judged{
+			ID: id, Version: version + 1, Output: 7, Previous: divergence.Single, Since: version, Judgement: divergence.Judgement{
+				Verdict: divergence.Diverged, Shape: divergence.Outlier, Inputs: divergence.InputsDiffer, Operators: 5, Digests: 2,
+			},
+		}}
 		want.Claims.Add(divergence.Claim{Builder: 3, Digest: attestation.Digest{1}, Index: version})
 		want.Claims.Add(divergence.Claim{Builder: 4, Digest: attestation.Digest{2}, Index: version, Inputs: 9})
 		if err := s.Current().Write(t.Context(), &store.Batch{States: []store.State{want}}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	unknown := attestation.NewOutputID("nix", "/nix/store/y")
-	for name, read := range map[string]func(context.Context, []attestation.OutputID) (map[attestation.OutputID]*store.State, error){
-		"Touched": s.Current().Touched, "States": s.Current().States,
-	} {
-		got, err := read(t.Context(), []attestation.OutputID{unknown, id})
+	for got, err := range s.Current().OrderedVerdicts(t.Context()) {
 		if err != nil {
-			t.Fatalf("%s: %v", name, err)
+			t.Fatal(err)
 		}
-		if diff := cmp.Diff(map[attestation.OutputID]*store.State{id: &want}, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
+		if diff := cmp.Diff(&want.Judged, got); diff != "" {
+			t.Errorf("OrderedVerdicts (-want +got):\n%s", diff)
 		}
+	}
+	unknown := attestation.NewOutputID("nix", "/nix/store/y")
+	states, err := s.Current().States(t.Context(), []attestation.OutputID{unknown, id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[attestation.OutputID]*store.State{id: &want}, states); diff != "" {
+		t.Errorf("States (-want +got):\n%s", diff)
+	}
+	touched, err := s.Current().Touched(t.Context(), []attestation.OutputID{unknown, id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.Judgement = divergence.Judgement{Verdict: want.Verdict} // which is all that it needs
+	if diff := cmp.Diff(map[attestation.OutputID]*store.State{id: &want}, touched); diff != "" {
+		t.Errorf("Touched (-want +got):\n%s", diff)
 	}
 }

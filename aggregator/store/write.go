@@ -55,7 +55,7 @@ func (t *Tables) Write(ctx context.Context, b *Batch) error {
 	if err := insert(ctx, t.conn, "counts", countColumns(), b.Counts); err != nil {
 		return err
 	}
-	if err := insert(ctx, t.conn, "states", stateColumns(), b.States); err != nil {
+	if err := insert(ctx, t.conn, "verdicts", stateColumns(), b.States); err != nil {
 		return err
 	}
 	if b.Watermark == nil {

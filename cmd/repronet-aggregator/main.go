@@ -3,19 +3,8 @@
 package main
 
 import (
-	"context"
-	"os"
-	"os/signal"
-	"syscall"
-
-	"repronet/aggregator/command"
-	"repronet/internal/cli"
+	"repronet.dev/aggregator/command"
+	"repronet.dev/internal/cli"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	status := command.Program().Run(ctx, cli.System(), os.Args[1:])
-	stop()
-	os.Exit(status)
-}
+func main() { cli.Main(command.Program()) }

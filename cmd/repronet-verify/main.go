@@ -3,17 +3,8 @@
 package main
 
 import (
-	"context"
-	"os"
-	"os/signal"
-	"syscall"
-
-	"repronet/internal/cli"
+	"repronet.dev/internal/cli"
+	"repronet.dev/verify/command"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	status := program().Run(ctx, cli.System(), os.Args[1:])
-	stop()
-	os.Exit(status)
-}
+func main() { cli.Main(command.Program()) }

@@ -9,11 +9,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"repronet/attestation"
-	"repronet/dashboard"
-	"repronet/enrolment"
-	"repronet/signing"
-	"repronet/signing/signingtest"
+	"repronet.dev/api"
+	"repronet.dev/attestation"
+	"repronet.dev/dashboard"
+	"repronet.dev/enrolment"
+	"repronet.dev/signing"
+	"repronet.dev/signing/signingtest"
 )
 
 // Contract checks that a source answers as package dashboard expects.
@@ -139,8 +140,12 @@ func contractStatus(t *testing.T, source dashboard.Source) {
 	equal(t, "summary", summary, all, err)
 	set := *all
 	set.Set, set.Revision, set.Outputs, set.Compared, set.Diverged, set.Single, set.Unbuilt = "release", "1", 4, 3, 2, 0, 1
+	own := set
+	own.Builders, own.Operators, own.Attestations, own.Observations = 5, 4, 9, 9 // who spoke about its members
 	summary, err = source.Summary(ctx, "release")
-	equal(t, "summary of a set", summary, &set, err)
+	equal(t, "summary of a set", summary, &own, err)
+	summaries, err := source.Summaries(ctx, []string{"release of nobody", "release"})
+	equal(t, "summaries of sets", summaries, []dashboard.Summary{set}, err)
 
 	midnight := func(n int) time.Time { return contractDay(n).Add(-12 * time.Hour) }
 	history, err := source.History(ctx, "")
@@ -176,7 +181,7 @@ func contractOutputs(t *testing.T, source dashboard.Source) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := strings.Join([]string{o.Verdict, o.Shape, o.Cause}, " ") + " " + string(rune('0'+o.Operators)) + " " + string(rune('0'+o.Digests))
+		got := strings.Join([]string{string(o.Verdict), string(o.Shape), string(o.Cause)}, " ") + " " + string(rune('0'+o.Operators)) + " " + string(rune('0'+o.Digests))
 		equal(t, key, got, want, nil)
 	}
 	o, err := source.Output(ctx, agreed())
@@ -204,14 +209,14 @@ func contractOutputs(t *testing.T, source dashboard.Source) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "withdrawn", []any{o.Claims[1].Counts, o.Claims[1].Status}, []any{false, "withdrawn"}, nil)
+	equal(t, "withdrawn", []any{o.Claims[1].Counts, o.Claims[1].Status, o.Claims[1].Reason}, []any{false, api.StandingWithdrawn, "Bad disk."}, nil)
 	o, err = source.Output(ctx, outlier())
 	if err != nil {
 		t.Fatal(err)
 	}
 	var inputs []string
 	for _, input := range o.Member[0].Inputs {
-		inputs = append(inputs, input.Key+" "+input.Verdict)
+		inputs = append(inputs, input.Key+" "+string(input.Verdict))
 	}
 	equal(t, "inputs", inputs, []string{agreed() + " reproduced", scatter() + " diverged"}, nil)
 }
@@ -271,6 +276,9 @@ func contractDivergences(t *testing.T, source dashboard.Source) {
 		{"builder", dashboard.DivergenceQuery{Builder: ID("b")}, []string{"outlier", "scatter"}},
 		{"unknown builder", dashboard.DivergenceQuery{Builder: signing.BuilderID(strings.Repeat("a", 32))}, nil},
 		{"maintainer", dashboard.DivergenceQuery{Maintainer: "ada"}, []string{"scatter"}},
+		{"ecosystem", dashboard.DivergenceQuery{Ecosystem: "nix"}, []string{"self", "outlier", "scatter"}},
+		{"another ecosystem", dashboard.DivergenceQuery{Ecosystem: "go"}, nil},
+		{"another project", dashboard.DivergenceQuery{Project: "nix"}, nil},
 		{"several", dashboard.DivergenceQuery{Shape: "outlier", Cause: "inherited", Set: "release", Maintainer: "grace"}, []string{"outlier"}},
 		{"none", dashboard.DivergenceQuery{Shape: "split"}, nil},
 	} {
@@ -291,7 +299,7 @@ func contractDivergences(t *testing.T, source dashboard.Source) {
 		t.Fatal(err)
 	}
 	d := page.Divergences[0]
-	equal(t, "since", []any{d.Since, d.Index, d.Previous}, []any{contractDay(4), uint64(16), "reproduced"}, nil)
+	equal(t, "since", []any{d.Since, d.Index, d.Previous}, []any{contractDay(4), uint64(16), api.Reproduced}, nil)
 	equal(t, "factions", d.Factions, []dashboard.Faction{
 		{Digest: Digest("most").String(), Operators: []string{"ash", "beech"}}, {Digest: Digest("mine").String(), Operators: []string{"chestnut"}},
 	}, nil)
@@ -345,8 +353,10 @@ func contractBuilders(t *testing.T, source dashboard.Source) {
 	}, nil)
 	equal(t, "enrolled at", b.EnrolledAt, 2, nil)
 	equal(t, "public key", b.PublicKey, string(signingtest.Named("b").Public().PEM()), nil)
-	equal(t, "verdicts", b.Verdicts, map[string]uint64{"reproduced": 1, "diverged": 2, "single": 1}, nil)
-	equal(t, "newest claim", []string{b.Recent[0].Output, b.Recent[0].Digest}, []string{taken(), Digest("bad").String()}, nil)
+	equal(t, "verdicts", b.Verdicts, map[api.Verdict]uint64{"reproduced": 1, "diverged": 2, "single": 1}, nil)
+	newest := b.Recent[0]
+	equal(t, "newest claim", []string{newest.Output, newest.Digest}, []string{taken(), Digest("bad").String()}, nil)
+	equal(t, "how it stands", []any{newest.Counts, newest.Status, newest.Reason, newest.By != nil}, []any{false, api.StandingWithdrawn, "Bad disk.", true}, nil)
 
 	comparison, err := source.Comparison(ctx)
 	equal(t, "comparison", comparison, &dashboard.Comparison{AsOf: 25, Pairs: []dashboard.Agreement{
@@ -366,9 +376,9 @@ func contractCopying(t *testing.T, source dashboard.Source) {
 	size := uint64(len(Copied(contractDay(0)).Builders) + len(Copied(contractDay(0)).Entries))
 	for _, b := range list {
 		var want []dashboard.Copying
-		flags := []string{}
+		flags := []api.Flag{}
 		if b.Operator == "magpie" {
-			want, flags = []dashboard.Copying{{From: "ash", Common: 6, Same: 6}}, []string{"copying"}
+			want, flags = []dashboard.Copying{{From: "ash", Common: 6, Same: 6}}, []api.Flag{"copying"}
 		}
 		equal(t, b.Operator+" seems to copy", b.Copying, want, nil)
 		equal(t, "flags of "+b.Operator, b.Flags, flags, nil)
@@ -380,7 +390,7 @@ func contractCopying(t *testing.T, source dashboard.Source) {
 	}
 	var evidence []string
 	for _, row := range b.Copying[0].Outputs {
-		evidence = append(evidence, label(row.Key)+" "+row.Shape)
+		evidence = append(evidence, label(row.Key)+" "+string(row.Shape))
 	}
 	slices.Sort(evidence)
 	equal(t, "evidence", evidence, []string{

@@ -3,8 +3,8 @@ package dashboardtest_test
 import (
 	"testing"
 
-	"repronet/dashboard"
-	"repronet/dashboard/dashboardtest"
+	"repronet.dev/dashboard"
+	"repronet.dev/dashboard/dashboardtest"
 )
 
 func TestFake(t *testing.T) {

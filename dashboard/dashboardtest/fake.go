@@ -3,6 +3,7 @@ package dashboardtest
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,11 +11,11 @@ import (
 	"sync"
 	"time"
 
-	"repronet/attestation"
-	"repronet/dashboard"
-	"repronet/divergence"
-	"repronet/enrolment"
-	"repronet/signing/signingtest"
+	"repronet.dev/api"
+	"repronet.dev/attestation"
+	"repronet.dev/dashboard"
+	"repronet.dev/divergence"
+	"repronet.dev/signing/signingtest"
 )
 
 // Fake is a dashboard.Source in memory. It judges with package divergence, like
@@ -56,9 +57,9 @@ func NewFake(s *Scenario) *Fake {
 	f := &Fake{outputs: map[string]*output{}, builds: map[string]*dashboard.Build{}, sets: map[string]*set{}}
 	for _, b := range s.Builders {
 		f.roster = append(f.roster, &builder{BuilderDetail: dashboard.BuilderDetail{
-			Builder:   dashboard.Builder{ID: string(ID(b.Label)), Operator: b.Operator, Tier: string(b.Tier), Flags: []string{}},
+			Builder:   dashboard.Builder{ID: string(ID(b.Label)), Operator: b.Operator, Tier: api.Tier(b.Tier), Flags: []api.Flag{}},
 			PublicKey: string(signingtest.Named(b.Label).Public().PEM()), EnrolledAt: f.size,
-			Streams: []dashboard.Stream{}, Verdicts: map[string]uint64{}, Recent: []dashboard.Claim{},
+			Streams: []dashboard.Stream{}, Verdicts: map[api.Verdict]uint64{}, Recent: []dashboard.Claim{},
 		}})
 		f.size++
 	}
@@ -109,8 +110,14 @@ func (f *Fake) state(index uint64, number uint32, entry Entry) {
 			o := f.outputs[subject.Name]
 			o.state.Withdraw(number, subject.Digest)
 			for i := range o.claims {
-				if o.number[i] == number && o.claims[i].Digest == subject.Digest.String() {
+				if o.number[i] == number && o.claims[i].Digest == subject.Digest.String() && o.claims[i].Status != "withdrawn" {
 					o.claims[i].Counts, o.claims[i].Status = false, "withdrawn"
+					o.claims[i].Reason, o.claims[i].By = s.Reason, &index
+				}
+			}
+			for i, c := range b.Recent {
+				if c.Output == subject.Name && c.Digest == subject.Digest.String() && c.Status != "withdrawn" {
+					b.Recent[i].Counts, b.Recent[i].Status, b.Recent[i].Reason, b.Recent[i].By = false, "withdrawn", s.Reason, &index
 				}
 			}
 			f.judge(o, index, entry.At)
@@ -144,7 +151,7 @@ func (f *Fake) claim(index uint64, number uint32, entry Entry, made attestation.
 	}
 	claim := dashboard.Claim{
 		Index: index, ReceivedAt: entry.At, Builder: b.ID, Operator: b.Operator, Tier: b.Tier, Digest: subject.Digest.String(),
-		Occasion: string(made.Occasion), FinishedOn: made.Finished, Environment: s.Environment, Counts: b.Tier == string(enrolment.Counted),
+		Occasion: string(made.Occasion), FinishedOn: made.Finished, Environment: s.Environment, Counts: b.Tier == api.Counted,
 	}
 	if !claim.Counts {
 		claim.Status = "open"
@@ -169,14 +176,14 @@ type counting []*builder
 // Counts makes the roster a divergence.Operators.
 func (roster counting) Counts(number uint32, _ uint64) (uint32, bool) {
 	operator := slices.IndexFunc(roster, func(b *builder) bool { return b.Operator == roster[number].Operator })
-	return uint32(operator), roster[number].Tier == string(enrolment.Counted)
+	return uint32(operator), roster[number].Tier == api.Counted
 }
 
 func (f *Fake) judge(o *output, index uint64, at time.Time) {
 	before := o.verdict.Verdict
 	o.verdict = divergence.Judge(&o.state, counting(f.roster))
 	if o.verdict.Verdict != before {
-		o.history = append(o.history, dashboard.Change{Index: index, ReceivedAt: at, From: before.String(), To: o.verdict.Verdict.String()})
+		o.history = append(o.history, dashboard.Change{Index: index, ReceivedAt: at, From: api.NewVerdict(before), To: api.NewVerdict(o.verdict.Verdict)})
 	}
 }
 
@@ -184,13 +191,13 @@ func (f *Fake) judge(o *output, index uint64, at time.Time) {
 func (f *Fake) rowOf(key string) dashboard.OutputRow {
 	o := f.outputs[key]
 	if o == nil {
-		return dashboard.OutputRow{Key: key, Verdict: divergence.Unbuilt.String()}
+		return dashboard.OutputRow{Key: key, Verdict: api.Unbuilt}
 	}
 	row := o.row
-	row.Verdict, row.Operators, row.Digests = o.verdict.Verdict.String(), o.verdict.Operators, o.verdict.Digests
+	row.Verdict, row.Operators, row.Digests = api.NewVerdict(o.verdict.Verdict), o.verdict.Operators, o.verdict.Digests
 	if o.verdict.Verdict == divergence.Diverged {
-		row.Shape = o.verdict.Shape.String()
-		row.Cause = divergence.CauseOf(o.verdict.Inputs, f.inputDiverged(key)).String()
+		row.Shape = api.NewShape(o.verdict.Shape)
+		row.Cause = api.NewSide(divergence.CauseOf(o.verdict.Inputs, f.inputDiverged(key)))
 	}
 	return row
 }
@@ -240,6 +247,29 @@ func (f *Fake) keys(name string) ([]string, *set, error) {
 
 // Summary implements dashboard.Source.
 func (f *Fake) Summary(ctx context.Context, name string) (*dashboard.Summary, error) {
+	sum, err := f.summary(ctx, name)
+	if err != nil || name == "" {
+		return sum, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	keys, _, err := f.keys(name)
+	entries, builders, operators := map[uint64]bool{}, map[string]bool{}, map[string]bool{}
+	sum.Observations = 0
+	for _, key := range keys {
+		if o := f.outputs[key]; o != nil {
+			for _, c := range o.claims {
+				sum.Observations++
+				entries[c.Index], builders[c.Builder], operators[c.Operator] = true, true, true
+			}
+		}
+	}
+	sum.Attestations, sum.Builders, sum.Operators = uint64(len(entries)), uint64(len(builders)), uint64(len(operators))
+	return sum, err
+}
+
+// summary counts by verdict, beside what the whole ledger has.
+func (f *Fake) summary(ctx context.Context, name string) (*dashboard.Summary, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	keys, s, err := f.keys(name)
@@ -252,11 +282,11 @@ func (f *Fake) Summary(ctx context.Context, name string) (*dashboard.Summary, er
 	}
 	for _, key := range keys {
 		switch f.rowOf(key).Verdict {
-		case "reproduced":
+		case api.Reproduced:
 			sum.Reproduced++
-		case "diverged":
+		case api.Diverged:
 			sum.Diverged++
-		case "single":
+		case api.Single:
 			sum.Single++
 		default:
 			sum.Unbuilt++
@@ -278,6 +308,22 @@ func (f *Fake) Summary(ctx context.Context, name string) (*dashboard.Summary, er
 		sum.Failures += uint64(len(build.Failures))
 	}
 	return sum, ctx.Err()
+}
+
+// Summaries implements dashboard.Source.
+func (f *Fake) Summaries(ctx context.Context, names []string) ([]dashboard.Summary, error) {
+	var all []dashboard.Summary
+	for _, name := range names {
+		sum, err := f.summary(ctx, name)
+		if errors.Is(err, dashboard.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, *sum)
+	}
+	return all, nil
 }
 
 // History implements dashboard.Source.
@@ -303,13 +349,13 @@ func (f *Fake) History(ctx context.Context, name string) ([]dashboard.DayCounts,
 	slices.SortFunc(changes, func(a, b dashboard.Change) int { return cmp.Compare(a.Index, b.Index) })
 	days := []dashboard.DayCounts{}
 	var now dashboard.DayCounts
-	of := func(verdict string) *uint64 {
+	of := func(verdict api.Verdict) *uint64 {
 		switch verdict {
-		case "reproduced":
+		case api.Reproduced:
 			return &now.Reproduced
-		case "diverged":
+		case api.Diverged:
 			return &now.Diverged
-		case "single":
+		case api.Single:
 			return &now.Single
 		default:
 			return new(uint64)
@@ -389,6 +435,7 @@ func (f *Fake) Build(ctx context.Context, name string) (*dashboard.Build, error)
 			build.Outputs = append(build.Outputs, *f.outputOf(key))
 		}
 	}
+	build.Total = uint64(len(build.Outputs))
 	return &build, ctx.Err()
 }
 

@@ -6,10 +6,10 @@ import (
 	"maps"
 	"slices"
 
-	"repronet/dashboard"
-	"repronet/divergence"
-	"repronet/enrolment"
-	"repronet/signing"
+	"repronet.dev/api"
+	"repronet.dev/dashboard"
+	"repronet.dev/divergence"
+	"repronet.dev/signing"
 )
 
 // Builders implements dashboard.Source.
@@ -50,7 +50,7 @@ func (f *Fake) Builder(ctx context.Context, id signing.BuilderID) (*dashboard.Bu
 		}
 		detail := b.BuilderDetail
 		detail.Builder = f.compared(b)
-		detail.Verdicts = map[string]uint64{}
+		detail.Verdicts = map[api.Verdict]uint64{}
 		for key, o := range f.outputs {
 			if slices.Contains(o.number, uint32(number)) {
 				detail.Verdicts[f.rowOf(key).Verdict]++
@@ -65,7 +65,7 @@ func (f *Fake) Builder(ctx context.Context, id signing.BuilderID) (*dashboard.Bu
 func (o *output) held(counted bool) map[string]map[string]uint64 {
 	positions := map[string]map[string]uint64{}
 	for _, c := range o.claims {
-		if c.Status == "withdrawn" || c.Status == "revoked" || counted && c.Tier != string(enrolment.Counted) {
+		if c.Status == "withdrawn" || c.Status == "revoked" || counted && c.Tier != api.Counted {
 			continue
 		}
 		if positions[c.Operator] == nil {

@@ -9,9 +9,9 @@ import (
 	"strconv"
 	"strings"
 
-	"repronet/dashboard"
-	"repronet/divergence"
-	"repronet/signing"
+	"repronet.dev/dashboard"
+	"repronet.dev/divergence"
+	"repronet.dev/signing"
 )
 
 // Divergences implements dashboard.Source.
@@ -32,7 +32,8 @@ func (f *Fake) Divergences(ctx context.Context, q dashboard.DivergenceQuery) (*d
 		row := f.rowOf(key)
 		last := o.history[len(o.history)-1]
 		d := dashboard.Divergence{OutputRow: row, Since: last.ReceivedAt, Index: last.Index, Previous: last.From, Factions: factions(o.claims)}
-		if (q.Shape == "" || q.Shape == row.Shape) && (q.Cause == "" || q.Cause == row.Cause) && f.holds(o, q.Builder) && f.maintains(key, q.Maintainer) {
+		if (q.Shape == "" || q.Shape == row.Shape) && (q.Cause == "" || q.Cause == row.Cause) && f.holds(o, q.Builder) && f.maintains(key, q.Maintainer) &&
+			(q.Ecosystem == "" || q.Ecosystem == row.Ecosystem) && (q.Project == "" || strings.HasPrefix(key, q.Project+"/")) {
 			all = append(all, d)
 		}
 	}
@@ -74,25 +75,16 @@ func (f *Fake) maintains(key, who string) bool {
 }
 
 func factions(claims []dashboard.Claim) []dashboard.Faction {
+	sorted := slices.SortedStableFunc(slices.Values(claims), func(a, b dashboard.Claim) int { return cmp.Compare(a.Digest, b.Digest) })
 	var list []dashboard.Faction
-	for _, c := range claims {
-		if !c.Counts {
-			continue
+	for _, f := range divergence.Factions(func(yield func(digest, operator string) bool) {
+		for _, c := range sorted {
+			if c.Counts && !yield(c.Digest, c.Operator) {
+				return
+			}
 		}
-		i := slices.IndexFunc(list, func(f dashboard.Faction) bool { return f.Digest == c.Digest })
-		if i < 0 {
-			i = len(list)
-			list = append(list, dashboard.Faction{Digest: c.Digest})
-		}
-		if !slices.Contains(list[i].Operators, c.Operator) {
-			list[i].Operators = append(list[i].Operators, c.Operator)
-		}
+	}) {
+		list = append(list, dashboard.Faction{Digest: f.Digest, Operators: f.Holders})
 	}
-	for i := range list {
-		slices.Sort(list[i].Operators)
-	}
-	slices.SortFunc(list, func(a, b dashboard.Faction) int {
-		return cmp.Or(cmp.Compare(len(b.Operators), len(a.Operators)), cmp.Compare(a.Digest, b.Digest))
-	})
 	return list
 }

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"repronet/attestation"
-	"repronet/enrolment"
+	"repronet.dev/attestation"
+	"repronet.dev/enrolment"
 )
 
 // Sample is a scenario as an aggregator sees it in its first two months, ending

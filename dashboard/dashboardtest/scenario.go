@@ -7,10 +7,10 @@ import (
 	"crypto/sha256"
 	"time"
 
-	"repronet/attestation"
-	"repronet/enrolment"
-	"repronet/signing"
-	"repronet/signing/signingtest"
+	"repronet.dev/attestation"
+	"repronet.dev/enrolment"
+	"repronet.dev/signing"
+	"repronet.dev/signing/signingtest"
 )
 
 // A Scenario is a ledger before it is encoded. The enrolments come first, one

@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"strings"
 
-	"repronet/attestation"
+	"repronet.dev/attestation"
 )
 
 // A Vector is a ledger about one output, with the verdicts expected along it.

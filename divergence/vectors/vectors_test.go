@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"repronet/divergence/vectors"
+	"repronet.dev/divergence/vectors"
 )
 
 func TestParseRefuses(t *testing.T) {

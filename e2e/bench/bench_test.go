@@ -8,8 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"repronet/internal/chdb"
-	"repronet/internal/chdb/chdbtest"
+	"repronet.dev/internal/chdb/chdbtest"
 )
 
 // TestMain ends as the engine's library needs it: bench opens the engine itself.
@@ -18,14 +17,7 @@ func TestMain(m *testing.M) { chdbtest.Exit(m.Run()) }
 // TestShort takes every step, with as little work as each makes sense with: the
 // figures mean nothing, but what they are of is right, or a step goes wrong.
 func TestShort(t *testing.T) {
-	engine, err := chdb.Find()
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal(err)
-		}
-		t.Skip("SKIPPED without ClickHouse: ", err)
-	}
-	t.Setenv("REPRONET_ENGINE", engine)
+	t.Setenv("REPRONET_ENGINE", chdbtest.Library(t))
 	bin := programs(t)
 	t.Chdir(filepath.Join("..", ".."))
 	var table strings.Builder
@@ -70,7 +62,7 @@ func programs(t *testing.T) string {
 		return dir
 	}
 	dir := t.TempDir()
-	command := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", dir+"/", "repronet/cmd/...")
+	command := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", dir+"/", "repronet.dev/cmd/...")
 	command.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"repronet/e2e/network"
+	"repronet.dev/e2e/network"
 )
 
 // A checker is a user of repronet-verify who pinned an aggregator.

@@ -11,8 +11,8 @@ import (
 	"runtime/debug"
 	"time"
 
-	"repronet/attestation"
-	"repronet/outputmap"
+	"repronet.dev/attestation"
+	"repronet.dev/outputmap"
 )
 
 // directMap measures the verifiable map alone, with as many outputs as the goal

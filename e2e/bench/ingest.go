@@ -9,9 +9,10 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"repronet/ledger"
-	ledgerlog "repronet/ledger/append"
-	"repronet/signing"
+	"repronet.dev/ledger"
+	"repronet.dev/ledger/writer"
+	"repronet.dev/signing"
+	"repronet.dev/signing/sigstore"
 )
 
 // bare are the costs of the parts alone, per output, with all cores.
@@ -107,7 +108,7 @@ func (s *site) openAll(bundles [][]byte) (time.Duration, error) {
 	lookup := func(id signing.BuilderID) (signing.Key, error) { return keys[id], nil }
 	begin := time.Now()
 	err := inParallel(bundles, func(bundle []byte) error {
-		_, err := signing.Open(bundle, lookup, begin)
+		_, err := sigstore.Open(bundle, lookup, begin)
 		return err
 	})
 	return time.Since(begin), err
@@ -127,11 +128,11 @@ func (b *bench) bareAppend(ctx context.Context, bundles [][]byte) (time.Duration
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return 0, err
 	}
-	key, err := ledgerlog.LoadOrCreateKey(filepath.Join(dir, "key"), "bench")
+	key, err := writer.LoadOrCreateKey(filepath.Join(dir, "key"), "bench")
 	if err != nil {
 		return 0, err
 	}
-	log, err := ledgerlog.Open(ctx, ledgerlog.Config{Dir: filepath.Join(dir, "log"), Key: key})
+	log, err := writer.Open(ctx, writer.Config{Dir: filepath.Join(dir, "log"), Key: key})
 	if err != nil {
 		return 0, err
 	}

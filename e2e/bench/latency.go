@@ -14,7 +14,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/sync/errgroup"
 
-	"repronet/internal/wire"
+	"repronet.dev/api"
 )
 
 // latency measures one submission to its verified receipt and to its visible
@@ -120,17 +120,17 @@ func (b *bench) latencies(ctx context.Context, log note.Verifier, when string) e
 }
 
 func verifiedReceipt(ctx context.Context, client *http.Client, base string, bundle []byte, log note.Verifier) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, base+wire.SubmitPath, strings.NewReader(string(bundle)))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, base+api.SubmitPath, strings.NewReader(string(bundle)))
 	if err != nil {
 		return err
 	}
-	request.Header.Set("Content-Type", wire.BundleType)
+	request.Header.Set("Content-Type", api.BundleType)
 	response, err := client.Do(request)
 	if err != nil {
 		return err
 	}
 	defer response.Body.Close()
-	var result wire.Result
+	var result api.Result
 	if err := json.NewDecoder(response.Body).Decode(&result); err != nil {
 		return err
 	}
@@ -144,7 +144,7 @@ func verifiedReceipt(ctx context.Context, client *http.Client, base string, bund
 // visible waits until an output is there to see.
 func (s *site) visible(ctx context.Context, client *http.Client, key string) error {
 	return poll(ctx, 5*time.Millisecond, func() (bool, error) {
-		_, err := fetch(ctx, client, s.URL+"/api/v1/outputs?name="+url.QueryEscape(key))
+		_, err := fetch(ctx, client, s.URL+api.OutputsPath+"?name="+url.QueryEscape(key))
 		if errors.Is(err, errStatus) {
 			return false, nil
 		}

@@ -13,16 +13,17 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
-	"repronet/attestation"
-	"repronet/internal/wire"
-	"repronet/outputmap"
+	"repronet.dev/api"
+	"repronet.dev/attestation"
+	"repronet.dev/outputmap"
+	"repronet.dev/reading"
 )
 
 // light measures the proof by the verifiable map that the aggregator shows all
 // entries about one output, and the command that uses it.
 func (b *bench) light(ctx context.Context) (err error) {
 	s := b.filled
-	// The map is built every hour, if nobody says otherwise.
+	// The map is built every hour, by default.
 	config := filepath.Join(b.tmp, "often.yaml")
 	if err := os.WriteFile(config, []byte("map_interval: 2s\n"), 0o600); err != nil {
 		return err
@@ -37,7 +38,7 @@ func (b *bench) light(ctx context.Context) (err error) {
 	client := &http.Client{Timeout: time.Minute}
 	defer client.CloseIdleConnections()
 	proof := func(i int) string {
-		return s.URL + wire.MapProofPath + "?" + url.Values{"ecosystem": {"nix"}, "name": {b.output(i)}}.Encode()
+		return s.URL + api.MapProofPath + "?" + url.Values{"ecosystem": {"nix"}, "name": {b.output(i)}}.Encode()
 	}
 	sum, err := s.summary(ctx)
 	if err != nil {
@@ -95,7 +96,7 @@ func (b *bench) output(i int) string {
 
 // checkProof checks the map's proof for an output, as package verify does.
 func checkProof(text []byte, log note.Verifier, id attestation.OutputID) (outputmap.Root, error) {
-	var answer wire.MapProof
+	var answer api.MapProof
 	if err := json.Unmarshal(text, &answer); err != nil {
 		return outputmap.Root{}, err
 	}
@@ -103,7 +104,7 @@ func checkProof(text []byte, log note.Verifier, id attestation.OutputID) (output
 	if err != nil {
 		return outputmap.Root{}, err
 	}
-	root, err := outputmap.ParseRoot(answer.Receipt.Index, entry.Body)
+	root, err := reading.ParseMapRoot(answer.Receipt.Index, entry.Body)
 	if err != nil {
 		return root, err
 	}

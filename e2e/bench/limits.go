@@ -7,7 +7,7 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 
-	"repronet/internal/chdb"
+	"repronet.dev/internal/chdb"
 )
 
 // bareInsert measures the cost of writing one observation to the engine and

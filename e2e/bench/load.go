@@ -19,10 +19,10 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"repronet/attestation"
-	"repronet/e2e/network"
-	"repronet/internal/wire"
-	"repronet/signing"
+	"repronet.dev/api"
+	"repronet.dev/attestation"
+	"repronet.dev/e2e/network"
+	"repronet.dev/signing"
 )
 
 // builder is one of the independent parties that the load comes from.
@@ -159,7 +159,7 @@ func (s *site) submit(ctx context.Context, bundles [][]byte) (time.Duration, err
 	for len(bundles) > 0 {
 		var body bytes.Buffer
 		n := 0
-		for n < len(bundles) && n < wire.MaxBundles && (n == 0 || body.Len()+len(bundles[n]) < requestSize) {
+		for n < len(bundles) && n < api.MaxBundles && (n == 0 || body.Len()+len(bundles[n]) < requestSize) {
 			body.Write(bundles[n])
 			body.WriteByte('\n')
 			n++
@@ -183,11 +183,11 @@ var receiptMark = []byte(`"receipt":`)
 // post sends one request and counts the receipts of the answer; that they verify
 // is what the latency measurement and the tests check.
 func (s *site) post(ctx context.Context, client *http.Client, body []byte, bundles int) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+wire.SubmitPath, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+api.SubmitPath, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
-	request.Header.Set("Content-Type", wire.LinesType)
+	request.Header.Set("Content-Type", api.LinesType)
 	response, err := client.Do(request)
 	if err != nil {
 		return err

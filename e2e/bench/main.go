@@ -2,7 +2,7 @@
 // prints each figure beside its goal and, where there is one, beside the limit
 // measured in the same run.
 //
-// It uses one machine for the server and the load, as whoever runs it has it.
+// It uses one machine for the server and the load, as its user has it.
 // The stored observations are real signed statements that went the whole way.
 //
 // The figures are taken in steps, which can be had alone (--only). With --keep the
@@ -23,7 +23,7 @@ import (
 	"strings"
 	"time"
 
-	"repronet/e2e/network"
+	"repronet.dev/e2e/network"
 )
 
 func main() {

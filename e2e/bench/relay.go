@@ -13,10 +13,10 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"repronet/evidence/guixsigs"
-	"repronet/evidence/guixsigs/guixsigstest"
-	"repronet/evidence/openpgp"
-	"repronet/internal/wire"
+	"repronet.dev/api"
+	"repronet.dev/evidence/guixsigs"
+	"repronet.dev/evidence/guixsigs/guixsigstest"
+	"repronet.dev/evidence/openpgp"
 )
 
 // project is whose documents are relayed.
@@ -52,7 +52,7 @@ func (b *bench) relayTo(ctx context.Context, s *site, tree string) error {
 	if _, err := s.Command(ctx, "builders import-openpgp", "--project", project, tree); err != nil {
 		return err
 	}
-	key, err := s.get(ctx, wire.LogKeyPath)
+	key, err := s.get(ctx, api.LogKeyPath)
 	if err != nil {
 		return err
 	}

@@ -10,8 +10,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"repronet/ledger"
-	"repronet/signing"
+	"repronet.dev/ledger"
+	"repronet.dev/signing"
+	"repronet.dev/signing/sigstore"
 )
 
 // replay measures what an auditor waits for: the copy of the ledger, every verdict
@@ -113,7 +114,7 @@ func (b *bench) openStored(ctx context.Context) (quantity, error) {
 			if err != nil || entry.Kind != ledger.Attestation {
 				return err
 			}
-			verified, err := signing.Open(entry.Body, lookup, entry.ReceivedAt)
+			verified, err := sigstore.Open(entry.Body, lookup, entry.ReceivedAt)
 			if err == nil {
 				observations.Add(int64(len(verified.Statement().Subjects)))
 			}

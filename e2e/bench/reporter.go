@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"repronet/e2e/network"
+	"repronet.dev/e2e/network"
 )
 
 // reporter measures what a volunteer's machine feels.
@@ -23,7 +23,7 @@ func (b *bench) reporter(ctx context.Context) error {
 	}
 	b.report.add("reporter's binary, with libp2p", megabytes(info.Size()), atMost(45), "")
 	slim := filepath.Join(b.tmp, "slim")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "nolibp2p", "-ldflags=-s -w", "-o", slim, "repronet/cmd/repronet-reporter")
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "nolibp2p", "-ldflags=-s -w", "-o", slim, "repronet.dev/cmd/repronet-reporter")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("building the reporter without libp2p: %w\n%s", err, out)

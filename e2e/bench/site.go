@@ -2,21 +2,19 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
 
-	"repronet/e2e/network"
-	"repronet/internal/wire"
-	"repronet/ledger"
+	"repronet.dev/api"
+	"repronet.dev/e2e/network"
+	"repronet.dev/ledger"
 )
 
 // builders is how many parties speak of each output.
@@ -64,30 +62,23 @@ func (s *site) start(ctx context.Context, programs network.Programs, args ...str
 
 func (s *site) madePath() string { return filepath.Join(s.dir, "made") }
 
-// next reserves so many outputs that nobody spoke of yet, and returns the first.
+// next reserves so many outputs that no claim names yet, and returns the first.
 func (s *site) next(outputs int) (first uint64, err error) {
 	first = s.made
 	s.made += uint64(outputs)
 	return first, os.WriteFile(s.madePath(), fmt.Append(nil, s.made), 0o600)
 }
 
-type summary struct {
-	Outputs      uint64 `json:"outputs"`
-	Observations uint64 `json:"observations"`
-	LedgerSize   uint64 `json:"ledger_size"`
-	Indexed      uint64 `json:"indexed"`
-}
+// client asks the aggregator.
+func (s *site) client() *api.Client { return &api.Client{HTTP: http.DefaultClient, Base: s.URL} }
 
-func (s *site) summary(ctx context.Context) (sum summary, err error) {
-	text, err := s.get(ctx, "/api/v1/summary")
-	return sum, errors.Join(err, json.Unmarshal(text, &sum))
-}
+func (s *site) summary(ctx context.Context) (*api.Summary, error) { return s.client().Summary(ctx, "") }
 
 // settled waits until the index has caught up.
 func (s *site) settled(ctx context.Context) error {
 	return poll(ctx, 20*time.Millisecond, func() (bool, error) {
 		sum, err := s.summary(ctx)
-		return sum.Indexed == sum.LedgerSize, err
+		return err == nil && sum.Indexed == sum.LedgerSize, err
 	})
 }
 
@@ -101,7 +92,7 @@ func (s *site) published(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	reader := ledger.NewReader(ledger.HTTP(http.DefaultClient, s.URL+wire.LogPath), key)
+	reader := ledger.NewReader(s.client().Log(), key)
 	return poll(ctx, 50*time.Millisecond, func() (bool, error) {
 		checkpoint, err := reader.Checkpoint(ctx)
 		return err == nil && checkpoint.Size >= sum.LedgerSize, err
@@ -109,11 +100,11 @@ func (s *site) published(ctx context.Context) error {
 }
 
 func (s *site) logKey(ctx context.Context) (note.Verifier, error) {
-	text, err := s.get(ctx, wire.LogKeyPath)
+	text, err := s.client().LogKey(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return note.NewVerifier(strings.TrimSpace(string(text)))
+	return note.NewVerifier(text)
 }
 
 func (s *site) get(ctx context.Context, path string) ([]byte, error) {

@@ -19,8 +19,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"repronet/e2e/network"
-	"repronet/internal/cli"
+	"repronet.dev/e2e/network"
+	"repronet.dev/internal/cli"
 )
 
 func main() {
@@ -113,7 +113,10 @@ func (d *demo) build(ctx context.Context, a *network.Aggregator, log io.Writer) 
 			}
 			if d.with == "nix" {
 				say("%s builds the package set with Nix, in a store of its own", name)
-				err = d.store(name, r.Hook()).Build(ctx, "", log)
+				var hook string
+				if hook, err = r.InstallHook(ctx); err == nil {
+					err = d.store(name, hook).Build(ctx, "", log)
+				}
 			} else {
 				err = d.buildGo(ctx, r, name, log)
 			}

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,8 +18,8 @@ import (
 	"syscall"
 	"time"
 
-	"repronet/reporter/spool"
-	"repronet/signing/keys"
+	"repronet.dev/reporter/spool"
+	"repronet.dev/signing"
 )
 
 // Programs is the directory that has the three programs.
@@ -44,6 +45,9 @@ type Aggregator struct {
 	err       error // valid after ended
 }
 
+// Origin is the name of the ledgers that [StartAggregator] founds.
+const Origin = "localhost/repronet"
+
 // startTimeout bounds the time until a server answers, with a ledger to read.
 const startTimeout = 2 * time.Minute
 
@@ -51,7 +55,11 @@ const startTimeout = 2 * time.Minute
 // answers. Its messages go to log.
 func StartAggregator(ctx context.Context, p Programs, data string, log io.Writer, args ...string) (*Aggregator, error) {
 	a := &Aggregator{Programs: p, Data: data, ended: make(chan struct{})}
-	a.process = exec.CommandContext(ctx, p.Aggregator(), append([]string{"serve", "--data", data}, args...)...)
+	serve := []string{"serve", "--data", data}
+	if _, err := os.Stat(filepath.Join(data, "log.key")); errors.Is(err, fs.ErrNotExist) {
+		serve = append(serve, "--origin", Origin)
+	}
+	a.process = exec.CommandContext(ctx, p.Aggregator(), append(serve, args...)...)
 	a.process.Stderr = log
 	a.process.Cancel = func() error { return a.process.Process.Signal(syscall.SIGTERM) }
 	a.process.WaitDelay = time.Minute
@@ -171,7 +179,7 @@ func (a *Aggregator) enrol(ctx context.Context, operator, file string) error {
 	if err != nil {
 		return fmt.Errorf("reading the builder's key: %w", err)
 	}
-	public, err := keys.ParsePublicKey(key)
+	public, err := signing.ParsePublicKey(key)
 	if err != nil {
 		return fmt.Errorf("reading the builder's key: %w", err)
 	}
@@ -189,8 +197,12 @@ func (r *Reporter) Init(ctx context.Context, args ...string) error {
 	return err
 }
 
-// Hook is Nix's post-build-hook of this installation.
-func (r *Reporter) Hook() string { return filepath.Join(r.Dir, "nix-hook") }
+// InstallHook writes Nix's post-build-hook of this installation, and returns its file.
+func (r *Reporter) InstallHook(ctx context.Context) (string, error) {
+	file := r.Dir + "-nix-hook"
+	_, err := output(exec.CommandContext(ctx, r.Programs.Reporter(), "hook", "install", "--dir", r.Dir, "--to", file))
+	return file, err
+}
 
 // Exec returns the command that builds and attests.
 func (r *Reporter) Exec(ctx context.Context, args ...string) *exec.Cmd {

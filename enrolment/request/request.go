@@ -24,8 +24,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"repronet/attestation"
-	"repronet/signing/keys"
+	"repronet.dev/attestation"
+	"repronet.dev/signing"
 )
 
 // PredicateType is that of a request's statement.
@@ -45,13 +45,13 @@ const (
 
 // A Request asks for one key to be enrolled.
 type Request struct {
-	Origin    string          // of the ledger
-	PublicKey *keys.PublicKey // that wants to be enrolled, and that signs
-	Operator  string          // wanted name; may be empty
-	Contact   string          // how a person can be reached; may be empty; published
-	Created   time.Time       // in whole seconds
+	Origin    string             // of the ledger
+	PublicKey *signing.PublicKey // that wants to be enrolled, and that signs
+	Operator  string             // wanted name; may be empty
+	Contact   string             // how a person can be reached; may be empty; published
+	Created   time.Time          // in whole seconds
 	// Replaces is the builder whose key endorses this one; may be empty.
-	Replaces keys.BuilderID
+	Replaces signing.BuilderID
 	// RevokeReplaced asks for that builder to be revoked at the same time.
 	RevokeReplaced bool
 }
@@ -70,13 +70,13 @@ type subject struct {
 }
 
 type predicate struct {
-	Origin         string         `json:"origin"`
-	PublicKey      []byte         `json:"publicKey"` // PKIX, DER; base 64
-	Operator       string         `json:"operator,omitempty"`
-	Contact        string         `json:"contact,omitempty"`
-	CreatedOn      time.Time      `json:"createdOn"`
-	Replaces       keys.BuilderID `json:"replaces,omitempty"`
-	RevokeReplaced bool           `json:"revokeReplaced,omitzero"`
+	Origin         string            `json:"origin"`
+	PublicKey      []byte            `json:"publicKey"` // PKIX, DER; base 64
+	Operator       string            `json:"operator,omitempty"`
+	Contact        string            `json:"contact,omitempty"`
+	CreatedOn      time.Time         `json:"createdOn"`
+	Replaces       signing.BuilderID `json:"replaces,omitempty"`
+	RevokeReplaced bool              `json:"revokeReplaced,omitzero"`
 }
 
 // Encode returns the statement that is signed: the same bytes for the same
@@ -107,7 +107,7 @@ func Parse(payload []byte) (*Request, error) {
 		return nil, fmt.Errorf("parsing enrolment request: predicateType is %.80q, want %q", s.PredicateType, PredicateType)
 	}
 	p := &s.Predicate
-	key, err := keys.ParsePublicKeyDER(p.PublicKey)
+	key, err := signing.ParsePublicKeyDER(p.PublicKey)
 	if err != nil {
 		return nil, fmt.Errorf("parsing enrolment request: %w", err)
 	}
@@ -149,7 +149,7 @@ func (r *Request) validate() error {
 		}
 		return nil
 	}
-	if _, err := keys.ParseBuilderID(string(r.Replaces)); err != nil {
+	if _, err := signing.ParseBuilderID(string(r.Replaces)); err != nil {
 		return fmt.Errorf("replaces: %w", err)
 	}
 	if r.Replaces == r.PublicKey.Builder() {
@@ -213,7 +213,7 @@ func ParseDocument(text []byte) (*Document, error) {
 	return &d, nil
 }
 
-// readable drops the names of Go types, which mean nothing to whoever sent it.
+// readable drops the names of Go types, which mean nothing to the sender.
 func readable(err error) error {
 	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
 		where := string(semantic.JSONPointer)

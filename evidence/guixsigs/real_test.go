@@ -17,14 +17,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"repronet/attestation"
-	"repronet/divergence"
-	"repronet/enrolment"
-	"repronet/evidence"
-	"repronet/evidence/guixsigs/guixsigstest"
-	"repronet/evidence/kinds"
-	"repronet/evidence/openpgp"
-	"repronet/ledger"
+	"repronet.dev/attestation"
+	"repronet.dev/divergence"
+	"repronet.dev/enrolment"
+	"repronet.dev/evidence"
+	"repronet.dev/evidence/guixsigs/guixsigstest"
+	"repronet.dev/evidence/openpgp"
+	"repronet.dev/internal/needtest"
+	"repronet.dev/ledger"
+	"repronet.dev/reading"
 )
 
 const project = "demo"
@@ -47,7 +48,7 @@ func readKeys(t testing.TB, tree *Tree) *openpgp.Keyring {
 
 // enrolled returns the keys of a ledger that enrols all editions of each
 // certificate, as an operator of its own.
-func enrolled(t testing.TB, tree *Tree) *kinds.Keys {
+func enrolled(t testing.TB, tree *Tree) *reading.Reader {
 	t.Helper()
 	roster, attachments, next := enrolment.NewRoster(), map[attestation.Digest][]byte{}, uint64(0)
 	for k, err := range tree.Keys() {
@@ -70,7 +71,7 @@ func enrolled(t testing.TB, tree *Tree) *kinds.Keys {
 			next++
 		}
 	}
-	return kinds.NewKeys(roster, func(_ context.Context, sum attestation.Digest) ([]byte, error) { return attachments[sum], nil })
+	return reading.New(roster, func(_ context.Context, sum attestation.Digest) ([]byte, error) { return attachments[sum], nil })
 }
 
 func readDocuments(t testing.TB, tree *Tree) []*Found {
@@ -204,12 +205,7 @@ func TestRealDataWithSignaturesIgnored(t *testing.T) {
 // make of the same files. All versions take gpg half a minute; without
 // REPRONET_GUIX_SIGS=all only the remarkable ones are compared.
 func TestRealDataAgainstGPG(t *testing.T) {
-	if _, err := exec.LookPath("gpg"); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal(err)
-		}
-		t.Skip("NOT COMPARED WITH GPG: there is no gpg")
-	}
+	needtest.Program(t, "gpg", "gnupg")
 	versions := []string{"22.0rc1", "22.0rc3", "23.0rc1", "23.0rc2", "26.0rc1", "29.4"}
 	if os.Getenv("REPRONET_GUIX_SIGS") == "all" {
 		versions = nil
@@ -239,7 +235,7 @@ func TestRealDataAgainstGPG(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e, err := keys.Open(t.Context(), ledger.OpenPGPSums, body, received)
+		e, err := keys.Document(t.Context(), ledger.OpenPGPSums, body, received)
 		if err != nil {
 			t.Errorf("%s: %v", f.Path, err)
 			continue
@@ -291,7 +287,7 @@ func BenchmarkOpen(b *testing.B) {
 
 // BenchmarkKeys measures parsing and checking all certificates of a project.
 func BenchmarkKeys(b *testing.B) {
-	tree := openTree(b, guixsigstest.Extract(b, keysFolder))
+	tree := openTree(b, guixsigstest.Extract(b, "builder-keys"))
 	var files [][]byte
 	for k, err := range tree.Keys() {
 		if err != nil {

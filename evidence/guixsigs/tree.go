@@ -1,18 +1,30 @@
-// Package guixsigs reads a directory in the layout in which projects publish the
-// checksums of their Guix builds:
+// Package guixsigs reads directories in which projects publish what builders signed
+// about their builds: checksums of Guix builds, assertions of Gitian builds, and the
+// builders' keys. Repositories of such documents look like
 //
 //	<version>/<builder>/<stage>.SHA256SUMS      the checksums of one build
 //	<version>/<builder>/<stage>.SHA256SUMS.asc  a detached OpenPGP signature
+//	<release>/<builder>/<name>-build.assert     a Gitian assertion
+//	<release>/<builder>/<name>-build.assert.sig a detached OpenPGP signature
 //	builder-keys/<builder>.gpg                  a certificate
 //
-// Stages are usually noncodesigned, all and codesigned; any name is read. The
-// names of folders and files prove nothing: they are told to people as hints of
-// where something was found. What a document says and who signed it is package
-// openpgp's subject.
+// and no two of them alike, so that folders decide nothing: files are found at any
+// depth, and what one is follows from its name's end, from what lies beside it,
+// and from how it begins ([Layout]). The names of folders and files prove nothing: they are told
+// to people as hints of where something was found. What a document says and who
+// signed it is the subject of packages openpgp and gitian.
 //
-// The directory is not trusted. Symbolic links do not lead out of it, only
-// regular files are opened, and sizes are bounded. What is missing or unreadable
-// is told and passed over.
+// # Model
+//
+// [Tree.Files] yields every file once, with what became of it: documents, a file of
+// keys, a signature of another file, none of these and why not, or an error. Nothing
+// is passed over in silence.
+//
+// # Trust
+//
+// The directory is not trusted. Symbolic links do not lead out of it, and those to
+// folders are not followed; only regular files are opened; sizes, depth, and the
+// number of files are bounded.
 package guixsigs
 
 import (
@@ -22,48 +34,54 @@ import (
 	"io/fs"
 	"iter"
 	"os"
-	"path"
-	"strings"
 
-	"repronet/evidence/openpgp"
+	"repronet.dev/evidence/openpgp"
 )
 
-const (
-	keysFolder      = "builder-keys"
-	sumsSuffix      = ".SHA256SUMS"
-	signatureSuffix = ".asc"
-)
+// A Tree is a directory of documents and keys.
+type Tree struct {
+	root   *os.Root
+	layout Layout
+}
 
-// A Tree is a directory of that layout.
-type Tree struct{ root *os.Root }
+// Open opens a directory of checksums.
+func Open(dir string) (*Tree, error) { return OpenLayout(dir, Sums) }
 
-// Open opens a directory. It fails if the directory holds neither keys nor
-// anything that could be a version.
-func Open(dir string) (*Tree, error) {
+// OpenLayout opens a directory of documents of a layout.
+func OpenLayout(dir string, layout Layout) (*Tree, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, fmt.Errorf("opening attestations: %w", err)
 	}
-	return &Tree{root}, nil
+	return &Tree{root, layout}, nil
 }
 
 // Close releases the directory.
 func (t *Tree) Close() error { return t.root.Close() }
 
-// A Found is a checksum document with where it was found.
+// A Found is a signed document with where it was found.
 type Found struct {
-	Path string // of the checksum file in the tree, with slashes
-	// Version, Folder and Stage are the parts of Path: hints, never proofs.
+	Path      string // of the file with the text in the tree, with slashes
+	Signature []byte
+	Text      []byte
+	// SignedBy is the path of the file with the signature: Path itself where it is
+	// clearsigned.
+	SignedBy string
+	// Version, Folder and Stage are parts of Path: hints, never proofs.
 	Version, Folder, Stage string
-	Text, Signature        []byte
 }
 
-// Document returns the evidence for a project.
+// Document returns the evidence for a project, in the older form.
 func (f *Found) Document(project string) *openpgp.Document {
 	return &openpgp.Document{Project: project, Text: f.Text, Signature: f.Signature}
 }
 
-// A PathError is something in the tree that was passed over.
+// Signed returns the evidence for a project, in the form in which texts are raw.
+func (f *Found) Signed(project string) *openpgp.Signed {
+	return &openpgp.Signed{Project: project, Text: f.Text, Signature: f.Signature}
+}
+
+// A PathError is something in the tree that could not be read.
 type PathError struct {
 	Path string
 	Err  error
@@ -78,115 +96,21 @@ func (e *PathError) Unwrap() error { return e.Err }
 // [*PathError]; the rest follows.
 func (t *Tree) Documents() iter.Seq2[*Found, error] {
 	return func(yield func(*Found, error) bool) {
-		versions, err := t.list(".")
-		if err != nil {
-			yield(nil, &PathError{".", err})
-			return
-		}
-		for _, version := range versions {
-			if version == keysFolder || strings.HasPrefix(version, ".") || !t.isDir(version) {
-				continue
-			}
-			if !t.version(version, yield) {
+		for file := range t.Files() {
+			if file.Err != nil && file.Key == nil && !yield(nil, &PathError{file.Path, file.Err}) {
 				return
 			}
-		}
-	}
-}
-
-func (t *Tree) version(version string, yield func(*Found, error) bool) bool {
-	builders, err := t.list(version)
-	if err != nil {
-		return yield(nil, &PathError{version, err})
-	}
-	for _, builder := range builders {
-		folder := path.Join(version, builder)
-		if !t.isDir(folder) {
-			continue
-		}
-		names, err := t.list(folder)
-		if err != nil {
-			if !yield(nil, &PathError{folder, err}) {
-				return false
-			}
-			continue
-		}
-		for _, name := range names {
-			stage, ok := strings.CutSuffix(name, sumsSuffix)
-			if !ok {
-				continue
-			}
-			f := &Found{Path: path.Join(folder, name), Version: version, Folder: builder, Stage: stage}
-			if err := t.readDocument(f); err != nil {
-				if !yield(nil, err) {
-					return false
-				}
-			} else if !yield(f, nil) {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-func (t *Tree) readDocument(f *Found) (err error) {
-	if f.Text, err = t.read(f.Path, openpgp.MaxTextSize); err != nil {
-		return &PathError{f.Path, err}
-	}
-	signature := f.Path + signatureSuffix
-	f.Signature, err = t.read(signature, openpgp.MaxSignatureSize)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return &PathError{f.Path, errors.New("has no signature: there is no .asc file beside it")}
-	case err != nil:
-		return &PathError{signature, err}
-	}
-	return nil
-}
-
-// A KeyFile is a file of certificates.
-type KeyFile struct {
-	Path         string
-	Data         []byte
-	Certificates []*openpgp.Certificate
-}
-
-// Keys yields the files of certificates in the order of their names. A tree
-// without any has none. An error is a [*PathError]; the rest follows.
-func (t *Tree) Keys() iter.Seq2[*KeyFile, error] {
-	return func(yield func(*KeyFile, error) bool) {
-		names, err := t.list(keysFolder)
-		if errors.Is(err, fs.ErrNotExist) {
-			return
-		}
-		if err != nil {
-			yield(nil, &PathError{keysFolder, err})
-			return
-		}
-		for _, name := range names {
-			if ext := path.Ext(name); ext != ".gpg" && ext != ".asc" && ext != ".pgp" {
-				continue
-			}
-			k := &KeyFile{Path: path.Join(keysFolder, name)}
-			if k.Data, err = t.read(k.Path, openpgp.MaxCertificateSize); err == nil {
-				k.Certificates, err = openpgp.ParseCertificates(k.Data)
-			}
-			if err != nil {
-				if !yield(nil, &PathError{k.Path, err}) {
+			for _, found := range file.Documents {
+				if !yield(found, nil) {
 					return
 				}
-			} else if !yield(k, nil) {
-				return
 			}
 		}
 	}
 }
 
-// maxEntries bounds what is listed of one folder.
-const maxEntries = 1 << 16
-
-// list returns the names in a folder, sorted.
-func (t *Tree) list(folder string) ([]string, error) {
+// list returns what is in a folder, sorted by name.
+func (t *Tree) list(folder string) ([]fs.DirEntry, error) {
 	entries, err := fs.ReadDir(t.root.FS(), folder)
 	if err != nil {
 		return nil, reason(err)
@@ -194,20 +118,20 @@ func (t *Tree) list(folder string) ([]string, error) {
 	if len(entries) > maxEntries {
 		return nil, fmt.Errorf("holds more than %d entries", maxEntries)
 	}
-	names := make([]string, len(entries))
-	for i, e := range entries {
-		names[i] = e.Name()
-	}
-	return names, nil
-}
-
-func (t *Tree) isDir(name string) bool {
-	info, err := t.root.Stat(name)
-	return err == nil && info.IsDir()
+	return entries, nil
 }
 
 // read reads a regular file of at most limit bytes.
 func (t *Tree) read(name string, limit int64) ([]byte, error) {
+	data, err := t.begin(name, limit+1)
+	if err == nil && int64(len(data)) > limit {
+		return nil, fmt.Errorf("is larger than %d bytes", limit)
+	}
+	return data, err
+}
+
+// begin reads the first bytes of a regular file, at most so many.
+func (t *Tree) begin(name string, most int64) ([]byte, error) {
 	// A named pipe would block when opened.
 	info, err := t.root.Stat(name)
 	if err != nil {
@@ -221,12 +145,9 @@ func (t *Tree) read(name string, limit int64) ([]byte, error) {
 		return nil, reason(err)
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	data, err := io.ReadAll(io.LimitReader(f, most))
 	if err != nil {
 		return nil, reason(err)
-	}
-	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("is larger than %d bytes", limit)
 	}
 	return data, nil
 }

@@ -15,8 +15,8 @@ import (
 	pgp "github.com/ProtonMail/go-crypto/openpgp/v2"
 	"github.com/google/go-cmp/cmp"
 
-	"repronet/evidence"
-	"repronet/evidence/openpgp"
+	"repronet.dev/evidence"
+	"repronet.dev/evidence/openpgp"
 )
 
 // write makes a file in a tree.
@@ -91,10 +91,10 @@ func TestTolerance(t *testing.T) {
 	write(t, dir, "1.0/file", nil)
 	write(t, dir, "1.0/bob/noncodesigned.SHA256SUMS", []byte("x"))
 	write(t, dir, "1.0/carol/all.SHA256SUMS.asc", []byte("x"))
-	write(t, dir, "2.0/huge/all.SHA256SUMS", make([]byte, openpgp.MaxTextSize+1))
+	write(t, dir, "2.0/huge/all.SHA256SUMS", make([]byte, openpgp.MaxSignedTextSize+1))
 	write(t, dir, "2.0/huge/all.SHA256SUMS.asc", []byte("x"))
 	write(t, dir, "2.0/huge/codesigned.SHA256SUMS", []byte("x"))
-	write(t, dir, "2.0/huge/codesigned.SHA256SUMS.asc", make([]byte, openpgp.MaxSignatureSize+1))
+	write(t, dir, "2.0/huge/codesigned.SHA256SUMS.asc", make([]byte, openpgp.MaxSignedSignatureSize+1))
 	write(t, dir, "2.0/folder/all.SHA256SUMS/x", nil)
 	write(t, dir, "builder-keys/alice.gpg", []byte("no key"))
 	write(t, dir, "builder-keys/README", nil)
@@ -131,8 +131,8 @@ func TestTolerance(t *testing.T) {
 		t.Errorf("found (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{
-		"builder-keys/alice.gpg", "builder-keys/link.gpg", "1.0/bob/noncodesigned.SHA256SUMS", "2.0/folder/all.SHA256SUMS",
-		"2.0/huge/all.SHA256SUMS", "2.0/huge/codesigned.SHA256SUMS.asc", "2.0/link/all.SHA256SUMS", "2.0/loop/all.SHA256SUMS",
+		"builder-keys/alice.gpg", "builder-keys/link.gpg", "1.0/bob/noncodesigned.SHA256SUMS", "1.0/carol/all.SHA256SUMS.asc",
+		"2.0/huge/all.SHA256SUMS", "2.0/huge/codesigned.SHA256SUMS", "2.0/link/all.SHA256SUMS", "2.0/loop/all.SHA256SUMS",
 		"2.0/pipe/all.SHA256SUMS", "2.0/up/all.SHA256SUMS",
 	}, passed); diff != "" {
 		t.Errorf("passed over (-want +got):\n%s", diff)

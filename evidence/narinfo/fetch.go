@@ -6,32 +6,34 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"regexp"
 	"strings"
+
+	"repronet.dev/ecosystem"
 )
 
 // ErrNotThere is wrapped by [Fetch] where a cache does not have the path.
 var ErrNotThere = errors.New("not in the cache")
 
-var hashPattern = regexp.MustCompile(`^(?:/nix/store/)?([0-9a-z]{32})(?:-.*)?$`)
-
-// URL returns where a cache has the narinfo of a store path.
+// URL returns where a cache has the narinfo of a store path, or of its hash.
 func URL(cache, path string) (string, error) {
-	hash := hashPattern.FindStringSubmatch(path)
-	if hash == nil {
+	hash := ecosystem.StoreHash(path)
+	if hash == "" {
 		return "", fmt.Errorf("%.100q is not a store path", path)
 	}
-	return strings.TrimRight(cache, "/") + "/" + hash[1] + ".narinfo", nil
+	return strings.TrimRight(cache, "/") + "/" + hash + ".narinfo", nil
 }
 
 // Fetch gets the file at a URL, of at most [MaxSize] bytes. Nothing of it is
-// proven before [Open]. The client bounds the time.
+// proven before [Open]. The client bounds the time. Redirects are followed on the same
+// host only: a cache does not decide which other machines are asked.
 func Fetch(ctx context.Context, client *http.Client, url string) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, fmt.Errorf("fetching narinfo: %w", err)
 	}
-	response, err := client.Do(request)
+	bound := *client
+	bound.CheckRedirect = stay
+	response, err := bound.Do(request)
 	if err != nil {
 		return nil, fmt.Errorf("fetching narinfo: %w", err)
 	}
@@ -51,4 +53,17 @@ func Fetch(ctx context.Context, client *http.Client, url string) ([]byte, error)
 		return nil, fmt.Errorf("fetching narinfo: %w", err)
 	}
 	return data, nil
+}
+
+// maxRedirects is how often a cache may lead on.
+const maxRedirects = 5
+
+func stay(to *http.Request, via []*http.Request) error {
+	if len(via) > maxRedirects {
+		return fmt.Errorf("it redirects more than %d times", maxRedirects)
+	}
+	if from := via[0].URL; to.URL.Scheme != from.Scheme || to.URL.Host != from.Host {
+		return fmt.Errorf("it redirects to another host, %.200q: name that as the cache if it is meant", to.URL.Host)
+	}
+	return nil
 }

@@ -3,7 +3,7 @@
 //
 // What is signed is the fingerprint: store path, NAR hash, NAR size and
 // references. Everything else in the file (deriver, system, URL, compression,
-// the content address) is nobody's word and is ignored, except that [Info.CA]
+// the content address) is not signed and is ignored, except that [Info.CA]
 // tells that there is one: fixed outputs agree trivially, and a caller should
 // not count them. A narinfo says nothing of when it was signed, so a key is
 // judged at the time of receipt.
@@ -23,6 +23,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"regexp"
@@ -32,7 +33,9 @@ import (
 
 	"github.com/nix-community/go-nix/pkg/nixbase32"
 
-	"repronet/attestation"
+	"repronet.dev/attestation"
+	"repronet.dev/ecosystem"
+	"repronet.dev/evidence"
 )
 
 // Limits of what is accepted from anybody.
@@ -42,13 +45,8 @@ const (
 	MaxSignatures = 16
 )
 
-// Ecosystem is what outputs of binary caches belong to.
-const Ecosystem = "nix"
-
-const storeDir = "/nix/store/"
-
-// ErrMalformed is wrapped by the errors of [Parse] and [Open].
-var ErrMalformed = errors.New("malformed")
+// ErrMalformed is [evidence.ErrMalformed], wrapped by the errors of [Parse] and [Open].
+var ErrMalformed = evidence.ErrMalformed
 
 // Info is a narinfo's signed content. Nothing of it is proven before [Open].
 type Info struct {
@@ -78,6 +76,34 @@ func Parse(data []byte) (*Info, error) {
 		return nil, fmt.Errorf("%w narinfo: %w", ErrMalformed, err)
 	}
 	return info, nil
+}
+
+// unsigned are the fields of a narinfo that no signature covers, as Nix's
+// NarInfo::to_string writes them.
+var unsigned = []string{"URL", "Compression", "FileHash", "FileSize", "Deriver", "System", "CA"}
+
+// maxUnsigned bounds one of those in bytes. A Deriver is the base name of a store path.
+const maxUnsigned = 1024
+
+// CheckFields reports what anybody could have put into a narinfo: a field that Nix does not
+// write, or one that is not signed and longer than Nix writes it. [Parse] reads such a
+// narinfo; whoever stores what strangers send asks this first. The error wraps
+// [ErrMalformed].
+func CheckFields(data []byte) error {
+	for line := range bytes.Lines(data) {
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		switch string(name) {
+		case "StorePath", "NarHash", "NarSize", "References", "Sig":
+			continue
+		}
+		if !slices.Contains(unsigned, string(name)) {
+			return fmt.Errorf("%w narinfo: %.80q is no field that Nix writes", ErrMalformed, name)
+		}
+		if len(value) > maxUnsigned {
+			return fmt.Errorf("%w narinfo: field %s has %d bytes, at most %d are accepted", ErrMalformed, name, len(value), maxUnsigned)
+		}
+	}
+	return nil
 }
 
 func parse(data []byte) (*Info, error) {
@@ -141,10 +167,10 @@ func (i *Info) setReferences(value string) error {
 		return fmt.Errorf("more than %d", MaxReferences)
 	}
 	for base := range strings.SplitSeq(value, " ") {
-		if err := validatePath(storeDir + base); err != nil {
+		if err := validatePath(ecosystem.NixStore + base); err != nil {
 			return err
 		}
-		i.References = append(i.References, storeDir+base)
+		i.References = append(i.References, ecosystem.NixStore+base)
 	}
 	slices.Sort(i.References)
 	if n := len(i.References); len(slices.Compact(slices.Clone(i.References))) != n {
@@ -153,13 +179,13 @@ func (i *Info) setReferences(value string) error {
 	return nil
 }
 
-// validatePath is for input-addressed outputs: a key with ^ would be valid as
-// an output key, and is no store path.
-func validatePath(p string) error {
-	if strings.Contains(p, "^") {
-		return fmt.Errorf("%.100q is not a store path", p)
+// validatePath accepts a path of Nix's store and no key that is made of one.
+func validatePath(path string) error {
+	p, err := ecosystem.ParseStorePath(path)
+	if err == nil && p.Store != ecosystem.NixStore {
+		err = fmt.Errorf("%.100q is not a path of %s", path, ecosystem.NixStore)
 	}
-	return attestation.ValidateOutput(Ecosystem, p)
+	return err
 }
 
 func (i *Info) addSignature(value string) error {
@@ -192,28 +218,12 @@ func splitNamed(value string, size int) (name string, data []byte, err error) {
 // 52 characters of its base 32, 64 hexadecimal digits or 44 of base 64; or
 // "sha256-" and base 64 (SRI).
 func ParseHash(s string) (attestation.Digest, error) {
-	var d attestation.Digest
-	var data []byte
-	var err error
-	if sri, ok := strings.CutPrefix(s, "sha256-"); ok && len(sri) == base64.StdEncoding.EncodedLen(len(d)) {
-		data, err = base64.StdEncoding.Strict().DecodeString(sri)
-	} else if digits, ok := strings.CutPrefix(s, "sha256:"); ok {
-		switch len(digits) {
-		case nixbase32.EncodedLen(len(d)):
-			data, err = nixbase32.DecodeString(digits)
-		case 2 * len(d):
-			d, err = attestation.ParseDigest(digits)
-			data = d[:]
-		case base64.StdEncoding.EncodedLen(len(d)):
-			data, err = base64.StdEncoding.Strict().DecodeString(digits)
-		}
-	}
-	if err != nil || len(data) != len(d) {
+	digits, named := strings.CutPrefix(s, "sha256:")
+	named = named || strings.HasPrefix(s, "sha256-")
+	d, err := attestation.ParseAnyDigest(s)
+	// Digits in upper case are no spelling of Nix's own.
+	if err != nil || !named || len(digits) == hex.EncodedLen(len(d)) && digits != d.Hex() {
 		return attestation.Digest{}, fmt.Errorf("%.80q is not a SHA-256 digest as Nix writes it", s)
-	}
-	copy(d[:], data)
-	if d.IsZero() {
-		return attestation.Digest{}, errors.New("the digest is all zeros")
 	}
 	return d, nil
 }

@@ -14,9 +14,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	gonix "github.com/nix-community/go-nix/pkg/narinfo"
 
-	"repronet/attestation"
-	"repronet/evidence"
-	"repronet/signing"
+	"repronet.dev/attestation"
+	"repronet.dev/ecosystem"
+	"repronet.dev/evidence"
+	"repronet.dev/signing"
 )
 
 const (
@@ -62,7 +63,7 @@ func lookup(t testing.TB, known ...cache) Lookup {
 
 func content(narHash string) string {
 	return "StorePath: " + path + "\nURL: nar/x.nar.xz\nCompression: xz\nNarHash: " + narHash + "\nNarSize: 464152\n" +
-		"References: " + strings.TrimPrefix(other, storeDir) + " " + strings.TrimPrefix(path, storeDir) + "\nDeriver: unknown-deriver\n"
+		"References: " + strings.TrimPrefix(other, ecosystem.NixStore) + " " + strings.TrimPrefix(path, ecosystem.NixStore) + "\nDeriver: unknown-deriver\n"
 }
 
 const nix32 = "sha256:0lxjvvpr59c2mdram7ympy5ay741f180kv3349hvfc3f8nrmbqf6"
@@ -94,7 +95,7 @@ func TestFingerprint(t *testing.T) {
 		}
 		// Nix signs a sorted set; go-nix signs the order of the file.
 		for i, reference := range info.References {
-			theirs.References[i] = strings.TrimPrefix(reference, storeDir)
+			theirs.References[i] = strings.TrimPrefix(reference, ecosystem.NixStore)
 		}
 		if diff := cmp.Diff(theirs.Fingerprint(), string(info.Fingerprint())); diff != "" {
 			t.Errorf("(-go-nix +ours):\n%s", diff)
@@ -186,10 +187,10 @@ func TestSignedFieldsCannotChange(t *testing.T) {
 		{"another StorePath", path + "\n", other + "\n", evidence.Bad},
 		{"another NarHash", nix32, "sha256:" + strings.Repeat("1", 64), evidence.Bad},
 		{"another NarSize", "464152", "464153", evidence.Bad},
-		{"a reference less", "References: " + strings.TrimPrefix(other, storeDir) + " ", "References: ", evidence.Bad},
+		{"a reference less", "References: " + strings.TrimPrefix(other, ecosystem.NixStore) + " ", "References: ", evidence.Bad},
 		{"a reference more", "References: ", "References: 1gx4kiv5m0i7d7qkixq2cwzbr10lvxwc-more ", evidence.Bad},
 		{"no references", "References: ", "X-References: ", evidence.Bad},
-		{"references in another order", strings.TrimPrefix(other, storeDir) + " " + strings.TrimPrefix(path, storeDir), strings.TrimPrefix(path, storeDir) + " " + strings.TrimPrefix(other, storeDir), evidence.Valid},
+		{"references in another order", strings.TrimPrefix(other, ecosystem.NixStore) + " " + strings.TrimPrefix(path, ecosystem.NixStore), strings.TrimPrefix(path, ecosystem.NixStore) + " " + strings.TrimPrefix(other, ecosystem.NixStore), evidence.Valid},
 		{"the hash spelled otherwise", nix32, digest.String(), evidence.Valid},
 		{"another deriver", "unknown-deriver", "x.drv", evidence.Valid},
 		{"another URL", "x.nar.xz", "y.nar", evidence.Valid},
@@ -228,7 +229,7 @@ func TestParseRefuses(t *testing.T) {
 		"empty line":             {"URL: ", "\nURL: "},
 		"no colon":               {"URL: nar", "URL nar"},
 		"reference as a path":    {"References: ", "References: /nix/store/"},
-		"reference twice":        {"References: ", "References: " + strings.TrimPrefix(path, storeDir) + " "},
+		"reference twice":        {"References: ", "References: " + strings.TrimPrefix(path, ecosystem.NixStore) + " "},
 		"two spaces":             {"References: ", "References:  "},
 		"signature without name": {"Sig: " + a.name, "Sig: "},
 		"signature short":        {"Sig: " + a.name + ":", "Sig: " + a.name + ":AAAA\nSig: b:"},
@@ -271,7 +272,7 @@ func FuzzOpen(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if attestation.ValidateOutput(Ecosystem, v.Output()) != nil || v.Digest().IsZero() {
+		if attestation.ValidateOutput(ecosystem.Nix, v.Output()) != nil || v.Digest().IsZero() {
 			t.Errorf("output %q %s", v.Output(), v.Digest())
 		}
 		counts := slices.ContainsFunc(v.Signatures(), func(s Signature) bool { return s.State.Counts() })
@@ -279,4 +280,23 @@ func FuzzOpen(f *testing.F) {
 			t.Errorf("what nobody signed counts: %q", body)
 		}
 	})
+}
+
+// TestCheckFields: what a store of strangers' documents takes, of what [Parse] reads.
+func TestCheckFields(t *testing.T) {
+	good := content(nix32) + newCache("a-1").sign(nil) + "FileHash: sha256:x\nFileSize: 1\nSystem: x86_64-linux\nCA: fixed:r:sha256:x\n"
+	for name, test := range map[string]struct{ text, want string }{
+		"all that Nix writes": {good, ""},
+		"another field":       {good + "Junk: x\n", `"Junk" is no field that Nix writes`},
+		"another case":        {good + "system: x\n", `"system" is no field`},
+		"a long field":        {strings.Replace(good, "unknown-deriver", strings.Repeat("x", 2000), 1), "field Deriver has 2002 bytes"},
+	} {
+		if _, err := Parse([]byte(test.text)); err != nil {
+			t.Errorf("%s: the ledger's readers take it: %v", name, err)
+		}
+		err := CheckFields([]byte(test.text))
+		if test.want == "" && err != nil || test.want != "" && (!errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), test.want)) {
+			t.Errorf("%s: %v, want %q", name, err, test.want)
+		}
+	}
 }

@@ -6,14 +6,14 @@ import (
 	"fmt"
 	"time"
 
-	"repronet/attestation"
-	"repronet/evidence"
-	"repronet/signing/keys"
+	"repronet.dev/attestation"
+	"repronet.dev/evidence"
+	"repronet.dev/signing"
 )
 
 // A Lookup returns the keys that are known by a name, or none. It may be called
 // from several goroutines.
-type Lookup func(name string) []keys.Key
+type Lookup func(name string) []signing.Key
 
 // ValidateKeyName reports whether name can name a cache's key.
 func ValidateKeyName(name string) error {
@@ -25,12 +25,12 @@ func ValidateKeyName(name string) error {
 
 // ParseKey reads a cache's public key as Nix writes it in trusted-public-keys,
 // "name:base64".
-func ParseKey(text string) (name string, key *keys.PublicKey, err error) {
+func ParseKey(text string) (name string, key *signing.PublicKey, err error) {
 	name, data, err := splitNamed(text, ed25519.PublicKeySize)
 	if err != nil {
 		return "", nil, fmt.Errorf("parsing cache key %.40q: %w", text, err)
 	}
-	key, err = keys.NewPublicKey(ed25519.PublicKey(data))
+	key, err = signing.NewPublicKey(ed25519.PublicKey(data))
 	if err != nil {
 		return "", nil, fmt.Errorf("parsing cache key %.40q: %w", text, err)
 	}
@@ -40,13 +40,13 @@ func ParseKey(text string) (name string, key *keys.PublicKey, err error) {
 // A Signature is what became of one signature of a narinfo.
 type Signature struct {
 	State   evidence.State
-	Reason  string         // why it does not count; empty if it does
-	Name    string         // of the key, as the narinfo says: a hint
-	Builder keys.BuilderID // empty in the states Bad and UnknownKey
+	Reason  string            // why it does not count; empty if it does
+	Name    string            // of the key, as the narinfo says: a hint
+	Builder signing.BuilderID // empty in the states Bad and UnknownKey
 }
 
 // Verified is a narinfo with all its signatures judged. Whose of them counts for a
-// ledger is package kinds' subject. Only [Open] makes one.
+// ledger is package reading's subject. Only [Open] makes one.
 type Verified struct {
 	info       *Info
 	body       []byte

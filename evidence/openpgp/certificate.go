@@ -14,7 +14,8 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	pgp "github.com/ProtonMail/go-crypto/openpgp/v2"
 
-	"repronet/signing/keys"
+	"repronet.dev/evidence"
+	"repronet.dev/signing"
 )
 
 // A Fingerprint names an OpenPGP key: 40 lower-case hexadecimal digits, or 64 of
@@ -22,9 +23,9 @@ import (
 type Fingerprint string
 
 // BuilderOf returns the builder whose certificate has a primary key: its
-// [keys.BuilderID] is derived from "openpgp:" and the fingerprint.
-func BuilderOf(primary Fingerprint) keys.BuilderID {
-	return keys.NewBuilderID("openpgp:" + string(primary))
+// [signing.BuilderID] is derived from "openpgp:" and the fingerprint.
+func BuilderOf(primary Fingerprint) signing.BuilderID {
+	return signing.NewBuilderID("openpgp:" + string(primary))
 }
 
 // A Certificate is a person's public key block, checked and reduced to what
@@ -32,14 +33,16 @@ func BuilderOf(primary Fingerprint) keys.BuilderID {
 type Certificate struct {
 	fingerprint Fingerprint
 	raw         []byte
-	keys        []key // those that may sign documents
+	keys        []key     // those that may sign documents
+	useless     []useless // those that sign, and whose signatures never count
+	names       []string  // user ids, sorted
 }
 
 // Fingerprint returns the primary key's.
 func (c *Certificate) Fingerprint() Fingerprint { return c.fingerprint }
 
 // Builder returns who signs with this certificate.
-func (c *Certificate) Builder() keys.BuilderID { return BuilderOf(c.fingerprint) }
+func (c *Certificate) Builder() signing.BuilderID { return BuilderOf(c.fingerprint) }
 
 // Bytes returns the certificate's packets, which ParseCertificates reads, as they
 // came: with names and addresses of people.
@@ -53,6 +56,10 @@ func (c *Certificate) KeyIDs() []uint64 {
 	}
 	return ids
 }
+
+// UserIDs returns what the certificate's owner is called in it, sorted: names and
+// addresses of people, which belong into no entry and no page.
+func (c *Certificate) UserIDs() []string { return slices.Clone(c.names) }
 
 // key is one key that its certificate lets sign documents.
 type key struct {
@@ -68,29 +75,45 @@ type revocation struct {
 }
 
 // ParseCertificates reads one or more certificates, armored or binary. It fails
-// if any of them is of no use.
+// if any of them is none that could be judged by.
 func ParseCertificates(data []byte) ([]*Certificate, error) {
+	certificates, failures, err := ReadCertificates(data)
+	if err != nil {
+		return nil, err
+	}
+	if len(failures) > 0 {
+		return nil, failures[0]
+	}
+	return certificates, nil
+}
+
+// ReadCertificates is [ParseCertificates] of a file in which some certificates may
+// be none that could be judged by: why not are the failures, and the others stand.
+// The error is about the whole file.
+func ReadCertificates(data []byte) (certificates []*Certificate, failures []error, err error) {
 	if len(data) > MaxCertificateSize {
-		return nil, fmt.Errorf("parsing OpenPGP certificate: %d bytes, at most %d are accepted", len(data), MaxCertificateSize)
+		return nil, nil, fmt.Errorf("parsing OpenPGP certificate: %d bytes, at most %d are accepted", len(data), MaxCertificateSize)
 	}
 	if bytes.Contains(data, []byte("-----BEGIN "+pgp.PrivateKeyType+"-----")) {
-		return nil, errors.New("parsing OpenPGP certificate: contains a secret key: keep it secret, and give the output of gpg --export")
+		return nil, nil, errors.New("parsing OpenPGP certificate: contains a secret key: keep it secret, and give the output of gpg --export")
 	}
 	packets, err := dearmor(data, pgp.PublicKeyType)
 	if err != nil {
-		return nil, fmt.Errorf("parsing OpenPGP certificate: %w", err)
+		return nil, nil, fmt.Errorf("parsing OpenPGP certificate: %w", err)
 	}
 	parts, err := splitCertificates(packets)
 	if err != nil {
-		return nil, fmt.Errorf("parsing OpenPGP certificate: %w", err)
+		return nil, nil, fmt.Errorf("parsing OpenPGP certificate: %w", err)
 	}
-	certificates := make([]*Certificate, len(parts))
 	for i, part := range parts {
-		if certificates[i], err = newCertificate(part); err != nil {
-			return nil, fmt.Errorf("parsing OpenPGP certificate %d: %w", i+1, err)
+		c, err := newCertificate(part)
+		if err != nil {
+			failures = append(failures, fmt.Errorf("parsing OpenPGP certificate %d: %w", i+1, err))
+			continue
 		}
+		certificates = append(certificates, c)
 	}
-	return certificates, nil
+	return certificates, failures, nil
 }
 
 func newCertificate(raw []byte) (*Certificate, error) {
@@ -110,15 +133,30 @@ func newCertificate(raw []byte) (*Certificate, error) {
 			base.revoked = append(base.revoked, newRevocation(r.Packet))
 		}
 	}
-	if (!self.FlagsValid || self.FlagSign) && strongKey(primary) == nil {
-		c.keys = append(c.keys, base)
-	}
+	c.add(base, !self.FlagsValid || self.FlagSign)
 	for i := range entity.Subkeys {
 		if k, ok := signingSubkey(&entity.Subkeys[i], base); ok {
-			c.keys = append(c.keys, k)
+			c.add(k, true)
 		}
 	}
+	for name := range entity.Identities {
+		c.names = append(c.names, name)
+	}
+	slices.Sort(c.names)
 	return c, nil
+}
+
+// add takes a key in, which its owner made for signing or not.
+func (c *Certificate) add(k key, signs bool) {
+	weak := strongKey(k.public)
+	switch {
+	case weak != nil:
+		c.useless = append(c.useless, useless{k.public, evidence.Weak, weak.Error()})
+	case !signs:
+		c.useless = append(c.useless, useless{k.public, evidence.OutsideValidity, "its owner did not make it for signing documents"})
+	default:
+		c.keys = append(c.keys, k)
+	}
 }
 
 // selfSignature returns the latest of the primary key's signatures about itself
@@ -149,7 +187,7 @@ func selfSignature(e *pgp.Entity) *packet.Signature {
 func signingSubkey(s *pgp.Subkey, primary key) (key, bool) {
 	binding, err := s.LatestValidBindingSignature(time.Time{}, nil)
 	if err != nil || !binding.FlagsValid || !binding.FlagSign || binding.EmbeddedSignature == nil ||
-		weakSelfHash(binding.EmbeddedSignature.Hash) || strongKey(s.PublicKey) != nil {
+		weakSelfHash(binding.EmbeddedSignature.Hash) {
 		return key{}, false
 	}
 	k := key{public: s.PublicKey, bound: binding.CreationTime, expires: expiry(s.PublicKey, binding), revoked: slices.Clip(primary.revoked)}
@@ -197,21 +235,31 @@ func strongKey(public *packet.PublicKey) error {
 	switch public.PubKeyAlgo {
 	case packet.PubKeyAlgoRSA, packet.PubKeyAlgoRSASignOnly:
 		k, ok := public.PublicKey.(*rsa.PublicKey)
-		if !ok || k.N.BitLen() < shortest || k.N.BitLen() > longest {
-			return fmt.Errorf("RSA keys of %d to %d bits are accepted", shortest, longest)
+		switch {
+		case !ok:
+			return errors.New("it is no RSA key")
+		case k.N.BitLen() < shortest || k.N.BitLen() > longest:
+			return fmt.Errorf("it is an RSA key of %d bits, and such of %d to %d count", k.N.BitLen(), shortest, longest)
 		}
 		return nil
+	case packet.PubKeyAlgoDSA:
+		return errors.New("it is a DSA key, and none of those counts")
 	case packet.PubKeyAlgoECDSA, packet.PubKeyAlgoEdDSA, packet.PubKeyAlgoEd25519, packet.PubKeyAlgoEd448:
 		return nil
 	default:
-		return fmt.Errorf("public key algorithm %d is not accepted", public.PubKeyAlgo)
+		return fmt.Errorf("its public key algorithm (%d) does not count", public.PubKeyAlgo)
 	}
 }
 
 // merge returns what two editions of one certificate say together: for each key
 // the later self-signature, and the revocations of both.
 func merge(a, b *Certificate) *Certificate {
-	merged := &Certificate{fingerprint: a.fingerprint, raw: append(bytes.Clone(a.raw), b.raw...), keys: slices.Clone(a.keys)}
+	merged := &Certificate{
+		fingerprint: a.fingerprint, raw: append(bytes.Clone(a.raw), b.raw...), keys: slices.Clone(a.keys),
+		useless: slices.Concat(a.useless, b.useless), names: slices.Concat(a.names, b.names),
+	}
+	slices.Sort(merged.names)
+	merged.names = slices.Compact(merged.names)
 	for _, k := range b.keys {
 		i := slices.IndexFunc(merged.keys, func(other key) bool {
 			return bytes.Equal(other.public.Fingerprint, k.public.Fingerprint)

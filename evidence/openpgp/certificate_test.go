@@ -8,7 +8,7 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	pgp "github.com/ProtonMail/go-crypto/openpgp/v2"
 
-	"repronet/signing"
+	"repronet.dev/signing"
 )
 
 func TestBuilderOf(t *testing.T) {

@@ -2,11 +2,12 @@ package openpgp
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"regexp"
 
 	"github.com/go-json-experiment/json"
+
+	"repronet.dev/evidence"
 )
 
 // Limits in bytes, of what is accepted from anybody. The size of a ledger entry
@@ -17,9 +18,9 @@ const (
 	MaxCertificateSize = 1 << 20 // of a file of certificates
 )
 
-// ErrMalformed is wrapped by the errors of [Open] and [ParseDocument]: these
-// bytes are no evidence, and there is nothing to keep.
-var ErrMalformed = errors.New("malformed")
+// ErrMalformed is [evidence.ErrMalformed], wrapped by the errors of [Open] and
+// [ParseDocument].
+var ErrMalformed = evidence.ErrMalformed
 
 // A Document is a checksum document as it was found, the body of a ledger entry
 // of kind ledger.OpenPGPSums.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"repronet/attestation"
+	"repronet.dev/attestation"
 )
 
 func TestDocumentRoundTrip(t *testing.T) {

@@ -28,7 +28,7 @@ func NewKeyring(project string, certificates ...*Certificate) *Keyring {
 		}
 	}
 	for _, c := range k.certificates {
-		for _, id := range c.KeyIDs() {
+		for _, id := range c.signers() {
 			if !slices.Contains(k.byKeyID[id], c) {
 				k.byKeyID[id] = append(k.byKeyID[id], c)
 			}

@@ -13,13 +13,17 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	pgp "github.com/ProtonMail/go-crypto/openpgp/v2"
 
-	"repronet/attestation"
-	"repronet/evidence"
-	"repronet/signing/keys"
+	"repronet.dev/attestation"
+	"repronet.dev/evidence"
+	"repronet.dev/signing"
 )
 
-// MaxSignatures bounds the signatures of one document.
-const MaxSignatures = 16
+// MaxSignatures bounds the signatures of one [Signed]. A [Document] has at most
+// maxDocumentSignatures: an entry that was no evidence once never becomes it.
+const (
+	MaxSignatures         = 64
+	maxDocumentSignatures = 16
+)
 
 // A Signature is what became of one signature of a document.
 type Signature struct {
@@ -32,7 +36,7 @@ type Signature struct {
 	// Primary and Builder say who signed. They are empty in the states Bad and
 	// UnknownKey.
 	Primary Fingerprint
-	Builder keys.BuilderID
+	Builder signing.BuilderID
 	// Statement is the same for every spelling of the same word of the same
 	// builder: the SHA-256 over the project, the text and Created. Signatures
 	// can be spelled in many ways.
@@ -40,7 +44,7 @@ type Signature struct {
 }
 
 // Verified is a document with all its signatures judged. Whose of them counts for
-// a ledger is package kinds' subject. Only [Open] makes one.
+// a ledger is package reading's subject. Only [Open] makes one.
 type Verified struct {
 	sums       Sums
 	signatures []Signature
@@ -68,20 +72,28 @@ func OpenDocument(document *Document, lookup Lookup, at time.Time) (*Verified, e
 	if err := document.validate(); err != nil {
 		return nil, fmt.Errorf("%w checksum document: %w", ErrMalformed, err)
 	}
-	packets, err := signaturePackets(document.Signature)
+	signatures, err := judgeAll(document.Project, document.Text, document.Signature, maxDocumentSignatures, lookup, at)
+	if err != nil {
+		return nil, err
+	}
+	return &Verified{ParseSums(document.Project, document.Text), signatures}, nil
+}
+
+func judgeAll(project string, text, signature []byte, most int, lookup Lookup, at time.Time) ([]Signature, error) {
+	packets, err := signaturePackets(signature, most)
 	if err != nil {
 		return nil, fmt.Errorf("%w signature: %w", ErrMalformed, err)
 	}
-	v := &Verified{sums: ParseSums(document.Project, document.Text)}
+	var signatures []Signature
 	for _, p := range packets {
-		v.signatures = append(v.signatures, judge(document, p, lookup, at))
+		signatures = append(signatures, judge(project, text, p, lookup, at))
 	}
-	return v, nil
+	return signatures, nil
 }
 
-// signaturePackets returns the signatures of a detached signature file. An
-// element may be a packet that go-crypto does not support.
-func signaturePackets(data []byte) ([]packet.Packet, error) {
+// signaturePackets returns the signatures of a detached signature file, at most so
+// many. An element may be a packet that go-crypto does not support.
+func signaturePackets(data []byte, most int) ([]packet.Packet, error) {
 	binaryData, err := dearmor(data, openpgp.SignatureType)
 	if err != nil {
 		return nil, err
@@ -96,8 +108,8 @@ func signaturePackets(data []byte) ([]packet.Packet, error) {
 			return nil, errors.New("contains no signature")
 		case err != nil:
 			return nil, fmt.Errorf("reading packet %d: %w", len(signatures)+1, err)
-		case len(signatures) == MaxSignatures:
-			return nil, fmt.Errorf("more than %d signatures", MaxSignatures)
+		case len(signatures) == most:
+			return nil, fmt.Errorf("more than %d signatures", most)
 		}
 		inner := p
 		if unsupported, ok := p.(*packet.UnsupportedPacket); ok {
@@ -110,7 +122,7 @@ func signaturePackets(data []byte) ([]packet.Packet, error) {
 	}
 }
 
-func judge(document *Document, p packet.Packet, lookup Lookup, at time.Time) Signature {
+func judge(project string, text []byte, p packet.Packet, lookup Lookup, at time.Time) Signature {
 	s, ok := p.(*packet.Signature)
 	if !ok {
 		reason := "not supported"
@@ -127,16 +139,17 @@ func judge(document *Document, p packet.Packet, lookup Lookup, at time.Time) Sig
 		result.Reason = err.Error()
 		return result
 	}
-	result.Statement = statement(document, result.Created)
-	result.State, result.Reason = evidence.UnknownKey, fmt.Sprintf("key %016X is not known for project %s", result.KeyID, document.Project)
-	for _, c := range lookup(document.Project, result.KeyID) {
+	result.Statement = statement(project, text, result.Created)
+	result.State, result.Reason = evidence.UnknownKey, fmt.Sprintf("key %016X is not known for project %s", result.KeyID, project)
+	certificates := lookup(project, result.KeyID)
+	for _, c := range certificates {
 		for _, k := range c.keys {
 			if k.public.KeyId != result.KeyID || result.State.Counts() {
 				continue
 			}
-			if err := verify(k.public, s, document.Text); err != nil {
+			if err := verify(k.public, s, text); err != nil {
 				if result.State == evidence.UnknownKey {
-					result.State, result.Reason = evidence.Bad, fmt.Sprintf("not a signature of key %016X over this text", result.KeyID)
+					result.State, result.Reason = evidence.Bad, notOver(result.KeyID)
 				}
 				continue
 			}
@@ -144,10 +157,20 @@ func judge(document *Document, p packet.Packet, lookup Lookup, at time.Time) Sig
 			result.State, result.Reason = k.state(s, at)
 		}
 	}
+	for _, c := range certificates {
+		c.judge(text, s, &result)
+	}
+	if s.Hash == crypto.SHA1 && result.State != evidence.Bad {
+		result.State, result.Reason = evidence.Weak, "made with SHA-1, which proves nothing any more: kept, and never counts"
+	}
 	return result
 }
 
-// acceptable reports why a signature proves nothing whoever made it.
+func notOver(keyID uint64) string {
+	return fmt.Sprintf("not a signature of key %016X over this text", keyID)
+}
+
+// acceptable reports why a signature is none that could be anybody's word.
 func acceptable(s *packet.Signature) error {
 	if s.Version != 4 && s.Version != 6 {
 		return fmt.Errorf("signatures of version %d are not accepted", s.Version)
@@ -156,6 +179,7 @@ func acceptable(s *packet.Signature) error {
 		return fmt.Errorf("a signature of type 0x%02x is not one of a document", uint8(s.SigType))
 	}
 	switch s.Hash {
+	case crypto.SHA1: // is weak
 	case crypto.SHA256, crypto.SHA384, crypto.SHA512, crypto.SHA224, crypto.SHA3_256, crypto.SHA3_512:
 	default:
 		return fmt.Errorf("made with the hash %s, which is no proof any more", s.Hash)
@@ -209,8 +233,8 @@ func (k *key) state(s *packet.Signature, at time.Time) (evidence.State, string) 
 
 func date(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-func statement(d *Document, created time.Time) attestation.Digest {
+func statement(project string, text []byte, created time.Time) attestation.Digest {
 	h := sha256.New()
-	fmt.Fprintf(h, "openpgp-sums\n%s\n%x\n%d\n", d.Project, sha256.Sum256(d.Text), created.Unix())
+	fmt.Fprintf(h, "openpgp-sums\n%s\n%x\n%d\n", project, sha256.Sum256(text), created.Unix())
 	return attestation.Digest(h.Sum(nil))
 }

@@ -7,8 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"repronet/attestation"
-	"repronet/evidence"
+	"repronet.dev/attestation"
 )
 
 // MaxLines bounds the lines of a checksum document that are judged.
@@ -39,38 +38,69 @@ type Sums struct {
 	Rejected  []Rejection
 }
 
-// ParseSums reads the text of a checksum document of a project. It proves
-// nothing: what counts comes from [Open].
+// Outputs returns the keys of all outputs that the text names, sorted.
+func (s *Sums) Outputs() []string {
+	outputs := make([]string, 0, len(s.Claims)+len(s.Ambiguous))
+	for _, c := range s.Claims {
+		outputs = append(outputs, c.Output)
+	}
+	for _, a := range s.Ambiguous {
+		outputs = append(outputs, a.Output)
+	}
+	slices.Sort(outputs)
+	return outputs
+}
+
+// ParseSums reads the text of a [Document] of a project, as such texts were read
+// when the first of them came into a ledger: what it does not read never comes to
+// count. [ParseRows] reads more. It proves nothing: what counts comes from [Open].
 func ParseSums(project string, text []byte) Sums {
-	var s Sums
-	digests := map[string][]attestation.Digest{} // by output key
-	var order []string
-	number := 0
+	t := newTally()
 	for line := range bytes.Lines(text) {
-		number++
+		t.line++
 		row := string(bytes.TrimRight(line, " \t\r\n"))
 		if row == "" {
 			continue
 		}
-		if number > MaxLines {
-			s.Rejected = append(s.Rejected, Rejection{number, fmt.Sprintf("this line and all after it: only the first %d are read", MaxLines)})
+		if t.line > MaxLines {
+			t.reject(fmt.Sprintf("this line and all after it: only the first %d are read", MaxLines))
 			break
 		}
-		claim, err := parseRow(project, row)
-		if err != nil {
-			s.Rejected = append(s.Rejected, Rejection{number, err.Error()})
-			continue
-		}
-		known, listed := digests[claim.Output]
-		if !listed {
-			order = append(order, claim.Output)
-		}
-		if !slices.Contains(known, claim.Digest) {
-			digests[claim.Output] = append(known, claim.Digest)
-		}
+		t.add(parseRow(project, row))
 	}
-	for _, output := range order {
-		if d := digests[output]; len(d) == 1 {
+	return t.sums()
+}
+
+// tally collects the rows of a text.
+type tally struct {
+	line     int // the current one's number, from 1
+	digests  map[string][]attestation.Digest
+	order    []string // of the keys in digests
+	rejected []Rejection
+}
+
+func newTally() *tally { return &tally{digests: map[string][]attestation.Digest{}} }
+
+func (t *tally) reject(reason string) { t.rejected = append(t.rejected, Rejection{t.line, reason}) }
+
+func (t *tally) add(claim Claim, err error) {
+	if err != nil {
+		t.reject(err.Error())
+		return
+	}
+	known, listed := t.digests[claim.Output]
+	if !listed {
+		t.order = append(t.order, claim.Output)
+	}
+	if !slices.Contains(known, claim.Digest) {
+		t.digests[claim.Output] = append(known, claim.Digest)
+	}
+}
+
+func (t *tally) sums() Sums {
+	s := Sums{Rejected: t.rejected}
+	for _, output := range t.order {
+		if d := t.digests[output]; len(d) == 1 {
 			s.Claims = append(s.Claims, Claim{output, d[0]})
 		} else {
 			s.Ambiguous = append(s.Ambiguous, Ambiguity{output, d})
@@ -98,8 +128,31 @@ func parseRow(project, row string) (Claim, error) {
 		return Claim{}, fmt.Errorf("file name %.100q contains '^'", name)
 	}
 	output := project + "/" + name
-	if err := attestation.ValidateOutput(evidence.ReleaseEcosystem, output); err != nil {
+	if err := validateFirstName(output); err != nil {
 		return Claim{}, err
 	}
 	return Claim{output, digest}, nil
+}
+
+// validateFirstName holds for the output keys that documents had when the first of them
+// came into a ledger. The rule is written down here because the names of releases may
+// come to allow more, and what a document in a ledger says must not change.
+func validateFirstName(output string) error {
+	const longest = 512
+	if output == "" || len(output) > longest {
+		return fmt.Errorf("output key %.100q is not of 1 to %d bytes", output, longest)
+	}
+	for i := range len(output) {
+		c := output[i]
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("/.-_+~@:=,", c) >= 0 {
+			continue
+		}
+		return fmt.Errorf("output key %.100q contains %q; allowed are letters, digits and / . - _ + ~ @ : = ,", output, c)
+	}
+	for segment := range strings.SplitSeq(output, "/") {
+		if segment == "" || segment == "." || segment == ".." {
+			return fmt.Errorf(`output key %.100q has an empty, "." or ".." path segment`, output)
+		}
+	}
+	return nil
 }

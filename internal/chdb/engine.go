@@ -18,7 +18,8 @@
 //   - It is on its own. Settings, SET, USE and temporary tables of one request do not reach the
 //     next: sessions are reused only between requests of equal database and settings, and an
 //     engine connection costs half a millisecond.
-//   - One statement in a request; a second one is refused (code 62).
+//   - One statement in a request; a second one is refused (code 62), and so is none, or only a
+//     comment.
 //   - A failed statement is a *clickhouse.Exception with ClickHouse's code, also when it fails
 //     after the first rows were delivered.
 //   - An INSERT batch is executed once its body has arrived, whatever becomes of the context. It
@@ -48,7 +49,7 @@
 //
 // # Trust
 //
-// Whoever writes the SQL can do what this process can: table functions read files and reach
+// The author of the SQL can do what this process can: table functions read files and reach
 // hosts. Statements of strangers belong in another process.
 package chdb
 
@@ -208,7 +209,7 @@ func (e *Engine) Close() error {
 	return nil
 }
 
-// inUse returns ErrInUse if somebody holds the lock of the data directory: the engine locks the
+// inUse returns ErrInUse if another process holds the lock of the data directory: the engine locks the
 // file status, into which it writes its process id.
 func inUse(path string) error {
 	file, err := os.Open(filepath.Join(path, "status"))

@@ -14,8 +14,8 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
-	"repronet/internal/chdb"
-	"repronet/internal/chdb/chdbtest"
+	"repronet.dev/internal/chdb"
+	"repronet.dev/internal/chdb/chdbtest"
 )
 
 // TestMain lets the test binary be a second process beside the one that tests.

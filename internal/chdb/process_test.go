@@ -14,7 +14,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/google/go-cmp/cmp"
 
-	"repronet/internal/chdb"
+	"repronet.dev/internal/chdb"
 )
 
 // openOnce is a process that adds a row to what earlier ones left and prints how many there are.

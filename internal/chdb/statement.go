@@ -42,8 +42,13 @@ var unsupportedValues = map[string]string{
 var (
 	settingName  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
 	insertFormat = regexp.MustCompile(`(?is)^(\s*INSERT\s.*?)\s+FORMAT\s+([A-Za-z0-9_]+)\s*;?\s*$`)
+	nothing      = regexp.MustCompile(`^(?:[\s;]+|--[^\n]*(?:\n|$)|#[ !][^\n]*(?:\n|$)|/\*(?s:.*?)\*/)*$`)
 	leading      = regexp.MustCompile(`^(?:\s+|--[^\n]*(?:\n|$)|#[ !][^\n]*(?:\n|$)|/\*(?s:.*?)\*/|\()*([A-Za-z]*)`)
 )
+
+// errEmpty is what a server says of a statement that is nothing, or only a comment;
+// the library itself forgives it.
+var errEmpty = &exception{code: 62, message: "Code: 62. DB::Exception: Empty query. (SYNTAX_ERROR)"}
 
 // readStatement reads a request of ClickHouse's HTTP interface. Its errors are the client's.
 func readStatement(r *http.Request) (statement, error) {
@@ -99,8 +104,8 @@ func parseStatement(values url.Values, body []byte) (statement, error) {
 		st.sql += "\n"
 	}
 	st.sql += string(body)
-	if strings.TrimSpace(st.sql) == "" {
-		return statement{}, errors.New("the request has no statement")
+	if nothing.MatchString(st.sql) {
+		return statement{}, errEmpty
 	}
 	return st, nil
 }

@@ -25,6 +25,7 @@ func TestReadStatement(t *testing.T) {
 		{"batch over lines", "/?query=" + url.QueryEscape("insert into\n`a FORMAT b` (x)\n settings y=1 format CSV ;\n"), "1\n", statement{sql: "insert into\n`a FORMAT b` (x)\n settings y=1", format: "CSV", body: []byte("1\n")}},
 		{"settings", "/?max_threads=2&a.b=it%27s+%5C&log_comment=x&query_id=y", "SELECT 1", statement{scope: scope{settings: `SET a.b = 'it\'s \\', max_threads = '2'`}, sql: "SELECT 1"}},
 		{"parameters", "/?param_x=1&param_y=%27", "SELECT 1", statement{sql: "SELECT 1", params: []param{{"x", "1"}, {"y", "'"}}}},
+		{"comments around a statement", "/", "-- c;\nSELECT 1 /* c */ -- c", statement{sql: "-- c;\nSELECT 1 /* c */ -- c"}},
 		{"compression off", "/?compress=0", "SELECT 1", statement{sql: "SELECT 1"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -45,7 +46,7 @@ func TestReadStatementRefuses(t *testing.T) {
 		{"compressed rows", "/?compress=1&query=SELECT+1", "", "Compression"},
 		{"session", "/?session_id=x&query=SELECT+1", "", "on its own"},
 		{"setting that is SQL", "/?" + url.QueryEscape("x=1,y") + "=2&query=SELECT+1", "", "name of a setting"},
-		{"no statement", "/", "", "no statement"},
+		{"no statement", "/", "", "Empty query"},
 		{"broken URL", "/?query=%zz", "", "URL"},
 		{"compressed body", "/?query=SELECT+1", "Content-Encoding: gzip", "Compression"},
 		{"external tables", "/", "Content-Type: multipart/form-data; boundary=x", "external tables"},

@@ -31,7 +31,7 @@ func (e *Engine) Options(database string) *clickhouse.Options {
 func (e *Engine) Transport() http.RoundTripper { return transport{e} }
 
 // Handler returns the engine as an HTTP handler. It serves tests of what talks to a ClickHouse
-// server; it asks nobody for a password and must not be reachable from elsewhere.
+// server; it asks for no password and must not be reachable from elsewhere.
 func (e *Engine) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		response, err := e.Transport().RoundTrip(r)
@@ -55,14 +55,17 @@ type transport struct{ *Engine }
 // rows, has ended or has failed, so that a failure before the first row has a status of its own.
 func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	st, err := readStatement(r)
-	if err != nil {
-		return response(r, http.StatusBadRequest, &exception{code: unknownException, message: newException(err.Error()).message}), nil
+	var failure *exception
+	switch {
+	case errors.As(err, &failure):
+		return response(r, http.StatusBadRequest, failure), nil
+	case err != nil:
+		return response(r, http.StatusBadRequest, newException(err.Error())), nil
 	}
 	result, err := t.start(r.Context(), st)
 	if err == nil {
 		err = result.first()
 	}
-	var failure *exception
 	switch {
 	case errors.As(err, &failure):
 		return response(r, http.StatusInternalServerError, failure), nil

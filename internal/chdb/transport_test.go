@@ -14,8 +14,8 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/google/go-cmp/cmp"
 
-	"repronet/internal/chdb"
-	"repronet/internal/chdb/chdbtest"
+	"repronet.dev/internal/chdb"
+	"repronet.dev/internal/chdb/chdbtest"
 )
 
 func TestParameters(t *testing.T) {
@@ -106,6 +106,9 @@ func TestErrors(t *testing.T) {
 			{"SELECT * FROM nothing", 60},
 			{"SELEKT 1", 62},
 			{"SELECT 1; SELECT 2", 62},
+			{"", 62},
+			{"-- only a comment that ends in a semicolon;\n", 62},
+			{" /* so\nis this */ ; # and this", 62},
 			{"DROP TABLE t; SELECT 1", 62},
 			{"SHOW CREATE TABLE nothing", 390},
 			{"CREATE TABLE t (n UInt64) ENGINE = Memory", 57},
@@ -178,8 +181,9 @@ func TestMemoryCap(t *testing.T) {
 	})
 }
 
-// slow runs for half a minute if nobody stops it.
-const slow = "SELECT sum(sleepEachRow(0.01)) FROM numbers(3000) SETTINGS max_block_size = 10, function_sleep_max_microseconds_per_block = 1000000000"
+// slow runs for five minutes if it is not stopped. Bounds below are far under that, and
+// far over what a busy machine takes.
+const slow = "SELECT sum(sleepEachRow(0.01)) FROM numbers(30000) SETTINGS max_block_size = 10, function_sleep_max_microseconds_per_block = 1000000000"
 
 func TestCancelRunning(t *testing.T) {
 	inBothModes(t, func(t *testing.T, conn driver.Conn) {
@@ -192,13 +196,13 @@ func TestCancelRunning(t *testing.T) {
 			if !errors.Is(err, context.DeadlineExceeded) {
 				t.Fatalf("got %v, want DeadlineExceeded", err)
 			}
-			if took := time.Since(begin); took > 2*time.Second {
+			if took := time.Since(begin); took > time.Minute {
 				t.Fatalf("returned %v after the beginning", took)
 			}
 		}
 		begin := time.Now()
 		exec1(t, conn, "SELECT 1")
-		if took := time.Since(begin); took > 5*time.Second {
+		if took := time.Since(begin); took > time.Minute {
 			t.Errorf("the next statement took %v", took)
 		}
 	})
@@ -239,7 +243,7 @@ func TestCancelReading(t *testing.T) {
 			begin := time.Now()
 			cancel()
 			_ = rows.Close() // may tell of the ended context
-			if took := time.Since(begin); took > 2*time.Second {
+			if took := time.Since(begin); took > 20*time.Second {
 				t.Fatalf("closing took %v", took)
 			}
 		}
@@ -250,8 +254,8 @@ func TestCancelReading(t *testing.T) {
 // TestInsertOutlivesContext ends the context while a slow table takes a batch in.
 func TestInsertOutlivesContext(t *testing.T) {
 	inBothModes(t, func(t *testing.T, conn driver.Conn) {
-		exec1(t, conn, "CREATE TABLE t (n UInt64, slow UInt8 DEFAULT sleepEachRow(0.002)) ENGINE = MergeTree ORDER BY n")
-		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		exec1(t, conn, "CREATE TABLE t (n UInt64, slow UInt8 DEFAULT sleepEachRow(0.006)) ENGINE = MergeTree ORDER BY n")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		batch, err := conn.PrepareBatch(ctx, "INSERT INTO t (n)")
 		if err != nil {
@@ -271,7 +275,7 @@ func TestInsertOutlivesContext(t *testing.T) {
 			if n == rows {
 				break
 			}
-			if n != 0 || time.Since(begin) > 5*time.Second {
+			if n != 0 || time.Since(begin) > time.Minute {
 				t.Fatalf("%d rows of the %d of the batch %v after it was given up", n, rows, time.Since(begin))
 			}
 		}

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/term"
 )
 
-// ErrNoTerminal is what [Ask] returns where there is nobody to ask.
+// ErrNoTerminal is what [Ask] returns where there is no person to ask.
 var ErrNoTerminal = errors.New("standard input is no terminal to ask on")
 
 // Ask puts a question on the terminal and reports whether the answer is yes.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"repronet/internal/cli"
+	"repronet.dev/internal/cli"
 )
 
 // TestAskNobody: what is piped in is no answer.

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -19,9 +20,6 @@ const (
 	Failure = 1
 	Usage   = 64 // sysexits.h: EX_USAGE
 )
-
-// Version is what the programs say they are; the linker sets it.
-var Version = "unknown"
 
 // Env is the world a command runs in, so that tests can run it in-process.
 type Env struct {
@@ -38,6 +36,10 @@ type Program struct {
 	Summary  string // one line
 	About    string // paragraphs of the manual page
 	Commands []Command
+	// Variables are the environment variables that begin with Prefix and mean something.
+	// Another one with that beginning is a mistake, and refused; no Prefix checks none.
+	Prefix    string
+	Variables []string
 }
 
 // A Command is one subcommand. Its name may be of several words ("builders
@@ -50,6 +52,8 @@ type Command struct {
 	// Prepare declares the flags and returns what runs with the arguments left
 	// after them.
 	Prepare func(flags *flag.FlagSet) func(ctx context.Context, env *Env, args []string) error
+	// NeverFails has the command run whatever is in the environment: others depend on it.
+	NeverFails bool
 }
 
 // ExitError ends the program with a status; its message may be empty.
@@ -78,25 +82,16 @@ func Usagef(format string, args ...any) error {
 // Run runs the program with the arguments after its name and returns the exit
 // status.
 func (p *Program) Run(ctx context.Context, env *Env, args []string) int {
+	env = env.guarded()
 	if len(args) == 0 {
 		p.help(env.Stderr)
 		return Usage
 	}
 	switch args[0] {
-	case "version", "--version":
-		fmt.Fprintln(env.Stdout, p.Name, Version)
-		return OK
+	case "--version":
+		args = append([]string{"version"}, args[1:]...)
 	case "help", "-h", "--help", "-help":
-		if len(args) == 1 {
-			p.help(env.Stdout)
-			return OK
-		}
-		command, _ := p.find(args[1:])
-		if command == nil {
-			return p.unknown(env, args[1:])
-		}
-		p.commandHelp(env.Stdout, command)
-		return OK
+		return p.helpWith(env, args[1:])
 	}
 	command, rest := p.find(args)
 	if command == nil {
@@ -113,15 +108,49 @@ func (p *Program) Run(ctx context.Context, env *Env, args []string) int {
 		}
 		return p.fail(env, command, &ExitError{Status: Usage, Err: err})
 	}
+	if err := p.checkEnvironment(os.Environ()); err != nil && !command.NeverFails {
+		return p.fail(env, command, &ExitError{Status: Usage, Err: err})
+	}
 	if err := run(ctx, env, operands); err != nil {
 		return p.fail(env, command, err)
 	}
 	return OK
 }
 
-func (p *Program) unknown(env *Env, args []string) int {
-	fmt.Fprintf(env.Stderr, "%s: unknown command %q\nRun '%s help' for the list of commands.\n", p.Name, strings.Join(args[:min(2, len(args))], " "), p.Name)
-	return Usage
+// checkEnvironment refuses variables that look like the program's and mean nothing.
+func (p *Program) checkEnvironment(environment []string) error {
+	for _, variable := range environment {
+		name, _, _ := strings.Cut(variable, "=")
+		if p.Prefix != "" && strings.HasPrefix(name, p.Prefix) && !slices.Contains(p.Variables, name) {
+			meaning := "none"
+			if len(p.Variables) > 0 {
+				meaning = strings.Join(p.Variables, ", ")
+			}
+			return fmt.Errorf("the environment variable %s means nothing; of those that begin with %s there is %s", name, p.Prefix, meaning)
+		}
+	}
+	return nil
+}
+
+// helpWith prints the manual of the command that args name, or the list of those that
+// begin with them; the program's own manual where there are none.
+func (p *Program) helpWith(env *Env, args []string) int {
+	if len(args) == 0 {
+		p.help(env.Stdout)
+		return OK
+	}
+	if command, _ := p.find(args); command != nil {
+		p.commandHelp(env.Stdout, command)
+		return OK
+	}
+	family := p.family(args[0])
+	if len(family) == 0 || len(args) > 1 {
+		return p.unknown(env, args)
+	}
+	fmt.Fprintln(env.Stdout, "COMMANDS")
+	list(env.Stdout, family)
+	fmt.Fprintf(env.Stdout, "\nRun '%s help COMMAND' for a command's manual.\n", p.Name)
+	return OK
 }
 
 // parse reads flags before, between and after the operands, which it returns.
@@ -155,14 +184,19 @@ func (p *Program) fail(env *Env, command *Command, err error) int {
 	return status
 }
 
+// all returns the program's own commands and the one that every program has.
+func (p *Program) all() []Command {
+	return append(slices.Clip(p.Commands), p.versionCommand())
+}
+
 // find returns the command with the longest name that args begin with.
 func (p *Program) find(args []string) (*Command, []string) {
 	var found *Command
 	words := 0
-	for i := range p.Commands {
-		name := strings.Fields(p.Commands[i].Name)
-		if len(name) > words && len(args) >= len(name) && strings.Join(args[:len(name)], " ") == p.Commands[i].Name {
-			found, words = &p.Commands[i], len(name)
+	for _, c := range p.all() {
+		n := len(strings.Fields(c.Name))
+		if n > words && len(args) >= n && strings.Join(args[:n], " ") == c.Name {
+			found, words = &c, n
 		}
 	}
 	return found, args[words:]
@@ -170,10 +204,15 @@ func (p *Program) find(args []string) (*Command, []string) {
 
 func (p *Program) help(w io.Writer) {
 	fmt.Fprintf(w, "NAME\n  %s - %s\n\nSYNOPSIS\n  %s COMMAND [OPTIONS] [ARGUMENTS]\n\n%s\n\nCOMMANDS\n", p.Name, p.Summary, p.Name, strings.Trim(p.About, "\n"))
-	for _, c := range p.Commands {
+	list(w, p.all())
+	fmt.Fprintf(w, "\nRun '%s help COMMAND' for a command's manual.\n", p.Name)
+}
+
+// list prints a line for each command.
+func list(w io.Writer, commands []Command) {
+	for _, c := range commands {
 		fmt.Fprintf(w, "  %-18s %s\n", c.Name, c.Summary)
 	}
-	fmt.Fprintf(w, "\nRun '%s help COMMAND' for a command's manual.\n", p.Name)
 }
 
 func (p *Program) commandHelp(w io.Writer, command *Command) {

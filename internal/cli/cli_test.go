@@ -3,6 +3,7 @@ package cli_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -13,7 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"repronet/internal/cli"
+	"repronet.dev/internal/cli"
+	"repronet.dev/internal/version"
 )
 
 var update = flag.Bool("update", false, "rewrite testdata")
@@ -45,15 +47,22 @@ func program() *cli.Program {
 					}
 				},
 			},
-			{
-				Name: "greet all", Summary: "greet everybody",
-				Prepare: func(*flag.FlagSet) func(context.Context, *cli.Env, []string) error {
-					return func(_ context.Context, env *cli.Env, _ []string) error {
-						_, err := fmt.Fprintln(env.Stdout, "hello, all")
-						return err
-					}
-				},
-			},
+			saying("greet all", "greet everybody", "hello, all"),
+			saying("wave left", "wave with the left hand", "o/"),
+			saying("wave right", "wave with the right hand", "\\o"),
+		},
+	}
+}
+
+// saying is a command that prints one line.
+func saying(name, summary, line string) cli.Command {
+	return cli.Command{
+		Name: name, Summary: summary,
+		Prepare: func(*flag.FlagSet) func(context.Context, *cli.Env, []string) error {
+			return func(_ context.Context, env *cli.Env, _ []string) error {
+				_, err := fmt.Fprintln(env.Stdout, line)
+				return err
+			}
 		},
 	}
 }
@@ -67,6 +76,8 @@ func run(t *testing.T, args ...string) (status int, stdout, stderr string) {
 
 func TestRun(t *testing.T) {
 	const hint = "Run 'greeter help greet' for how to call it.\n"
+	const commands = "Run 'greeter help' for the list of commands.\n"
+	const waves = "  wave left          wave with the left hand\n  wave right         wave with the right hand\n"
 	for _, test := range []struct {
 		args           string
 		status         int
@@ -86,9 +97,17 @@ func TestRun(t *testing.T) {
 		{"greet --quiet ann", 64, "", "greeter greet: flag provided but not defined: -quiet\n" + hint},
 		{"greet ann --times", 64, "", "greeter greet: flag needs an argument: -times\n" + hint},
 		{"greet ann --times x", 64, "", "greeter greet: invalid value \"x\" for flag -times: parse error\n" + hint},
-		{"insult ann bob", 64, "", "greeter: unknown command \"insult ann\"\nRun 'greeter help' for the list of commands.\n"},
-		{"help insult", 64, "", "greeter: unknown command \"insult\"\nRun 'greeter help' for the list of commands.\n"},
-		{"version", 0, "greeter unknown\n", ""},
+		{"insult ann bob", 64, "", "greeter: unknown command \"insult ann\"\n" + commands},
+		{"help insult", 64, "", "greeter: unknown command \"insult\"\n" + commands},
+		{"gret ann", 64, "", "greeter: unknown command \"gret ann\"\nDid you mean 'greeter greet'?\n" + commands},
+		{"help rgeet", 64, "", "greeter: unknown command \"rgeet\"\nDid you mean 'greeter greet'?\n" + commands},
+		{"wave lft", 64, "", "greeter: unknown command \"wave lft\"\nDid you mean 'greeter wave left'?\n" + commands},
+		{"help wave rihgt", 64, "", "greeter: unknown command \"wave rihgt\"\nDid you mean 'greeter wave right'?\n" + commands},
+		{"wave", 64, "", "greeter: \"wave\" is the beginning of several commands:\n" + waves},
+		{"help wave", 0, "COMMANDS\n" + waves + "\nRun 'greeter help COMMAND' for a command's manual.\n", ""},
+		{"vers", 64, "", "greeter: unknown command \"vers\"\nDid you mean 'greeter version'?\n" + commands},
+		{"versoin", 64, "", "greeter: unknown command \"versoin\"\nDid you mean 'greeter version'?\n" + commands},
+		{"--version now", 64, "", "greeter version: \"now\" is one argument too many\n" + strings.Replace(hint, "greet'", "version'", 1)},
 	} {
 		t.Run(test.args, func(t *testing.T) {
 			status, stdout, stderr := run(t, strings.Fields(test.args)...)
@@ -102,6 +121,28 @@ func TestRun(t *testing.T) {
 				t.Errorf("stderr (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestVersion: what is printed of a program follows from how it was built, here as a
+// test.
+func TestVersion(t *testing.T) {
+	want := "greeter " + version.Get().String()
+	for _, args := range []string{"version", "--version"} {
+		if status, stdout, stderr := run(t, args); status != 0 || stdout != want || stderr != "" {
+			t.Errorf("%s: status %d, stdout %q, want %q, stderr %q", args, status, stdout, want, stderr)
+		}
+	}
+	_, stdout, _ := run(t, "version", "--json")
+	var got struct {
+		Program string
+		version.Info
+	}
+	if err := json.Unmarshal([]byte(stdout), &got); err != nil {
+		t.Fatalf("%v: %s", err, stdout)
+	}
+	if got.Program != "greeter" || got.Info != version.Get() {
+		t.Errorf("--json says %s", stdout)
 	}
 }
 

@@ -18,7 +18,7 @@ type Progress struct {
 
 // NewProgress returns a progress line on stderr.
 func NewProgress(stderr io.Writer) *Progress {
-	f, ok := stderr.(*os.File)
+	f, ok := Unguarded(stderr).(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return &Progress{}
 	}

@@ -9,13 +9,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 )
 
 // WriteFile writes a whole file: a temporary file beside it, fsync, rename,
 // fsync of the directory. A file of that name is replaced.
 func WriteFile(path string, data []byte, perm fs.FileMode) (err error) {
 	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, ".tmp-*")
+	f, err := os.CreateTemp(dir, TemporaryPrefix+"*")
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
@@ -40,6 +42,37 @@ func WriteFile(path string, data []byte, perm fs.FileMode) (err error) {
 		return err
 	}
 	return f.Close()
+}
+
+// TemporaryPrefix begins the names of files that are being written.
+const TemporaryPrefix = ".tmp-"
+
+// Sweep removes temporary files of writes that a crash cut off, which can hold all that
+// a key, or a document that was to be deleted, has. Younger ones than age are left alone:
+// another process may be writing them. A directory that is not there has none.
+func Sweep(dir string, age time.Duration) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("sweeping %s: %w", dir, err)
+	}
+	swept := false
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err != nil || !info.Mode().IsRegular() || !strings.HasPrefix(entry.Name(), TemporaryPrefix) || time.Since(info.ModTime()) < age {
+			continue
+		}
+		if err := removeIfThere(filepath.Join(dir, entry.Name())); err != nil {
+			return fmt.Errorf("sweeping: %w", err)
+		}
+		swept = true
+	}
+	if !swept {
+		return nil
+	}
+	return SyncDir(dir)
 }
 
 // Rename renames a file and makes that durable; both names are in directories

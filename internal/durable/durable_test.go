@@ -7,10 +7,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"repronet/internal/durable"
+	"repronet.dev/internal/durable"
 )
 
 // list returns the names in a directory.
@@ -161,5 +162,40 @@ func TestMkdirAll(t *testing.T) {
 		if err := durable.MkdirAll(path, 0o700); err == nil || !strings.Contains(err.Error(), "is not a directory") {
 			t.Errorf("MkdirAll(%s): %v", path, err)
 		}
+	}
+}
+
+// TestSweep: what a crash left behind is removed, and nothing else.
+func TestSweep(t *testing.T) {
+	dir := t.TempDir()
+	old := time.Now().Add(-time.Hour)
+	for _, name := range []string{".tmp-1", ".tmp-young", "state", ".other"} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte("a private key"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if name != ".tmp-young" {
+			if err := os.Chtimes(path, old, old); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, ".tmp-dir"), 0o700), os.Symlink("state", filepath.Join(dir, ".tmp-link"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := durable.Sweep(dir, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{".other", ".tmp-dir", ".tmp-link", ".tmp-young", "state"}, list(t, dir)); diff != "" {
+		t.Errorf("left (-want +got):\n%s", diff)
+	}
+	if err := durable.Sweep(dir, 0); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{".other", ".tmp-dir", ".tmp-link", "state"}, list(t, dir)); diff != "" {
+		t.Errorf("left (-want +got):\n%s", diff)
+	}
+	if err := durable.Sweep(filepath.Join(dir, "none"), 0); err != nil {
+		t.Error(err)
 	}
 }

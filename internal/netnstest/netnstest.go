@@ -25,6 +25,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"repronet.dev/internal/needtest"
 )
 
 // Network is a bridge with hosts on it, numbered from 0. Its name in the
@@ -63,19 +65,8 @@ func New(t testing.TB, hosts int) *Network {
 
 func require(t testing.TB) {
 	t.Helper()
-	missing := ""
-	if os.Geteuid() != 0 {
-		missing = "root"
-	} else if _, err := exec.LookPath("ip"); err != nil {
-		missing = "iproute2 (the command ip)"
-	}
-	switch {
-	case missing == "":
-	case os.Getenv("CI") != "":
-		t.Fatalf("this test makes network namespaces and needs %s; with CI set it may not be skipped", missing)
-	default:
-		t.Skipf("NOT TESTED: this test makes network namespaces and needs %s", missing)
-	}
+	needtest.Root(t, "make network namespaces")
+	needtest.Program(t, "ip", "iproute2")
 }
 
 // Addr is the IPv4 address of a host.

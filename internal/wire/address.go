@@ -10,7 +10,7 @@
 //	/ip4/192.0.2.7/udp/4001/quic-v1/p2p/12D3KooW…           libp2p over QUIC
 //
 // The second is a libp2p multiaddr. It ends in the aggregator's peer ID, which
-// is the hash of its key: whoever answers there without that key is refused, so
+// is the hash of its key: a peer that answers there without that key is refused, so
 // such an address needs no certificate authority and no domain. In place of
 // ip4, the host may be given by ip6, dns, dns4 or dns6.
 //

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"repronet.dev/internal/version"
 )
 
 // Client gives an HTTP client for the server at address, in either of the forms
@@ -19,17 +21,18 @@ import (
 // The base URL has no slash at its end. timeout bounds a whole request, from
 // the dial to the last byte of the answer; zero means no bound. A proxy is
 // taken from the environment, for http and https only. How much of an answer
-// to read is the caller's decision.
+// to read is the caller's decision. Redirects to another host are not followed.
 //
-// Client does not connect: an address that nobody answers shows in the first
-// request. A caller makes one client and keeps it.
+// Client does not connect: an address that does not answer shows in the first
+// request. A caller makes one client and keeps it. Requests say which version of
+// repronet asks ([version.UserAgent]), unless they have a User-Agent of their own.
 func Client(address string, timeout time.Duration) (*http.Client, string, error) {
 	if IsMultiaddr(address) {
 		transport, base, err := dialP2P(address)
 		if err != nil {
 			return nil, "", err
 		}
-		return &http.Client{Transport: transport, Timeout: timeout}, base, nil
+		return &http.Client{Transport: named{transport}, Timeout: timeout}, base, nil
 	}
 	base, err := baseURL(address)
 	if err != nil {
@@ -46,7 +49,45 @@ func Client(address string, timeout time.Duration) (*http.Client, string, error)
 		// kernel gives it up, which can take a quarter of an hour.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second},
 	}
-	return &http.Client{Transport: transport, Timeout: timeout}, base, nil
+	return &http.Client{Transport: named{transport}, Timeout: timeout, CheckRedirect: StayOnHost}, base, nil
+}
+
+// maxRedirects is how often an answer may lead on.
+const maxRedirects = 5
+
+// StayOnHost, the CheckRedirect of a client, follows redirects on the host that was asked, also from http to https, and no
+// others: who answers does not decide which machines are asked next, those of an internal
+// network among them.
+func StayOnHost(to *http.Request, via []*http.Request) error {
+	from := via[0].URL
+	switch {
+	case len(via) > maxRedirects:
+		return fmt.Errorf("it redirects more than %d times", maxRedirects)
+	case to.URL.Scheme == from.Scheme && to.URL.Host == from.Host:
+		return nil
+	case from.Scheme == "http" && to.URL.Scheme == "https" && to.URL.Hostname() == from.Hostname() && from.Port() == "" && to.URL.Port() == "":
+		return nil
+	}
+	return fmt.Errorf("it redirects to another host, %.200q: name that if it is meant", to.URL.Host)
+}
+
+// named is a transport whose requests say which program asks.
+type named struct{ transport http.RoundTripper }
+
+// RoundTrip implements [http.RoundTripper].
+func (n named) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Header.Get("User-Agent") == "" {
+		r = r.Clone(r.Context()) // a transport must not change what it is given
+		r.Header.Set("User-Agent", version.UserAgent())
+	}
+	return n.transport.RoundTrip(r)
+}
+
+// CloseIdleConnections is what [http.Client.CloseIdleConnections] looks for.
+func (n named) CloseIdleConnections() {
+	if t, ok := n.transport.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
 }
 
 func baseURL(address string) (string, error) {

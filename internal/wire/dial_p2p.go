@@ -5,7 +5,7 @@ package wire
 import (
 	"net/http"
 
-	"repronet/internal/wire/p2p"
+	"repronet.dev/internal/wire/p2p"
 )
 
 func dialP2P(address string) (http.RoundTripper, string, error) {

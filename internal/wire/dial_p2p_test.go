@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"repronet/internal/wire/p2p"
+	"repronet.dev/internal/wire/p2p"
 )
 
 func TestClientP2P(t *testing.T) {
@@ -23,7 +23,7 @@ func TestClientP2P(t *testing.T) {
 	}
 	server := &http.Server{
 		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello "+r.URL.Path) }),
-		ReadHeaderTimeout: time.Second,
+		ReadHeaderTimeout: time.Minute,
 	}
 	go server.Serve(l)
 	defer server.Close()

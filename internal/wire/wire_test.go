@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"repronet.dev/internal/version"
 )
 
 const testPeer = "12D3KooWBHvsSSKHeragACma3HUodK5FcPUpXccLu2vHooNsDf9k"
@@ -86,7 +88,7 @@ func TestClientBaseURL(t *testing.T) {
 func TestClientHTTP(t *testing.T) {
 	unblock := make(chan struct{})
 	mux := http.NewServeMux()
-	mux.HandleFunc("/prefix/hello", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") })
+	mux.HandleFunc("/prefix/hello", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello, "+r.UserAgent()) })
 	mux.HandleFunc("/prefix/stuck", func(http.ResponseWriter, *http.Request) { <-unblock })
 	server := httptest.NewServer(mux)
 	defer server.Close()
@@ -103,11 +105,53 @@ func TestClientHTTP(t *testing.T) {
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	if string(body) != "hello" || err != nil {
+	if string(body) != "hello, "+version.UserAgent() || err != nil {
 		t.Errorf("body %q, %v", body, err)
 	}
 	if resp, err := client.Get(base + "/stuck"); err == nil {
 		resp.Body.Close()
 		t.Error("a server that does not answer was waited for")
+	}
+}
+
+// TestRedirectElsewhere: where the server leads to on another host is not asked; on its
+// own host it is.
+func TestRedirectElsewhere(t *testing.T) {
+	asked := false
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
+	defer elsewhere.Close()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/away":
+			http.Redirect(w, r, elsewhere.URL, http.StatusFound)
+		case "/post":
+			http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
+		case "/on":
+			http.Redirect(w, r, "/here", http.StatusFound)
+		case "/round":
+			http.Redirect(w, r, "/round", http.StatusFound)
+		}
+	}))
+	defer server.Close()
+	client, base, err := Client(server.URL, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{"/away": "another host", "/on": "", "/round": "more than 5 times"} {
+		response, err := client.Get(base + path)
+		if err == nil {
+			response.Body.Close()
+		}
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", path, err, want)
+		}
+	}
+	response, err := client.Post(base+"/post", "text/plain", strings.NewReader("x"))
+	if err == nil {
+		response.Body.Close()
+		t.Error("a POST was sent elsewhere")
+	}
+	if asked {
+		t.Error("the other host was asked")
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"repronet/k8s/check"
+	"repronet.dev/k8s/check"
 )
 
 // everything runs all checks on a YAML stream.

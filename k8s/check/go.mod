@@ -1,4 +1,4 @@
-module repronet/k8s/check
+module repronet.dev/k8s/check
 
 go 1.26.0
 

@@ -20,6 +20,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"repronet.dev/internal/needtest"
 )
 
 // inputs builds a dynamic program and a library that it loads.
@@ -226,12 +228,7 @@ func TestIndirectLibraries(t *testing.T) {
 
 // The image's own program starts in it, with nothing of this machine in reach, as the image's user.
 func TestRuns(t *testing.T) {
-	if os.Getuid() != 0 {
-		if os.Getenv("CI") != "" {
-			t.Fatal("only root can change the root directory")
-		}
-		t.Skip("SKIPPED: the image was not run, because only root can change the root directory")
-	}
+	needtest.Root(t, "change the root directory")
 	_, archive := build(t, inputs(t))
 	_, config, layers := open(t, archive)
 	root := t.TempDir()

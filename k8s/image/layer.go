@@ -28,7 +28,7 @@ type entry struct {
 }
 
 // writeTar writes the entries sorted, with the directories that lead to them, and nothing in the
-// headers that depends on when, where or by whom it is written.
+// headers that depends on the time, place or user of writing.
 func writeTar(w io.Writer, entries []entry) error {
 	all := map[string]entry{}
 	for _, e := range entries {

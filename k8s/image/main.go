@@ -7,7 +7,7 @@
 // start the two: the interpreter that the aggregator's ELF header names and the libraries that the
 // DT_NEEDED entries of all these files name, found where the linker looks by default and copied to the
 // same paths. It has no shell, no package manager and no certificates, for the aggregator calls
-// nobody. Whoever pulls it trusts the C library of the machine that ran this command.
+// no third party. Its user trusts the C library of the machine that ran this command.
 //
 // The same input files give the same bytes: entries are sorted and belong to root, times are 0, and
 // the compressor is the Go toolchain's own (so another Go version may give other bytes, though

@@ -3,6 +3,7 @@ package collect
 import (
 	"crypto/sha256"
 	"database/sql"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -13,7 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"repronet/attestation"
+	"repronet.dev/attestation"
 )
 
 func TestOpenStore(t *testing.T) {
@@ -54,9 +55,38 @@ func TestSettings(t *testing.T) {
 	}
 }
 
+// TestAssigned: a setting is found in what a configuration includes, too.
+func TestAssigned(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"nix.conf":      "# post-build-hook = /c\nsandbox = true\ninclude sub/more.conf # ours\n!include " + dir + "/absolute.conf\n!include missing.conf\n",
+		"sub/more.conf": "post-build-hook = /a\ninclude again.conf\n", "sub/again.conf": "post-build-hook=/d\n",
+		"absolute.conf": "post-build-hook = /b # ours\n", "round.conf": "include round.conf\n",
+	} {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for value, want := range map[string]string{"/a": "sub/more.conf", "/b": "absolute.conf", "/c": "", "/d": "sub/again.conf"} {
+		if want != "" {
+			want = filepath.Join(dir, want)
+		}
+		if got, err := Assigned(filepath.Join(dir, "nix.conf"), "post-build-hook", value); got != want || err != nil {
+			t.Errorf("%s: %q, %v, want %q", value, got, err, want)
+		}
+	}
+	if got, err := Assigned(filepath.Join(dir, "none"), "post-build-hook", "/a"); got != "" || err != nil {
+		t.Errorf("no file: %q, %v", got, err)
+	}
+	if got, err := Assigned(filepath.Join(dir, "round.conf"), "post-build-hook", "/a"); err == nil {
+		t.Errorf("a file that includes itself: %q", got)
+	}
+}
+
 func TestStorePath(t *testing.T) {
 	s := &nixStore{real: "/real"}
-	if got, err := s.path("/nix/store/abc-x"); got != "/real/abc-x" || err != nil {
+	if got, err := s.path("/nix/store/00bgd045z0d4icpbc2yyz4gx48ak44la-x"); got != "/real/00bgd045z0d4icpbc2yyz4gx48ak44la-x" || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
 	for _, path := range []string{"", "/nix/store/", "/nix/store/..", "/nix/store/a/b", "/nix/store/../x", "/etc/passwd"} {

@@ -15,7 +15,7 @@ import (
 
 	_ "modernc.org/sqlite" // the driver
 
-	"repronet/attestation"
+	"repronet.dev/attestation"
 )
 
 // A database is a Nix store's, open for reading.

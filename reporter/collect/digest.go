@@ -10,7 +10,7 @@ import (
 
 	"github.com/nix-community/go-nix/pkg/nar"
 
-	"repronet/attestation"
+	"repronet.dev/attestation"
 )
 
 // copySize is how many bytes are hashed at a time: enough that the calls around

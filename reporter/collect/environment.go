@@ -14,7 +14,7 @@ import (
 	"syscall"
 	"time"
 
-	"repronet/internal/durable"
+	"repronet.dev/internal/durable"
 )
 
 // Environment returns the traits of this machine that every build on it has.
@@ -36,11 +36,25 @@ func nixEnvironment(ctx context.Context, platform string, config map[string]stri
 	if v, ok := config["sandbox"]; ok {
 		env["sandbox"] = v
 	}
-	env["buildDir"] = "default"
-	if dir := config["build-dir"]; dir != "" || os.Getenv("TMPDIR") != "" && os.Getenv("TMPDIR") != "/tmp" {
-		env["buildDir"] = "other"
-	}
+	env["buildDir"] = buildDir(env["sandbox"], config, os.Getenv("TMPDIR"))
 	return prune(env)
+}
+
+// buildDir says whether a build saw the directory that builds usually see. In a sandbox
+// that is the one of sandbox-build-dir, wherever its files are outside; without one it
+// is below build-dir, or else TMPDIR.
+func buildDir(sandbox string, config map[string]string, tmpdir string) string {
+	usual := false
+	if sandbox == "false" {
+		usual = config["build-dir"] == "" && (tmpdir == "" || tmpdir == "/tmp")
+	} else {
+		dir := config["sandbox-build-dir"]
+		usual = dir == "" || dir == "/build"
+	}
+	if usual {
+		return "default"
+	}
+	return "other"
 }
 
 func machine() map[string]string {
@@ -174,7 +188,7 @@ func nixVersion(ctx context.Context, cache string) string {
 	if err != nil {
 		return ""
 	}
-	identity := fmt.Sprintf("%s %d %d", program, info.Size(), info.ModTime().UnixNano())
+	identity := fmt.Sprintf("%s %d %d named", program, info.Size(), info.ModTime().UnixNano())
 	file := filepath.Join(cache, "nix-version")
 	if cache != "" {
 		if text, err := os.ReadFile(file); err == nil {
@@ -191,13 +205,34 @@ func nixVersion(ctx context.Context, cache string) string {
 	if err != nil {
 		return ""
 	}
-	fields := strings.Fields(string(out))
-	if len(fields) == 0 || !versionPattern.MatchString(fields[len(fields)-1]) {
+	version := implementation(string(out))
+	if version == "" {
+		return ""
+	}
+	if cache != "" {
+		_ = durable.WriteFile(file, []byte(identity+"\n"+version), 0o644)
+	}
+	return version
+}
+
+// implementation reads the answer of --version, "nix (Nix) 2.28.3" or "nix (Lix, like Nix)
+// 2.91.0". One that is not Nix itself is named after its version, as the two number
+// theirs apart.
+func implementation(answer string) string {
+	answer, _, _ = strings.Cut(answer, "\n")
+	fields := strings.Fields(answer)
+	if len(fields) == 0 {
 		return ""
 	}
 	version := fields[len(fields)-1]
-	if cache != "" {
-		_ = durable.WriteFile(file, []byte(identity+"\n"+version), 0o644)
+	if !versionPattern.MatchString(version) {
+		return ""
+	}
+	_, name, _ := strings.Cut(answer, "(")
+	name, _, _ = strings.Cut(name, ")")
+	name, _, _ = strings.Cut(name, ",")
+	if name != "" && name != "Nix" {
+		version += " (" + name + ")"
 	}
 	return version
 }

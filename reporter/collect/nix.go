@@ -14,8 +14,9 @@ import (
 
 	"github.com/nix-community/go-nix/pkg/derivation"
 
-	"repronet/attestation"
-	"repronet/reporter/spool"
+	"repronet.dev/attestation"
+	"repronet.dev/ecosystem"
+	"repronet.dev/reporter/spool"
 )
 
 // A NixBuild is what Nix tells its post-build hook.
@@ -54,7 +55,7 @@ func Nix(ctx context.Context, b NixBuild) (*spool.Record, error) {
 	}
 	now := time.Now().UTC().Truncate(time.Second)
 	r := &spool.Record{
-		Type: attestation.Rebuild, Ecosystem: "nix", DigestKind: attestation.NAR, Build: b.Drv,
+		Type: attestation.Rebuild, Ecosystem: ecosystem.Nix, DigestKind: attestation.NAR, Build: b.Drv,
 		Finished: now, Occasion: attestation.OccasionBuild, Environment: nixEnvironment(ctx, drv.Platform, config, store, b.Cache),
 	}
 	db, err := openDatabase(store)
@@ -88,17 +89,21 @@ func readDerivation(store *nixStore, path string) (*derivation.Derivation, error
 	if err != nil {
 		return nil, fmt.Errorf("reading derivation: %w", err)
 	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("reading derivation: %w", err)
+	drv, _, err := parseDerivation(file, path)
+	return drv, err
+}
+
+// parseDerivation reads a derivation from a file, and returns its text too.
+func parseDerivation(file, path string) (drv *derivation.Derivation, text []byte, err error) {
+	if text, err = os.ReadFile(file); err != nil {
+		return nil, nil, fmt.Errorf("reading derivation: %w", err)
 	}
 	// The parser's own validation knows no content-addressed derivations with
 	// several outputs; what it read is complete nevertheless.
-	drv, err := derivation.ReadDerivation(bytes.NewReader(text))
-	if drv == nil {
-		return nil, fmt.Errorf("reading derivation %s: %w", path, err)
+	if drv, err = derivation.ReadDerivation(bytes.NewReader(text)); drv == nil {
+		return nil, nil, fmt.Errorf("reading derivation %s: %w", path, err)
 	}
-	return drv, nil
+	return drv, text, nil
 }
 
 // notEvidence tells why outputs of a derivation are not to be compared.
@@ -143,8 +148,8 @@ func registeredOutputs(ctx context.Context, r *spool.Record, db *database, drv *
 		key := drv.Outputs[name].Path
 		registered, ok := known[key]
 		if isFloating {
-			key = attestation.OutputKey(r.Build, name)
-			registered, ok = newest(known, outputSuffix(r.Build, name))
+			key = ecosystem.Of(r.Ecosystem).Key(r.Build, name)
+			registered, ok = newest(known, outputName(r.Build, name))
 		}
 		switch {
 		case !ok:
@@ -171,10 +176,10 @@ func registeredOutputs(ctx context.Context, r *spool.Record, db *database, drv *
 // checked as it was.
 const checkAge = time.Minute
 
-// outputSuffix is how the store path of an output ends: "-name" or
-// "-name-output".
-func outputSuffix(drv, output string) string {
-	name := strings.TrimSuffix(drv[len(storePrefix)+32:], ".drv")
+// outputName is what follows the hash in the store path of an output: "name" or
+// "name-output".
+func outputName(drv, output string) string {
+	name := strings.TrimSuffix(storeName(drv), ".drv")
 	if output == "out" {
 		return name
 	}
@@ -183,10 +188,10 @@ func outputSuffix(drv, output string) string {
 
 // newest returns the path registered last among those whose name after the hash
 // is the given one.
-func newest(known map[string]registration, suffix string) (registration, bool) {
+func newest(known map[string]registration, called string) (registration, bool) {
 	var found registration
 	for path, r := range known {
-		if path[len(storePrefix)+32:] == suffix && (found.path == "" || r.registered.After(found.registered)) {
+		if storeName(path) == called && (found.path == "" || r.registered.After(found.registered)) {
 			found = r
 		}
 	}
@@ -199,9 +204,9 @@ func hashOutputs(r *spool.Record, store *nixStore, drv *derivation.Derivation, b
 		path := drv.Outputs[name].Path
 		key := path
 		if floating(drv.Outputs[name]) {
-			key = attestation.OutputKey(r.Build, name)
-			suffix := outputSuffix(r.Build, name)
-			i := slices.IndexFunc(b.OutPaths, func(p string) bool { return len(p) > len(storePrefix)+32 && p[len(storePrefix)+32:] == suffix })
+			key = ecosystem.Of(r.Ecosystem).Key(r.Build, name)
+			called := outputName(r.Build, name)
+			i := slices.IndexFunc(b.OutPaths, func(p string) bool { return storeName(p) == called })
 			if i < 0 {
 				continue
 			}

@@ -3,43 +3,55 @@
 //
 // An aggregator publishes for each set the sorted list of the first 96 bits of
 // every member's attestation.OutputID. The list is downloaded whole and searched
-// here, so nobody learns which outputs were looked for. A prefix of 96 bits is
-// not meant to be hard to invert for somebody who knows the name; it is short.
+// here, so the aggregator does not learn which outputs were looked for. A prefix of 96 bits is
+// not meant to be hard to invert for a reader who knows the name; it is short.
+//
+// # Trust
+//
+// A filter is of a revision that the ledger publishes: the entry is read from the ledger,
+// under the pinned key, before the filter is, and bounds it. It has a prefix for each
+// output that the entry counts, and no more. That the prefixes are those of the entry's
+// own list is not checked here, since the list is much larger than the filter. An
+// aggregator that puts other outputs in the place of the set's can learn whether they were
+// built here.
 package filter
 
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"sort"
 	"time"
 
-	"repronet/attestation"
-	"repronet/internal/durable"
-	"repronet/internal/wire"
+	"golang.org/x/mod/sumdb/note"
+
+	"repronet.dev/api"
+	"repronet.dev/attestation"
+	"repronet.dev/internal/durable"
+	"repronet.dev/ledger"
+	"repronet.dev/pkgset"
 )
 
 // Sets are the filters of the chosen package sets, kept in a directory.
 type Sets struct {
 	Dir   string
 	Names []string
-	HTTP  *http.Client
-	Base  string // the aggregator's base URL
+	API   *api.Client // of the aggregator
+	// LogKey is the pinned key of the aggregator's ledger.
+	LogKey note.Verifier
 }
 
 const (
 	// freshness is how long a filter is used without asking for a newer one.
 	freshness = 5 * time.Minute
-	// maxSize of a filter in bytes: 10 million outputs.
-	maxSize = 10e6 * wire.FilterPrefixSize
-	maxETag = 256
+	maxETag   = 256
 )
 
 // ErrNoSet is wrapped by the error for a set that the aggregator does not
@@ -56,12 +68,22 @@ type Filter struct {
 func (f *Filter) Contains(ecosystem, key string) bool {
 	id := attestation.NewOutputID(ecosystem, key)
 	return slices.ContainsFunc(f.lists, func(list []byte) bool {
-		const size = wire.FilterPrefixSize
+		const size = api.FilterPrefixSize
 		i := sort.Search(len(list)/size, func(i int) bool {
 			return bytes.Compare(list[i*size:(i+1)*size], id[:size]) >= 0
 		})
 		return i < len(list)/size && bytes.Equal(list[i*size:(i+1)*size], id[:size])
 	})
+}
+
+// Identity is the same for filters with the same members.
+func (f *Filter) Identity() string {
+	h := sha256.New()
+	for _, list := range f.lists {
+		sum := sha256.Sum256(list)
+		h.Write(sum[:])
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // Complete reports whether every chosen set is in the filter as the aggregator
@@ -118,13 +140,13 @@ func (s *Sets) read(name string) (list []byte, etag string, checked time.Time, e
 
 // checkList reports a list that a search could go wrong in.
 func checkList(list []byte) error {
-	const size = wire.FilterPrefixSize
+	const size = api.FilterPrefixSize
 	if len(list)%size != 0 {
 		return fmt.Errorf("%d bytes are not a whole number of %d-byte prefixes", len(list), size)
 	}
 	for i := size; i < len(list); i += size {
-		if bytes.Compare(list[i-size:i], list[i:i+size]) > 0 {
-			return errors.New("the prefixes are not sorted")
+		if bytes.Compare(list[i-size:i], list[i:i+size]) >= 0 {
+			return errors.New("the prefixes are not sorted, each once")
 		}
 	}
 	return nil
@@ -135,42 +157,65 @@ func (s *Sets) refresh(ctx context.Context, name string) error {
 	if err == nil && time.Since(checked) < freshness && time.Since(checked) >= 0 {
 		return nil
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Base+wire.FilterPath(name), nil)
-	if err != nil {
-		return err
-	}
-	if etag != "" {
-		req.Header.Set("If-None-Match", etag)
-	}
-	resp, err := s.HTTP.Do(req)
-	if err != nil {
-		return fmt.Errorf("fetching its filter: %w", err)
-	}
-	defer resp.Body.Close()
-	switch resp.StatusCode {
-	case http.StatusOK:
-	case http.StatusNotModified:
+	answer, err := s.API.Filter(ctx, name, etag)
+	switch {
+	case errors.Is(err, api.ErrNotModified):
 		now := time.Now()
 		return os.Chtimes(s.path(name), now, now)
-	case http.StatusNotFound:
+	case errors.Is(err, fs.ErrNotExist):
 		return ErrNoSet
-	default:
-		return fmt.Errorf("fetching its filter: the aggregator answered %s", resp.Status)
-	}
-	list, err := io.ReadAll(io.LimitReader(resp.Body, maxSize+1))
-	if err != nil {
+	case err != nil:
 		return fmt.Errorf("fetching its filter: %w", err)
 	}
-	if len(list) > maxSize {
-		return fmt.Errorf("its filter has more than %d bytes", int(maxSize))
-	}
-	if resp.Header.Get("Content-Type") != "application/octet-stream" {
-		return fmt.Errorf("its filter came as %q, not as application/octet-stream", resp.Header.Get("Content-Type"))
-	}
-	if err := checkList(list); err != nil {
+	defer answer.Close()
+	list, err := s.checked(ctx, name, answer)
+	if err != nil {
 		return fmt.Errorf("its filter: %w", err)
 	}
-	return s.store(name, resp.Header.Get("ETag"), list)
+	return s.store(name, answer.ETag, list)
+}
+
+// checked reads a filter that can be that of the revision which the ledger publishes.
+func (s *Sets) checked(ctx context.Context, name string, answer *api.Filter) ([]byte, error) {
+	published, err := s.published(ctx, answer.Entry)
+	if err != nil {
+		return nil, err
+	}
+	if published.Name != name {
+		return nil, fmt.Errorf("ledger entry %d publishes package set %s", answer.Entry, published.Name)
+	}
+	list, err := answer.Read(published.Members)
+	if err != nil {
+		return nil, fmt.Errorf("ledger entry %d publishes %d outputs: %w", answer.Entry, published.Members, err)
+	}
+	if err := checkList(list); err != nil {
+		return nil, err
+	}
+	if n := len(list) / api.FilterPrefixSize; n != published.Members {
+		return nil, fmt.Errorf("it is of %d outputs, and ledger entry %d publishes %d", n, answer.Entry, published.Members)
+	}
+	return list, nil
+}
+
+// published reads from the ledger what an entry publishes.
+func (s *Sets) published(ctx context.Context, index uint64) (*pkgset.Entry, error) {
+	reader := ledger.NewReader(s.API.Log(), s.LogKey)
+	checkpoint, err := reader.Checkpoint(ctx)
+	if err != nil {
+		return nil, err
+	}
+	record, err := reader.Tree(checkpoint).Record(ctx, index)
+	if err != nil {
+		return nil, err
+	}
+	entry, err := record.Entry()
+	if err != nil {
+		return nil, err
+	}
+	if entry.Kind != ledger.PackageSet {
+		return nil, fmt.Errorf("ledger entry %d is of kind %s and publishes no package set", index, entry.Kind)
+	}
+	return pkgset.ParseEntry(entry.Body)
 }
 
 func (s *Sets) store(name, etag string, list []byte) error {

@@ -1,5 +1,7 @@
 // Package relay hands third parties' signed documents to an aggregator: checksum
-// files of a repository of Guix attestations, and narinfo of a binary cache.
+// files and Gitian assertions of a repository of attestations ([Signed]), and narinfo
+// of a binary cache ([NarinfoFiles], [NarinfoURL]). What in a directory is no document
+// is told too, with the reason, so that nothing is passed over in silence.
 //
 // Anybody may relay them, without a key, because the documents prove themselves:
 // the aggregator judges the signatures, and the relayer is not named. What it took

@@ -1,27 +1,20 @@
 package relay
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
-	"mime"
-	"net/http"
-	"strconv"
 	"time"
 
-	"github.com/go-json-experiment/json"
-	"github.com/klauspost/compress/zstd"
 	"golang.org/x/mod/sumdb/note"
 
-	"repronet/evidence/narinfo"
-	"repronet/evidence/openpgp"
-	"repronet/internal/wire"
-	"repronet/ledger"
+	"repronet.dev/api"
+	"repronet.dev/evidence/narinfo"
+	"repronet.dev/evidence/openpgp"
+	"repronet.dev/ledger"
 )
 
 // A Document is evidence to relay, and where it was found.
@@ -29,6 +22,8 @@ type Document struct {
 	Name string // for people
 	Kind ledger.Kind
 	Body []byte
+	// Rows are what its text says, row by row; nil of narinfo, which have none.
+	Rows *openpgp.Rows
 }
 
 // An Answer is what became of a document. Exactly one of Receipt, Problem and Err
@@ -38,14 +33,13 @@ type Answer struct {
 	State     string          // of the signatures, see package evidence
 	Reason    string          // why it is kept and does not count; empty if it does
 	Receipt   *ledger.Receipt // verified
-	Problem   *wire.Problem   // why the aggregator does not take it
+	Problem   *api.Problem    // why the aggregator does not take it
 	Err       error           // it could not be read here, or the answer cannot be believed
 }
 
 // A Client relays to one aggregator.
 type Client struct {
-	HTTP   *http.Client
-	Base   string        // the aggregator's base URL, without a slash at its end
+	API    *api.Client
 	LogKey note.Verifier // pinned: receipts by another key are worth nothing
 }
 
@@ -53,10 +47,9 @@ type Client struct {
 const (
 	maxDocuments = 100
 	maxSize      = 4 << 20
-	// maxLine bounds one answer: an entry and its proof in JSON.
-	maxLine    = 256 << 10
-	maxProblem = 64 << 10
-	attempts   = 6
+	attempts     = 6
+	// maxWait is how long the aggregator can ask a relay to wait.
+	maxWait = 5 * time.Minute
 )
 
 // Relay sends the documents, as many at once as fit a request, and yields what
@@ -149,89 +142,37 @@ func (c *Client) giveUp(answers []Answer, open []int, err error) ([]Answer, erro
 
 // request makes one request. Fewer answers than documents come with an error.
 func (c *Client) request(ctx context.Context, documents []*Document) (answers []Answer, wait time.Duration, err error) {
-	body, err := encode(documents)
-	if err != nil {
-		return nil, 0, err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Base+wire.EvidencePath, bytes.NewReader(body))
-	if err != nil {
-		return nil, 0, err
-	}
-	req.Header.Set("Content-Type", wire.LinesType)
-	req.Header.Set("Content-Encoding", "zstd")
-	resp, err := c.HTTP.Do(req)
-	if err != nil {
-		return nil, 0, fmt.Errorf("reaching the aggregator: %w", err)
-	}
-	defer resp.Body.Close()
-	media, _, mediaErr := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	if resp.StatusCode != http.StatusOK || mediaErr != nil || media != wire.LinesType {
-		const most = 300 // seconds
-		seconds, _ := strconv.ParseUint(resp.Header.Get("Retry-After"), 10, 16)
-		return nil, time.Duration(min(seconds, most)) * time.Second, refusal(resp)
-	}
-	lines := bufio.NewScanner(resp.Body)
-	lines.Buffer(make([]byte, 0, 64<<10), maxLine)
-	for _, d := range documents {
-		if !lines.Scan() {
-			err := lines.Err()
-			if err == nil {
-				err = io.ErrUnexpectedEOF
-			}
-			return answers, 0, fmt.Errorf("reading answer %d of %d: %w", len(answers)+1, len(documents), err)
+	lines := make([][]byte, len(documents))
+	for i, d := range documents {
+		if lines[i], err = (api.Evidence{Kind: d.Kind, Body: d.Body}).Line(); err != nil {
+			return nil, 0, fmt.Errorf("writing %s: %w", d.Name, err)
 		}
-		answers = append(answers, c.check(lines.Bytes(), d))
+	}
+	for result, err := range c.API.Submit(ctx, api.EvidencePath, lines) {
+		switch {
+		case errors.Is(err, api.ErrResult):
+			answers = append(answers, Answer{Err: err})
+		case err != nil:
+			if answered, ok := errors.AsType[*api.AnswerError](err); ok {
+				wait = min(answered.RetryAfter, maxWait)
+			}
+			return answers, wait, err
+		default:
+			answers = append(answers, c.check(result, documents[len(answers)]))
+		}
 	}
 	return answers, 0, nil
 }
 
-func refusal(resp *http.Response) error {
-	text, err := io.ReadAll(io.LimitReader(resp.Body, maxProblem))
-	var problem wire.Problem
-	if err != nil || json.Unmarshal(text, &problem) != nil || problem.Detail == "" {
-		return fmt.Errorf("the aggregator answered %s", resp.Status)
-	}
-	return fmt.Errorf("the aggregator answered: %w", &problem)
-}
-
-func encode(documents []*Document) ([]byte, error) {
-	var body bytes.Buffer
-	w, err := zstd.NewWriter(&body, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
-	if err != nil {
-		return nil, fmt.Errorf("compressing: %w", err)
-	}
-	for _, d := range documents {
-		line, err := json.Marshal(wire.Evidence{Kind: d.Kind, Body: d.Body})
-		if err == nil {
-			_, err = w.Write(append(line, '\n'))
-		}
-		if err != nil {
-			return nil, fmt.Errorf("compressing: %w", err)
-		}
-	}
-	if err := w.Close(); err != nil {
-		return nil, fmt.Errorf("compressing: %w", err)
-	}
-	return body.Bytes(), nil
-}
-
-// check makes an answer of one line.
-func (c *Client) check(line []byte, d *Document) Answer {
-	var result wire.Result
-	if err := json.Unmarshal(line, &result); err != nil {
-		return Answer{Err: fmt.Errorf("parsing the aggregator's answer: %w", err)}
-	}
-	switch {
-	case result.Receipt != nil && result.Problem == nil:
-		if err := c.verify(result.Receipt, d); err != nil {
-			return Answer{Err: err}
-		}
-		return Answer{Duplicate: result.Duplicate, State: result.State, Reason: result.Reason, Receipt: result.Receipt}
-	case result.Problem != nil && result.Receipt == nil:
+// check makes an answer of a result.
+func (c *Client) check(result *api.Result, d *Document) Answer {
+	if result.Problem != nil {
 		return Answer{Problem: result.Problem}
-	default:
-		return Answer{Err: errors.New("the aggregator's answer has not exactly one of receipt and problem")}
 	}
+	if err := c.verify(result.Receipt, d); err != nil {
+		return Answer{Err: err}
+	}
+	return Answer{Duplicate: result.Duplicate, State: result.State, Reason: result.Reason, Receipt: result.Receipt}
 }
 
 // verify checks that the log holds the document, or one that says the same: the
@@ -265,6 +206,17 @@ func content(kind ledger.Kind, body []byte) ([sha256.Size]byte, error) {
 			return [sha256.Size]byte{}, err
 		}
 		return sha256.Sum256(info.Fingerprint()), nil
+	}
+	if kind == ledger.SignedSums || kind == ledger.GitianAssert {
+		s, err := openpgp.ParseSigned(body)
+		if err != nil {
+			return [sha256.Size]byte{}, err
+		}
+		text := [sha256.Size]byte(s.Attachment)
+		if !s.Detached() {
+			text = sha256.Sum256(s.Text)
+		}
+		return sha256.Sum256(append([]byte(s.Project+"\n"), text[:]...)), nil
 	}
 	document, err := openpgp.ParseDocument(body)
 	if err != nil {

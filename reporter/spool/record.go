@@ -6,7 +6,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"repronet/attestation"
+	"repronet.dev/attestation"
 )
 
 // A Record is one build as it was collected, before it is part of a statement.

@@ -12,18 +12,19 @@ import (
 	"strings"
 	"time"
 
-	"repronet/attestation"
-	"repronet/ledger"
+	"repronet.dev/attestation"
+	"repronet.dev/ledger"
 )
 
 // Choice is what shall happen to an output.
 type Choice int
 
-// An output waits for the next call, is sent, or stays private for good.
+// An output waits for the next call, is sent, or is retained: it stays private on
+// this machine until it may be sent or its time is over (see [Writer.Expire]).
 const (
 	Wait Choice = iota
 	Send
-	KeepPrivate
+	Retain
 )
 
 // Choose decides about an output by its key.
@@ -44,22 +45,30 @@ const (
 // A queued record, with its file's name.
 type queued struct {
 	*Record
-	name    string
-	private uint64 // outputs that were left out
+	name string
+	rest []Output // outputs that are retained, of a record of which others are sent
 }
 
 // Seal makes statements of the records in the queue: signed, durable, and no
-// longer in the queue when it returns. Outputs that choose keeps private leave
-// no trace but a count. It returns the number of statements made, also with an
-// error.
+// longer in the queue when it returns. Outputs that choose retains are in retained/
+// then. It returns the number of statements made, also with an error.
 func (w *Writer) Seal(ctx context.Context, choose Choose, sign Sign) (int, error) {
+	sealed := 0
+	err := w.withRoom(func() error {
+		n, err := w.seal(ctx, choose, sign)
+		sealed += n
+		return err
+	})
+	return sealed, err
+}
+
+func (w *Writer) seal(ctx context.Context, choose Choose, sign Sign) (int, error) {
 	names, err := w.list(queueDir)
 	if err != nil {
 		return 0, err
 	}
 	sealed := 0
 	var chunk []queued
-	var private []queued
 	flush := func() error {
 		for _, batch := range batches(chunk) {
 			n, err := w.sealBatch(ctx, batch, sign)
@@ -69,10 +78,10 @@ func (w *Writer) Seal(ctx context.Context, choose Choose, sign Sign) (int, error
 			}
 		}
 		chunk = chunk[:0]
-		return w.discard(private)
+		return nil
 	}
 	for _, name := range names {
-		q, err := w.readQueued(name)
+		q, err := w.readQueued(queueDir, name)
 		if err != nil {
 			return sealed, err
 		}
@@ -81,24 +90,28 @@ func (w *Writer) Seal(ctx context.Context, choose Choose, sign Sign) (int, error
 		}
 		switch choice := q.restrict(choose); choice {
 		case Send:
+			if err := w.retainRest(q); err != nil {
+				return sealed, err
+			}
 			chunk = append(chunk, *q)
-		case KeepPrivate:
-			private = append(private, *q)
+		case Retain:
+			if err := w.retain(q); err != nil {
+				return sealed, err
+			}
 		case Wait:
 		}
-		if len(chunk)+len(private) >= maxChunk {
+		if len(chunk) >= maxChunk {
 			if err := flush(); err != nil {
 				return sealed, err
 			}
-			private = private[:0]
 		}
 	}
 	return sealed, flush()
 }
 
 // readQueued returns nil for a record that is gone or had to be set aside.
-func (w *Writer) readQueued(name string) (*queued, error) {
-	data, err := w.read(maxRecordSize, queueDir, name)
+func (w *Writer) readQueued(dir, name string) (*queued, error) {
+	data, err := w.read(maxRecordSize, dir, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -110,7 +123,7 @@ func (w *Writer) readQueued(name string) (*queued, error) {
 		r, err = decodeRecord(data)
 	}
 	if err != nil {
-		return nil, w.quarantine(queueDir, name, err)
+		return nil, w.quarantine(dir, name, err)
 	}
 	return &queued{Record: r, name: name}, nil
 }
@@ -121,36 +134,25 @@ func (q *queued) restrict(choose Choose) Choice {
 	if q.Type == attestation.Withdraw {
 		return Send // of what is public already
 	}
-	var send []Output
+	var send, rest []Output
 	for _, output := range q.Outputs {
 		switch choose(q.Ecosystem, output.Key) {
 		case Wait:
 			return Wait
 		case Send:
 			send = append(send, output)
-		case KeepPrivate:
-			q.private++
+		case Retain:
+			rest = append(rest, output)
 		}
 	}
 	if len(send) == 0 {
-		return KeepPrivate
+		return Retain
 	}
 	q.Outputs = send
+	if q.Type != attestation.BuildFailed { // which is told whole, by its recipe
+		q.rest = rest
+	}
 	return Send
-}
-
-// discard deletes records of which nothing may leave the machine.
-func (w *Writer) discard(private []queued) error {
-	if len(private) == 0 {
-		return nil
-	}
-	next := *w.state
-	next.Remove = nil
-	for _, q := range private {
-		next.Private += q.private
-		next.Remove = append(next.Remove, filepath.Join(queueDir, q.name))
-	}
-	return w.commit(&next)
 }
 
 // commit writes a state and deletes the files that it has accounted for.
@@ -218,14 +220,15 @@ func (w *Writer) sealBatch(ctx context.Context, batch []queued, sign Sign) (int,
 		records[i] = q.Record
 		item.Records = append(item.Records, q.name)
 		item.Outputs += uint64(len(q.subjects()))
-		item.Private += q.private
 	}
 	chain := w.nextLink()
 	item.Stream, item.Sequence, item.Skipped = chain.Stream, chain.Sequence, chain.Skipped
 	if w.unchained {
 		chain = attestation.Chain{}
 	}
-	payload, err := newStatement(records, chain).Encode()
+	statement := newStatement(records, chain)
+	statement.Audience = w.audience
+	payload, err := statement.Encode()
 	if err != nil {
 		return 0, err
 	}

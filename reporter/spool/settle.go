@@ -6,7 +6,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
 )
 
 // An Outcome is what became of a statement of the outbox.
@@ -16,17 +19,24 @@ type Outcome struct {
 	// Receipt is that receipt without the entry, as JSON: what convicts a log that
 	// drops the statement later.
 	Receipt []byte
+	// Leaf is the hash of that entry.
+	Leaf tlog.Hash
 	// Refusal is the aggregator's reason never to accept the statement; empty
 	// for one that is in the ledger.
 	Refusal string
 }
 
 // Settle records outcomes and takes the statements out of the outbox. What is
-// refused is kept in refused/, and the next statement says that it was skipped.
+// refused is kept in refused/, and the next statement says that it was skipped. Of
+// what is in the ledger a copy is kept, see [Writer.Copies].
 func (w *Writer) Settle(outcomes []Outcome) error {
 	if len(outcomes) == 0 {
 		return nil
 	}
+	return w.withRoom(func() error { return w.settle(outcomes) })
+}
+
+func (w *Writer) settle(outcomes []Outcome) error {
 	if err := w.keepReceipts(outcomes); err != nil {
 		return fmt.Errorf("keeping receipts: %w", err)
 	}
@@ -52,11 +62,14 @@ func (w *Writer) Settle(outcomes []Outcome) error {
 		next.Remove = append(next.Remove, filepath.Join(refusedDir, item.name()))
 		next.Skipped = without(next.Skipped, item.Skipped)
 		index := o.Index
-		next.Acknowledged.Statements++
-		next.Acknowledged.Outputs += item.Outputs
+		if !item.Again {
+			next.Acknowledged.Statements++
+			next.Acknowledged.Outputs += item.Outputs
+		}
 		next.Acknowledged.LastIndex = &index
 		next.Acknowledged.LastTime = time.Now().UTC().Truncate(time.Second)
 	}
+	w.keepCopies(outcomes)
 	if err := w.commit(&next); err != nil {
 		return err
 	}
@@ -78,7 +91,7 @@ func (w *Writer) keepReceipts(outcomes []Outcome) error {
 	if len(lines) == 1 {
 		return nil
 	}
-	f, err := os.OpenFile(filepath.Join(w.dir, ReceiptsFile), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	f, err := os.OpenFile(filepath.Join(w.dir, ReceiptsFile), os.O_CREATE|os.O_WRONLY|os.O_APPEND|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
 	if err != nil {
 		return err
 	}

@@ -5,21 +5,25 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
-	"repronet/internal/durable"
+	"repronet.dev/internal/durable"
 )
 
 // The directories of a spool.
 const (
-	queueDir   = "queue"
-	outboxDir  = "outbox"
-	refusedDir = "refused"
-	corruptDir = "corrupt"
+	queueDir    = "queue"
+	retainedDir = "retained"
+	outboxDir   = "outbox"
+	refusedDir  = "refused"
+	sentDir     = "sent"
+	corruptDir  = "corrupt"
 )
 
 // A Spool is the directory as everybody on the machine may use it: to add
@@ -29,7 +33,7 @@ type Spool struct{ dir string }
 // Create makes the directories of a spool where they are missing, readable by
 // their owner only.
 func Create(dir string) (*Spool, error) {
-	for _, name := range []string{queueDir, outboxDir, refusedDir, corruptDir} {
+	for _, name := range []string{queueDir, retainedDir, outboxDir, refusedDir, sentDir, corruptDir} {
 		if err := durable.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
 			return nil, fmt.Errorf("creating spool: %w", err)
 		}
@@ -72,6 +76,9 @@ func recordName() string {
 // list returns the names of the JSON files in a directory of the spool, sorted.
 func (s *Spool) list(dir string) ([]string, error) {
 	entries, err := os.ReadDir(filepath.Join(s.dir, dir))
+	if (dir == retainedDir || dir == sentDir || dir == convictionsDir) && errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // the spool is of a release that retained nothing, or there never was any
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading spool: %w", err)
 	}
@@ -84,17 +91,27 @@ func (s *Spool) list(dir string) ([]string, error) {
 	return names, nil
 }
 
-// read returns a file of the spool, which has at most limit bytes.
-func (s *Spool) read(limit int64, elem ...string) ([]byte, error) {
+// read returns a file of the spool, which has at most limit bytes. Links, devices and
+// pipes are none of the spool's, and are neither followed nor waited for.
+func (s *Spool) read(limit int64, elem ...string) (data []byte, err error) {
 	path := filepath.Join(append([]string{s.dir}, elem...)...)
-	info, err := os.Stat(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
-	if info.Size() > limit {
-		return nil, fmt.Errorf("%s has %d bytes, more than the %d that are ever written there", path, info.Size(), limit)
+	defer func() { err = errors.Join(err, f.Close()) }()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
 	}
-	return os.ReadFile(path)
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
+	data, err = io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = fmt.Errorf("%s has %d bytes, more than the %d that are ever written there", path, info.Size(), limit)
+	}
+	return data, err
 }
 
 func ignoreMissing(err error) error {

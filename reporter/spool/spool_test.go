@@ -14,9 +14,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"repronet/attestation"
-	"repronet/ledger"
-	"repronet/signing"
+	"repronet.dev/attestation"
+	"repronet.dev/ledger"
+	"repronet.dev/signing"
+	"repronet.dev/signing/sigstore"
 )
 
 func sendAll(string, string) Choice { return Send }
@@ -102,7 +103,7 @@ func outbox(t *testing.T, w *Writer) []*Item {
 // open verifies an item's bundle as an aggregator would.
 func open(t *testing.T, signer *signing.Signer, item *Item) *attestation.Statement {
 	t.Helper()
-	v, err := signing.Open(item.Bundle, func(signing.BuilderID) (signing.Key, error) {
+	v, err := sigstore.Open(item.Bundle, func(signing.BuilderID) (signing.Key, error) {
 		return signing.Key{PublicKey: signer.Public()}, nil
 	}, time.Now())
 	if err != nil {
@@ -257,7 +258,7 @@ func TestChoices(t *testing.T) {
 	choose := func(_, key string) Choice {
 		switch {
 		case strings.HasSuffix(key, "-man"), strings.Contains(key, "2-"):
-			return KeepPrivate
+			return Retain
 		case strings.Contains(key, "3-"):
 			return Wait
 		default:
@@ -281,8 +282,8 @@ func TestChoices(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if status.KeptPrivate != 2 || status.Waiting != 1 {
-		t.Errorf("kept private %d, waiting %d; want 2 and 1", status.KeptPrivate, status.Waiting)
+	if status.Retained != 2 || status.KeptPrivate != 0 || status.Waiting != 1 {
+		t.Errorf("retained %d, waiting %d; want 2 and 1", status.Retained, status.Waiting)
 	}
 }
 

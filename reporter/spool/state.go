@@ -10,9 +10,9 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"repronet/attestation"
-	"repronet/internal/durable"
-	"repronet/signing/keys"
+	"repronet.dev/attestation"
+	"repronet.dev/internal/durable"
+	"repronet.dev/signing"
 )
 
 const (
@@ -24,8 +24,8 @@ const (
 type state struct {
 	// Stream names this installation's chain. It is chosen with the file, and
 	// anew with each builder.
-	Stream  string         `json:"stream"`
-	Builder keys.BuilderID `json:"builder,omitempty"` // who signs
+	Stream  string            `json:"stream"`
+	Builder signing.BuilderID `json:"builder,omitempty"` // who signs
 	// Next and Previous are the chain's head among the statements that are
 	// settled; statements in the outbox may be beyond it.
 	Next     uint64             `json:"next"`
@@ -33,7 +33,7 @@ type state struct {
 	// Skipped are payloads that were refused and that no acknowledged statement
 	// has bridged yet.
 	Skipped []attestation.Digest `json:"skipped,omitempty"`
-	// Remove are files that this state has accounted for; whoever reads them
+	// Remove are files that this state has accounted for; a writer that reads them
 	// here deletes them first.
 	Remove []string `json:"remove,omitempty"`
 

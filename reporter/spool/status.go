@@ -7,17 +7,25 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/go-json-experiment/json"
 
-	"repronet/internal/durable"
+	"repronet.dev/internal/durable"
 )
 
 // Status is what a spool holds, for people and monitoring.
 type Status struct {
 	Waiting int `json:"waiting"` // records not yet in a statement
 	Outbox  int `json:"outbox"`  // statements not yet acknowledged
+	// Retained are records of outputs that are in none of the chosen package sets
+	// yet.
+	Retained int `json:"retained"`
+
+	// Copies are statements that the ledger has, and that are sent again should it lose
+	// them.
+	Copies int `json:"copies"`
 
 	Acknowledged Acknowledged `json:"acknowledged"`
 	KeptPrivate  uint64       `json:"keptPrivate"` // outputs that will not be sent
@@ -25,6 +33,8 @@ type Status struct {
 	Corrupt      []string     `json:"corrupt"`  // files set aside
 	Problems     []Problem    `json:"problems"` // the newest last
 	Contact      *Contact     `json:"contact,omitempty"`
+	// Convictions are files with proofs that the aggregator signed two histories.
+	Convictions []string `json:"convictions,omitempty"`
 }
 
 // Refused is a statement that the aggregator refused for good.
@@ -34,7 +44,7 @@ type Refused struct {
 	Reason   string `json:"reason"`
 }
 
-// A Problem is something that went wrong where nobody was looking.
+// A Problem is something that went wrong in a program without a terminal.
 type Problem struct {
 	At      time.Time `json:"at"`
 	In      string    `json:"in"` // "hook nix", "run", …
@@ -45,6 +55,9 @@ type Problem struct {
 type Contact struct {
 	At    time.Time `json:"at"`
 	Error string    `json:"error,omitempty"`
+	// Held are the statements of the outbox that the aggregator did not take, for what is
+	// not in them; Error has the reason.
+	Held int `json:"held,omitzero"`
 }
 
 const (
@@ -66,10 +79,10 @@ func (s *Spool) Report(in, message string) {
 		return
 	}
 	path := filepath.Join(s.dir, problemsFile)
-	if info, err := os.Stat(path); err == nil && info.Size() > maxProblems {
+	if info, err := os.Lstat(path); err == nil && info.Size() > maxProblems {
 		_ = os.Rename(path, path+".old")
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644) //nolint:gosec // the directory is private
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o644) //nolint:gosec // the directory is private
 	if err != nil {
 		return
 	}
@@ -77,9 +90,10 @@ func (s *Spool) Report(in, message string) {
 	_ = f.Close()
 }
 
-// SetContact keeps the result of an attempt to deliver for [Spool.Status].
-func (s *Spool) SetContact(err error) error {
-	c := Contact{At: time.Now().UTC().Truncate(time.Second)}
+// SetContact keeps the result of an attempt to deliver for [Spool.Status]: how many
+// statements were held, and what went wrong.
+func (w *Writer) SetContact(held int, err error) error {
+	c := Contact{At: time.Now().UTC().Truncate(time.Second), Held: held}
 	if err != nil {
 		c.Error = err.Error()
 	}
@@ -87,13 +101,13 @@ func (s *Spool) SetContact(err error) error {
 	if err != nil {
 		return err
 	}
-	return durable.WriteFile(filepath.Join(s.dir, contactFile), data, 0o600)
+	return w.withRoom(func() error { return durable.WriteFile(filepath.Join(w.dir, contactFile), data, 0o600) })
 }
 
 // Status reads what the spool holds. It takes no lock: what changes meanwhile
 // may show before or after.
 func (s *Spool) Status() (*Status, error) {
-	result := &Status{Refused: []Refused{}, Corrupt: []string{}}
+	result := &Status{Corrupt: []string{}}
 	st, err := s.readState()
 	if ignoreMissing(err) != nil {
 		return nil, err
@@ -110,16 +124,15 @@ func (s *Spool) Status() (*Status, error) {
 		return nil, err
 	}
 	result.Waiting, result.Outbox = len(queue), len(outbox)
+	if result.Retained, err = s.Retained(); err != nil {
+		return nil, err
+	}
 	refused, err := s.list(refusedDir)
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range refused {
-		item, err := s.readItem(refusedDir, name)
-		if err != nil {
-			return nil, fmt.Errorf("reading %s/%s: %w", refusedDir, name, err)
-		}
-		result.Refused = append(result.Refused, Refused{Sequence: item.Sequence, Outputs: item.Outputs, Reason: item.Reason})
+	if result.Refused, err = s.readRefused(refused); err != nil {
+		return nil, err
 	}
 	if result.Corrupt, err = s.list(corruptDir); err != nil {
 		return nil, err
@@ -127,12 +140,36 @@ func (s *Spool) Status() (*Status, error) {
 	if result.Problems, err = s.problems(); err != nil {
 		return nil, err
 	}
+	copies, err := s.list(sentDir)
+	if err != nil {
+		return nil, err
+	}
+	result.Copies = len(copies)
+	if result.Convictions, err = s.convictions(); err != nil {
+		return nil, err
+	}
 	result.Contact, err = s.contact()
 	return result, err
 }
 
+// readRefused reads what was refused, but for what was taken away meanwhile.
+func (s *Spool) readRefused(names []string) ([]Refused, error) {
+	refused := []Refused{}
+	for _, name := range names {
+		item, err := s.readItem(refusedDir, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading %s/%s: %w", refusedDir, name, err)
+		}
+		refused = append(refused, Refused{Sequence: item.Sequence, Outputs: item.Outputs, Reason: item.Reason})
+	}
+	return refused, nil
+}
+
 func (s *Spool) problems() ([]Problem, error) {
-	data, err := os.ReadFile(filepath.Join(s.dir, problemsFile))
+	data, err := s.read(2*maxProblems, problemsFile)
 	if ignoreMissing(err) != nil {
 		return nil, err
 	}

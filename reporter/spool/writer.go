@@ -12,9 +12,9 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"repronet/attestation"
-	"repronet/internal/durable"
-	"repronet/signing/keys"
+	"repronet.dev/attestation"
+	"repronet.dev/internal/durable"
+	"repronet.dev/signing"
 )
 
 // ErrLocked is wrapped by [Spool.Lock] when another process is the writer.
@@ -31,6 +31,7 @@ type Writer struct {
 	outbox map[string]*Item
 	// unchained tells that a keyless builder signs.
 	unchained bool
+	audience  []string // of new statements; see Address
 }
 
 // An Item is a signed statement in the outbox.
@@ -42,11 +43,15 @@ type Item struct {
 	Records []string             `json:"records"`
 	Skipped []attestation.Digest `json:"skipped,omitempty"`
 	Outputs uint64               `json:"outputs"`
-	Private uint64               `json:"private,omitzero"` // outputs of the records that were left out
-	Sealed  time.Time            `json:"sealed"`
-	Bundle  []byte               `json:"bundle,omitempty"`
+	// Private are outputs of the records that were left out, in files of releases
+	// that retained none.
+	Private uint64    `json:"private,omitzero"`
+	Sealed  time.Time `json:"sealed"`
+	Bundle  []byte    `json:"bundle,omitempty"`
 	// Reason is why the aggregator refused it, only in refused/.
 	Reason string `json:"reason,omitempty"`
+	// Again tells that the ledger had it once and lost it: it is counted already.
+	Again bool `json:"again,omitzero"`
 }
 
 // maxItemSize bounds an outbox file in bytes: a bundle that fits a ledger entry
@@ -56,11 +61,22 @@ const maxItemSize = 16 << 20
 // name is the item's file name.
 func (i *Item) name() string { return fmt.Sprintf("%s-%012d.json", i.Stream, i.Sequence) }
 
+// StreamOf returns the stream of the statement in a file of the outbox.
+func StreamOf(name string) string {
+	stream, _, _ := strings.Cut(name, "-")
+	return stream
+}
+
 // Lock makes this process the spool's writer, and finishes what one that died
 // had begun. The error wraps [ErrLocked] while there is another.
 func (s *Spool) Lock() (*Writer, error) {
+	for _, dir := range []string{retainedDir, sentDir} { // which older releases did not have
+		if err := durable.MkdirAll(filepath.Join(s.dir, dir), 0o700); err != nil {
+			return nil, fmt.Errorf("locking spool: %w", err)
+		}
+	}
 	path := filepath.Join(s.dir, "lock")
-	lock, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	lock, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("locking spool: %w", err)
 	}
@@ -69,7 +85,7 @@ func (s *Spool) Lock() (*Writer, error) {
 		return nil, errors.Join(err, lock.Close())
 	}
 	w := &Writer{Spool: s, lock: lock, outbox: make(map[string]*Item)}
-	if err := w.recover(); err != nil {
+	if err := w.withRoom(w.recover); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	return w, nil
@@ -125,7 +141,7 @@ func (w *Writer) abandonChain(name string, reason error) error {
 	return w.quarantine(outboxDir, name, reason)
 }
 
-func (w *Writer) newChain(builder keys.BuilderID) error {
+func (w *Writer) newChain(builder signing.BuilderID) error {
 	next := *w.state
 	next.Stream, next.Next, next.Previous, next.Skipped = newState().Stream, 0, attestation.Digest{}, nil
 	next.Builder = builder
@@ -134,39 +150,34 @@ func (w *Writer) newChain(builder keys.BuilderID) error {
 
 // SignAs says who signs from now on. A chain is one builder's, so another builder
 // begins a new one. Statements of the old one stay in the outbox as they are.
-func (w *Writer) SignAs(builder keys.BuilderID) error {
-	switch w.state.Builder {
-	case builder:
+func (w *Writer) SignAs(builder signing.BuilderID) error {
+	if w.state.Builder == builder {
 		return nil
-	case "":
+	}
+	return w.withRoom(func() error {
+		if w.state.Builder != "" {
+			return w.newChain(builder)
+		}
 		next := *w.state
 		next.Builder = builder
 		return w.commit(&next)
-	default:
-		return w.newChain(builder)
-	}
+	})
 }
 
 // Unchain says that a keyless builder signs from now on: its statements are in no
 // chain.
 func (w *Writer) Unchain() { w.unchained = true }
 
+// Address says in which ledger alone the statements count that are made from now on, by its
+// origin. Without it they count in all.
+func (w *Writer) Address(origin string) { w.audience = []string{origin} }
+
 // sweep deletes temporary files of processes that died. An hour is more than a
 // write takes.
 func (w *Writer) sweep() error {
-	for _, dir := range []string{".", queueDir, outboxDir, refusedDir} {
-		entries, err := os.ReadDir(filepath.Join(w.dir, dir))
-		if err != nil {
-			return fmt.Errorf("reading spool: %w", err)
-		}
-		for _, entry := range entries {
-			info, err := entry.Info()
-			if err != nil || !strings.HasPrefix(entry.Name(), ".tmp-") || time.Since(info.ModTime()) < time.Hour {
-				continue
-			}
-			if err := ignoreMissing(os.Remove(filepath.Join(w.dir, dir, entry.Name()))); err != nil {
-				return fmt.Errorf("sweeping spool: %w", err)
-			}
+	for _, dir := range []string{".", queueDir, retainedDir, outboxDir, refusedDir, sentDir} {
+		if err := durable.Sweep(filepath.Join(w.dir, dir), time.Hour); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -205,8 +216,11 @@ func (w *Writer) quarantine(dir, name string, reason error) error {
 	return nil
 }
 
-func (s *Spool) readItem(dir, name string) (*Item, error) {
-	data, err := s.read(maxItemSize, dir, name)
+func (s *Spool) readItem(dir, name string) (*Item, error) { return s.readItemAs(name, dir, name) }
+
+// readItemAs reads an item of the name from a file that may be called otherwise.
+func (s *Spool) readItemAs(name, dir, file string) (*Item, error) {
+	data, err := s.read(maxItemSize, dir, file)
 	if err != nil {
 		return nil, err
 	}

@@ -1,32 +1,23 @@
 package submit
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"mime"
 	"net/http"
-	"slices"
-	"strconv"
 	"time"
 
-	"github.com/go-json-experiment/json"
-	"github.com/klauspost/compress/zstd"
 	"golang.org/x/mod/sumdb/note"
 
-	"repronet/attestation"
-	"repronet/internal/wire"
-	"repronet/ledger"
-	"repronet/signing/keys"
+	"repronet.dev/api"
+	"repronet.dev/attestation"
+	"repronet.dev/ledger"
+	"repronet.dev/signing"
 )
 
 // A Client submits one builder's statements to one aggregator.
 type Client struct {
-	HTTP   *http.Client
-	Base   string        // the aggregator's base URL, without a slash at its end
+	API    *api.Client
 	LogKey note.Verifier // pinned: receipts by another key are worth nothing
 }
 
@@ -40,7 +31,7 @@ type Bundle struct {
 // Problem and Err is set.
 type Answer struct {
 	Receipt *ledger.Receipt // verified
-	Problem *wire.Problem   // the aggregator's reason not to take the bundle
+	Problem *api.Problem    // the aggregator's reason not to take the bundle
 	Err     error           // the answer cannot be believed
 }
 
@@ -59,11 +50,6 @@ const (
 	MaxBundles = 100
 	// MaxSize of one request's bundles in bytes.
 	MaxSize = 4 << 20
-
-	// maxLine bounds one answer: an entry and its proof in JSON.
-	maxLine = 256 << 10
-	// maxProblem bounds a problem document.
-	maxProblem = 64 << 10
 )
 
 // Submit sends bundles, in as many requests as they need, and returns the
@@ -98,7 +84,7 @@ func requestSize(bundles []Bundle) int {
 // which bundle the refusal is about.
 func (c *Client) submitSplitting(ctx context.Context, bundles []Bundle) ([]Answer, error) {
 	answers, err := c.request(ctx, bundles)
-	problem, refused := errors.AsType[*wire.Problem](err)
+	problem, refused := errors.AsType[*api.Problem](err)
 	if !refused {
 		return answers, err
 	}
@@ -114,135 +100,57 @@ func (c *Client) submitSplitting(ctx context.Context, bundles []Bundle) ([]Answe
 	return append(first, second...), err
 }
 
-// request makes one request. Its error is a *wire.Problem if the aggregator
+// request makes one request. Its error is a *api.Problem if the aggregator
 // refused what was sent, else a *RetryError.
 func (c *Client) request(ctx context.Context, bundles []Bundle) ([]Answer, error) {
-	body, err := encode(bundles)
-	if err != nil {
-		return nil, &RetryError{Err: err}
+	lines := make([][]byte, len(bundles))
+	for i := range bundles {
+		lines[i] = bundles[i].JSON
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Base+wire.SubmitPath, bytes.NewReader(body))
-	if err != nil {
-		return nil, &RetryError{Err: err}
-	}
-	req.Header.Set("Content-Type", wire.LinesType)
-	req.Header.Set("Content-Encoding", "zstd")
-	req.Header.Set("Accept", wire.LinesType+", application/problem+json")
-	resp, err := c.HTTP.Do(req)
-	if err != nil {
-		return nil, &RetryError{Err: fmt.Errorf("reaching the aggregator: %w", err)}
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, refusal(resp)
-	}
-	if mediaType(resp) != wire.LinesType {
-		return nil, &RetryError{Err: fmt.Errorf("the answer is %q: %s is not an aggregator's address", resp.Header.Get("Content-Type"), c.Base)}
-	}
-	return c.readAnswers(resp.Body, bundles)
-}
-
-// encode returns the bundles as compressed JSON lines.
-func encode(bundles []Bundle) ([]byte, error) {
-	var body bytes.Buffer
-	w, err := zstd.NewWriter(&body, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithLowerEncoderMem(true))
-	if err != nil {
-		return nil, fmt.Errorf("compressing: %w", err)
-	}
-	for _, b := range bundles {
-		if _, err := w.Write(append(slices.Clip(b.JSON), '\n')); err != nil {
-			return nil, fmt.Errorf("compressing: %w", err)
+	var answers []Answer
+	for result, err := range c.API.Submit(ctx, api.SubmitPath, lines) {
+		switch {
+		case errors.Is(err, api.ErrResult):
+			answers = append(answers, Answer{Err: err})
+		case err != nil:
+			return answers, refusal(err)
+		default:
+			answers = append(answers, c.check(result, bundles[len(answers)]))
 		}
 	}
-	if err := w.Close(); err != nil {
-		return nil, fmt.Errorf("compressing: %w", err)
-	}
-	return body.Bytes(), nil
+	return answers, nil
 }
 
 // refusal tells apart "no" and "not now". Only an aggregator's own problem
 // document is a no: a proxy's error page, or another server at that address,
 // must not cost a statement.
-func refusal(resp *http.Response) error {
-	retry := &RetryError{After: retryAfter(resp), Err: fmt.Errorf("the aggregator answered %s", resp.Status)}
-	if mediaType(resp) != "application/problem+json" {
+func refusal(err error) error {
+	retry := &RetryError{Err: err}
+	answered, ok := errors.AsType[*api.AnswerError](err)
+	if !ok {
 		return retry
 	}
-	text, err := io.ReadAll(io.LimitReader(resp.Body, maxProblem))
-	if err != nil {
+	retry.After = answered.RetryAfter
+	if answered.Problem == nil {
 		return retry
 	}
-	var problem wire.Problem
-	if err := json.Unmarshal(text, &problem); err != nil {
-		return retry
-	}
-	problem.Status = resp.StatusCode
-	switch resp.StatusCode {
+	switch answered.Status {
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
-		return &problem
+		return answered.Problem
 	}
-	retry.Err = fmt.Errorf("the aggregator answered: %w", &problem)
-	return &RetryError{After: retry.After, Err: errors.New(retry.Err.Error())}
+	retry.Err = errors.New(err.Error()) // the problem is not the statements'
+	return retry
 }
 
-func mediaType(resp *http.Response) string {
-	t, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	if err != nil {
-		return ""
-	}
-	return t
-}
-
-// maxRetryAfter bounds how long an aggregator can silence a reporter.
-const maxRetryAfter = time.Hour
-
-func retryAfter(resp *http.Response) time.Duration {
-	value := resp.Header.Get("Retry-After")
-	if seconds, err := strconv.ParseUint(value, 10, 32); err == nil {
-		return min(time.Duration(seconds)*time.Second, maxRetryAfter)
-	}
-	if at, err := http.ParseTime(value); err == nil {
-		return max(0, min(time.Until(at), maxRetryAfter))
-	}
-	return 0
-}
-
-// readAnswers reads one result a line. What came before the answer broke off
-// counts.
-func (c *Client) readAnswers(body io.Reader, bundles []Bundle) ([]Answer, error) {
-	lines := bufio.NewScanner(body)
-	lines.Buffer(make([]byte, 0, 64<<10), maxLine)
-	var answers []Answer
-	for _, b := range bundles {
-		if !lines.Scan() {
-			err := lines.Err()
-			if err == nil {
-				err = io.ErrUnexpectedEOF
-			}
-			return answers, &RetryError{Err: fmt.Errorf("reading answer %d of %d: %w", len(answers)+1, len(bundles), err)}
-		}
-		answers = append(answers, c.check(lines.Bytes(), b))
-	}
-	return answers, nil
-}
-
-// check makes an answer of one line: see [Answer].
-func (c *Client) check(line []byte, b Bundle) Answer {
-	var result wire.Result
-	if err := json.Unmarshal(line, &result); err != nil {
-		return Answer{Err: fmt.Errorf("parsing the aggregator's answer: %w", err)}
-	}
-	switch {
-	case result.Receipt != nil && result.Problem == nil:
-		if err := c.verify(result.Receipt, b); err != nil {
-			return Answer{Err: err}
-		}
-		return Answer{Receipt: result.Receipt}
-	case result.Problem != nil && result.Receipt == nil:
+// check makes an answer of a result: see [Answer].
+func (c *Client) check(result *api.Result, b Bundle) Answer {
+	if result.Problem != nil {
 		return Answer{Problem: result.Problem}
-	default:
-		return Answer{Err: errors.New("the aggregator's answer has not exactly one of receipt and problem")}
 	}
+	if err := c.verify(result.Receipt, b); err != nil {
+		return Answer{Err: err}
+	}
+	return Answer{Receipt: result.Receipt}
 }
 
 // verify checks that the log contains this builder's statement. A duplicate's
@@ -253,14 +161,14 @@ func (c *Client) verify(receipt *ledger.Receipt, b Bundle) error {
 	if err != nil {
 		return err
 	}
-	if entry.Kind != ledger.Attestation {
+	if !entry.Kind.IsStatement() {
 		return fmt.Errorf("the receipt is for an entry of kind %s", entry.Kind)
 	}
-	builder, payload, err := keys.Peek(entry.Body)
+	builder, payload, err := signing.Peek(entry.Body)
 	if err != nil {
 		return fmt.Errorf("reading the entry of the receipt: %w", err)
 	}
-	ours, _, err := keys.Peek(b.JSON)
+	ours, _, err := signing.Peek(b.JSON)
 	if err != nil {
 		return fmt.Errorf("reading the statement of the receipt: %w", err)
 	}

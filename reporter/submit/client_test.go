@@ -10,14 +10,13 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
-	"repronet/attestation"
-	"repronet/internal/wire"
-	"repronet/ledger"
-	"repronet/reporter/submit"
-	"repronet/reporter/submittest"
-	"repronet/signing"
-	"repronet/signing/keys"
-	"repronet/signing/signingtest"
+	"repronet.dev/api"
+	"repronet.dev/attestation"
+	"repronet.dev/ledger"
+	"repronet.dev/reporter/submit"
+	"repronet.dev/reporter/submittest"
+	"repronet.dev/signing"
+	"repronet.dev/signing/signingtest"
 )
 
 func bundle(t *testing.T, signer *signing.Signer, n int) submit.Bundle {
@@ -41,7 +40,7 @@ func bundle(t *testing.T, signer *signing.Signer, n int) submit.Bundle {
 
 func payloadOf(t *testing.T, text []byte) []byte {
 	t.Helper()
-	parsed, err := keys.ParseBundle(text)
+	parsed, err := signing.ParseBundle(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +55,7 @@ func setUp(t *testing.T) (*submittest.Aggregator, *signing.Signer, *submit.Clien
 	if err != nil {
 		t.Fatal(err)
 	}
-	return a, signer, &submit.Client{HTTP: http.DefaultClient, Base: a.URL, LogKey: key}
+	return a, signer, &submit.Client{API: &api.Client{HTTP: http.DefaultClient, Base: a.URL}, LogKey: key}
 }
 
 func TestSubmit(t *testing.T) {
@@ -123,7 +122,7 @@ func TestLyingReceipts(t *testing.T) {
 	forger.Enrol(signer.Public())
 	forged := bundle(t, signer, 102)
 	forging := *client
-	forging.Base = forger.URL
+	forging.API = &api.Client{HTTP: client.API.HTTP, Base: forger.URL}
 	forging.LogKey, _ = note.NewVerifier(forger.LogKey)
 	answers, err = forging.Submit(t.Context(), []submit.Bundle{forged})
 	if err != nil || answers[0].Receipt == nil {
@@ -134,26 +133,26 @@ func TestLyingReceipts(t *testing.T) {
 	honest := bundle(t, signer, 1)
 	tests := []struct {
 		name string
-		lie  func(*wire.Result)
+		lie  func(*api.Result)
 		send submit.Bundle
 		want string
 	}{
-		{"another log's key", func(r *wire.Result) { r.Receipt = byOtherKey }, forged, "verifying receipt"},
-		{"another index", func(r *wire.Result) { r.Receipt.Index-- }, honest, "is not in the tree"},
-		{"beyond the tree", func(r *wire.Result) { r.Receipt.Index += 1000 }, honest, "is not in a tree"},
-		{"our earlier statement", func(r *wire.Result) { r.Receipt = receipt(1) }, honest, "another statement"},
-		{"another builder's", func(r *wire.Result) { r.Receipt = receipt(0) }, honest, "another statement"},
-		{"another builder's, same statement", func(r *wire.Result) { r.Receipt = byOtherBuilder }, copied, "another statement"},
-		{"another kind", func(r *wire.Result) { r.Receipt = receipt(enrolment) }, earlier, "kind enrolment"},
-		{"another entry", func(r *wire.Result) { r.Receipt.Entry = receipt(1).Entry }, honest, "is not in the tree"},
-		{"no proof", func(r *wire.Result) { r.Receipt.Proof = nil }, honest, "verifying receipt"},
-		{"no checkpoint", func(r *wire.Result) { r.Receipt.Checkpoint = "" }, honest, "verifying receipt"},
-		{"nothing", func(r *wire.Result) { r.Receipt = nil }, honest, "exactly one"},
-		{"both", func(r *wire.Result) { r.Problem = wire.NewProblem(400, "x", "y") }, honest, "exactly one"},
+		{"another log's key", func(r *api.Result) { r.Receipt = byOtherKey }, forged, "verifying receipt"},
+		{"another index", func(r *api.Result) { r.Receipt.Index-- }, honest, "is not in the tree"},
+		{"beyond the tree", func(r *api.Result) { r.Receipt.Index += 1000 }, honest, "is not in a tree"},
+		{"our earlier statement", func(r *api.Result) { r.Receipt = receipt(1) }, honest, "another statement"},
+		{"another builder's", func(r *api.Result) { r.Receipt = receipt(0) }, honest, "another statement"},
+		{"another builder's, same statement", func(r *api.Result) { r.Receipt = byOtherBuilder }, copied, "another statement"},
+		{"another kind", func(r *api.Result) { r.Receipt = receipt(enrolment) }, earlier, "kind enrolment"},
+		{"another entry", func(r *api.Result) { r.Receipt.Entry = receipt(1).Entry }, honest, "is not in the tree"},
+		{"no proof", func(r *api.Result) { r.Receipt.Proof = nil }, honest, "verifying receipt"},
+		{"no checkpoint", func(r *api.Result) { r.Receipt.Checkpoint = "" }, honest, "verifying receipt"},
+		{"nothing", func(r *api.Result) { r.Receipt = nil }, honest, "exactly one"},
+		{"both", func(r *api.Result) { r.Problem = api.NewProblem(api.ProblemMalformed, "y") }, honest, "exactly one"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			a.Lie(func(_ []byte, r *wire.Result) { tt.lie(r) })
+			a.Lie(func(_ []byte, r *api.Result) { tt.lie(r) })
 			defer a.Lie(nil)
 			answers, err := client.Submit(t.Context(), []submit.Bundle{tt.send})
 			if err != nil || len(answers) != 1 {
@@ -201,7 +200,7 @@ func TestFaults(t *testing.T) {
 		{name: "no lines", fault: page(200, "application/jsonl")},
 		{name: "torn", fault: submittest.Tear},
 		{name: "endless line", fault: func(w http.ResponseWriter, _ *http.Request) bool {
-			w.Header().Set("Content-Type", wire.LinesType)
+			w.Header().Set("Content-Type", api.LinesType)
 			for range 1000 {
 				if _, err := fmt.Fprint(w, strings.Repeat("x", 1000)); err != nil {
 					break
@@ -275,7 +274,7 @@ func TestSplitsLargeRequests(t *testing.T) {
 func TestTornAnswer(t *testing.T) {
 	a, signer, client := setUp(t)
 	bundles := []submit.Bundle{bundle(t, signer, 1), bundle(t, signer, 2)}
-	a.Lie(func(_ []byte, r *wire.Result) {
+	a.Lie(func(_ []byte, r *api.Result) {
 		if r.Receipt.Index == 1 {
 			panic(http.ErrAbortHandler)
 		}

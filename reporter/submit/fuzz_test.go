@@ -9,9 +9,9 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
-	"repronet/attestation"
-	"repronet/internal/wire"
-	"repronet/reporter/submit"
+	"repronet.dev/api"
+	"repronet.dev/attestation"
+	"repronet.dev/reporter/submit"
 )
 
 // No answer that an aggregator can make up is a verified receipt, or stops the
@@ -31,8 +31,8 @@ func FuzzAnswer(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		client := &submit.Client{
-			Base: "http://aggregator.example", LogKey: key,
-			HTTP: &http.Client{Transport: answer(body)},
+			LogKey: key,
+			API:    &api.Client{Base: "http://aggregator.example", HTTP: &http.Client{Transport: answer(body)}},
 		}
 		answers, _ := client.Submit(t.Context(), []submit.Bundle{{JSON: []byte("{}"), Payload: attestation.Digest{1}}})
 		for _, a := range answers {
@@ -50,6 +50,6 @@ type answer []byte
 
 func (a answer) RoundTrip(*http.Request) (*http.Response, error) {
 	return &http.Response{
-		StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {wire.LinesType}}, Body: io.NopCloser(bytes.NewReader(a)),
+		StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {api.LinesType}}, Body: io.NopCloser(bytes.NewReader(a)),
 	}, nil
 }

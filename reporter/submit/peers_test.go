@@ -4,10 +4,10 @@ import (
 	"net/http"
 	"testing"
 
-	"repronet/internal/peertest"
-	"repronet/internal/wire"
-	"repronet/reporter/submit"
-	"repronet/signing/signingtest"
+	"repronet.dev/api"
+	"repronet.dev/internal/peertest"
+	"repronet.dev/reporter/submit"
+	"repronet.dev/signing/signingtest"
 )
 
 // TestHostileAggregator: an aggregator can neither keep a reporter waiting nor fill its
@@ -15,11 +15,11 @@ import (
 func TestHostileAggregator(t *testing.T) {
 	bundles := []submit.Bundle{bundle(t, signingtest.New(t), 1)}
 	for name, header := range map[string]http.Header{
-		"answers": {"Content-Type": {wire.LinesType}}, "refusals": {"Content-Type": {"application/problem+json"}},
+		"answers": {"Content-Type": {api.LinesType}}, "refusals": {"Content-Type": {"application/problem+json"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			peertest.Peer{Header: header, Most: 1 << 20}.Survive(t, func(base string) error {
-				answers, err := (&submit.Client{HTTP: peertest.Client(), Base: base}).Submit(t.Context(), bundles)
+				answers, err := (&submit.Client{API: &api.Client{HTTP: peertest.Client(), Base: base}}).Submit(t.Context(), bundles)
 				if err == nil {
 					err = answers[0].Err // the beginning of a line was taken for one
 				}

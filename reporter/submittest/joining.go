@@ -6,11 +6,11 @@ import (
 	"net/http"
 	"time"
 
-	"repronet/enrolment"
-	"repronet/enrolment/request"
-	"repronet/internal/wire"
-	"repronet/ledger"
-	"repronet/signing"
+	"repronet.dev/api"
+	"repronet.dev/enrolment"
+	"repronet.dev/enrolment/request"
+	"repronet.dev/ledger"
+	"repronet.dev/signing"
 )
 
 // joining is what an Aggregator does with those who ask to be enrolled. It is
@@ -18,7 +18,7 @@ import (
 type joining struct {
 	at    map[signing.BuilderID]uint64 // ledger index of the enrolment
 	queue bool
-	lie   func(*wire.Enrolment)
+	lie   func(*api.Enrolment)
 }
 
 // Queue has requests wait, but for those that an enrolled key endorses. Without it
@@ -31,7 +31,7 @@ func (a *Aggregator) Queue(wait bool) {
 
 // LieOfEnrolment has every answer to a request to be enrolled go through lie; nil
 // ends that. A lie that panics with http.ErrAbortHandler tears the connection.
-func (a *Aggregator) LieOfEnrolment(lie func(*wire.Enrolment)) {
+func (a *Aggregator) LieOfEnrolment(lie func(*api.Enrolment)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.joining.lie = lie
@@ -87,14 +87,14 @@ func (a *Aggregator) state(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *Aggregator) tell(w http.ResponseWriter, r *http.Request, id signing.BuilderID) {
-	answer := wire.Enrolment{Builder: id, State: wire.Pending, Next: "wait"}
+	answer := api.Enrolment{Builder: id, State: api.Pending, Next: "wait"}
 	if index, enrolled := a.enrolledAt(id); enrolled {
 		receipt, err := a.log.Receipt(r.Context(), index)
 		if err != nil {
 			Refuse(w, http.StatusServiceUnavailable, "try-later", err.Error())
 			return
 		}
-		answer = wire.Enrolment{Builder: id, State: wire.Enrolled, Operator: "alice", Tier: "counted", Receipt: receipt}
+		answer = api.Enrolment{Builder: id, State: api.Enrolled, Operator: "alice", Tier: "counted", Receipt: receipt}
 	}
 	a.mu.Lock()
 	lie := a.joining.lie

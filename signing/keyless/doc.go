@@ -15,6 +15,6 @@
 // (enrolment/request) as well as a claim.
 //
 // It trusts nothing that the services answer, because it believes nothing of it:
-// package signing checks bundles, where they are received. Like package keys it
+// package sigstore checks bundles, where they are received. Like package signing it
 // stays small and does not import sigstore-go: it is in the reporter.
 package keyless

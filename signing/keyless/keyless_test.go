@@ -10,10 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"repronet/attestation"
-	"repronet/signing"
-	"repronet/signing/keyless"
-	"repronet/signing/sigstoretest"
+	"repronet.dev/attestation"
+	"repronet.dev/signing"
+	"repronet.dev/signing/keyless"
+	"repronet.dev/signing/sigstore"
+	"repronet.dev/signing/sigstore/sigstoretest"
 )
 
 var job = signing.Identity{
@@ -40,12 +41,12 @@ func load(t *testing.T, config string) *keyless.Signer {
 }
 
 func TestSignPayload(t *testing.T) {
-	sigstore := sigstoretest.New(t)
-	root, err := signing.ParseTrustedRoot(sigstore.TrustedRoot(t))
+	deployment := sigstoretest.New(t)
+	root, err := sigstore.ParseTrustedRoot(deployment.TrustedRoot(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := sigstore.Serve(t)
+	config := deployment.Serve(t)
 	actions := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer secret" || r.FormValue("audience") != "sigstore" || r.FormValue("job") != "1" {
 			w.WriteHeader(http.StatusForbidden)
@@ -86,12 +87,12 @@ func TestSignPayload(t *testing.T) {
 }
 
 func TestSignPayloadRefuses(t *testing.T) {
-	sigstore := sigstoretest.New(t)
-	config := sigstore.Serve(t)
+	deployment := sigstoretest.New(t)
+	config := deployment.Serve(t)
 	for name, c := range map[string]struct{ token, says string }{
 		"no token":          {"", `"id-token: write"`},
 		"no JSON Web Token": {"secret", "no JSON Web Token"},
-		"nobody":            {sigstoretest.Token(signing.Identity{}), "names nobody"},
+		"no subject":        {sigstoretest.Token(signing.Identity{}), "names no subject"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			noToken(t)
@@ -144,12 +145,24 @@ func services(t *testing.T, url, start, end string) string {
 		valid += `,"end":"` + end + `"`
 	}
 	service := `[{"url":"` + url + `","majorApiVersion":1,` + valid + `}}]`
+	return config(t, `{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.2+json","caUrls":`+service+`,"tsaUrls":`+service+`}`)
+}
+
+func config(t *testing.T, text string) string {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "signing_config.json")
-	if err := os.WriteFile(path, []byte(`{"caUrls":`+service+`,"tsaUrls":`+service+`}`), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path
 }
+
+// defaultConfig is in the form of the public Sigstore's own file.
+const defaultConfig = `{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.2+json",
+"caUrls":[{"url":"https://ca.test","majorApiVersion":1,"validFor":{"start":"2022-01-01T00:00:00Z"},"operator":"test"}],
+"tsaUrls":[{"url":"https://tsa.test","majorApiVersion":1,"validFor":{"start":"2025-01-01T00:00:00Z"},"operator":"test"}],
+"rekorTlogUrls":[{"url":"https://rekor.test","majorApiVersion":1,"validFor":{"start":"2021-01-01T00:00:00Z"},"operator":"test"}],
+"rekorTlogConfig":{"selector":"ANY"},"tsaConfig":{"selector":"ANY"}}`
 
 func TestLoadRefuses(t *testing.T) {
 	for says, reference := range map[string]string{
@@ -157,6 +170,8 @@ func TestLoadRefuses(t *testing.T) {
 		"no such file":           "sigstore:" + filepath.Join(t.TempDir(), "missing"),
 		"names no certificate":   "sigstore:" + services(t, "https://fulcio.test", "2020-01-01T00:00:00Z", "2021-01-01T00:00:00Z"),
 		"authority that is in":   "sigstore:" + services(t, "https://fulcio.test", "2120-01-01T00:00:00Z", ""),
+		"only the format v0.2":   "sigstore:" + config(t, `{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.1+json","caUrl":"https://ca.test"}`),
+		"version 2 of Rekor's":   "sigstore:" + config(t, defaultConfig),
 		"is no https:// address": "sigstore:" + services(t, "ftp://fulcio.test", "2020-01-01T00:00:00Z", ""),
 	} {
 		if _, err := keyless.Load(reference, http.DefaultClient); err == nil || !strings.Contains(err.Error(), says) {

@@ -20,6 +20,8 @@ type Services struct {
 // signingConfig is what is read of a signing_config.json:
 // https://github.com/sigstore/protobuf-specs/blob/main/protos/sigstore_trustroot.proto
 type signingConfig struct {
+	MediaType string `json:"mediaType"`
+
 	CA  []service `json:"caUrls"`
 	Log []service `json:"rekorTlogUrls"`
 	TSA []service `json:"tsaUrls"`
@@ -33,6 +35,10 @@ type service struct {
 		End   time.Time `json:"end"`
 	} `json:"validFor"`
 }
+
+// signingConfigType is the one format that is read. The one before it, v0.1, named no
+// versions of the services.
+const signingConfigType = "application/vnd.dev.sigstore.signingconfig.v0.2+json"
 
 const maxSigningConfig = 1 << 20
 
@@ -54,8 +60,15 @@ func readServices(path string, now time.Time) (Services, error) {
 	if err := json.Unmarshal(text, &c); err != nil {
 		return Services{}, fmt.Errorf("reading the signing configuration %s: %w", path, err)
 	}
+	if c.MediaType != signingConfigType {
+		return Services{}, fmt.Errorf("reading the signing configuration %s: its mediaType is %.100q, and only the format v0.2 (%s) is read: fetch a newer file", path, c.MediaType, signingConfigType)
+	}
 	s := Services{pick(c.CA, 1, now), pick(c.TSA, 1, now), pick(c.Log, 2, now)}
-	if err := s.validate(); err != nil {
+	err = s.validate()
+	if err == nil && s.Log == "" && len(c.Log) > 0 {
+		err = errors.New("of the logs that it names none is in use with version 2 of Rekor's API, the only one that this program writes to: a signature without a log's entry is refused where the trusted root names logs")
+	}
+	if err != nil {
 		return Services{}, fmt.Errorf("reading the signing configuration %s: %w", path, err)
 	}
 	return s, nil

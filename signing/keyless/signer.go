@@ -27,8 +27,8 @@ import (
 	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
 	"google.golang.org/protobuf/encoding/protojson"
 
-	"repronet/attestation"
-	"repronet/signing/keys"
+	"repronet.dev/attestation"
+	"repronet.dev/signing"
 )
 
 // scheme is what a key reference begins with that names no key.
@@ -61,7 +61,7 @@ type certified struct {
 }
 
 // Load returns a signer for a reference "sigstore:FILE", where the file is a
-// signing_config.json. It asks nobody yet.
+// signing_config.json. It asks no service yet.
 func Load(reference string, client *http.Client) (*Signer, error) {
 	path, ok := strings.CutPrefix(reference, scheme)
 	if !ok || path == "" {
@@ -94,7 +94,7 @@ func (s *Signer) signPayload(ctx context.Context, payload []byte) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	digest := sha256.Sum256(keys.PreAuthEncoding(payload))
+	digest := sha256.Sum256(signing.PreAuthEncoding(payload))
 	signature, err := c.key.Sign(rand.Reader, digest[:], crypto.SHA256)
 	if err != nil {
 		return nil, err
@@ -117,7 +117,7 @@ func (s *Signer) signPayload(ctx context.Context, payload []byte) ([]byte, error
 		material.TlogEntries = []*protorekor.TransparencyLogEntry{entry}
 	}
 	return protojson.Marshal(&protobundle.Bundle{
-		MediaType: keys.MediaType, VerificationMaterial: material,
+		MediaType: signing.MediaType, VerificationMaterial: material,
 		Content: &protobundle.Bundle_DsseEnvelope{DsseEnvelope: &protodsse.Envelope{
 			Payload: payload, PayloadType: attestation.PayloadType, Signatures: []*protodsse.Signature{{Sig: signature}},
 		}},

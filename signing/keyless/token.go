@@ -81,6 +81,6 @@ func subject(token string) (string, error) {
 	case claims.Subject != "":
 		return claims.Subject, nil
 	default:
-		return "", errors.New("the identity token names nobody")
+		return "", errors.New("the identity token names no subject")
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"crypto/sha256"
 	"testing"
 
-	"repronet/signing"
+	"repronet.dev/signing"
 )
 
 // New returns a signer with a key of its own.

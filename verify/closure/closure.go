@@ -16,11 +16,13 @@ package closure
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
-	"repronet/attestation"
-	"repronet/verify"
-	"repronet/verify/policy"
+	"repronet.dev/attestation"
+	"repronet.dev/pkgset"
+	"repronet.dev/verify"
+	"repronet.dev/verify/policy"
 )
 
 // A List is what a system consists of, in the order of the source.
@@ -28,8 +30,30 @@ type List struct {
 	Items []Item
 	// Apart are paths that are named by their own content.
 	Apart []string
+	// Sources are paths that an SBOM lists as sources: by what its generator says
+	// of them, or where that says nothing, by their names.
+	Sources []string
 	// Unnamed is how many components of an SBOM have no output's name.
 	Unnamed int
+	// Taken counts what was read of the document, and Skipped what could not be;
+	// Of is what is counted: "line", "path" or "component".
+	Of      string
+	Taken   int
+	Skipped pkgset.Skipped
+}
+
+// nothing says why a list has no output to check.
+func (l *List) nothing() error {
+	switch {
+	case l.Skipped.Count > 0 && l.Taken == 0:
+		return fmt.Errorf("there is no output to check: %s", l.Skipped.Say(l.Of))
+	case len(l.Apart)+len(l.Sources) > 0:
+		return fmt.Errorf("there is no output to check: the list names %d paths that are sources or named by their own content, and nothing else", len(l.Apart)+len(l.Sources))
+	case l.Unnamed > 0:
+		return fmt.Errorf("there is no output to check: none of the SBOM's %d components names one; bom-ref or a property nix:output_path does", l.Unnamed)
+	default:
+		return errors.New("there is no output to check: the list is empty")
+	}
 }
 
 // An Item is one output.
@@ -59,7 +83,7 @@ type Result struct {
 // Check judges every output of a list.
 func Check(ctx context.Context, m *verify.Mirror, pins *verify.Pins, p *policy.Policy, list *List, now time.Time, progress verify.Progress) (*Report, error) {
 	if len(list.Items) == 0 {
-		return nil, errors.New("there is no output to check")
+		return nil, list.nothing()
 	}
 	sets, err := pins.Sets(ctx, m, p.Sets())
 	if err != nil {

@@ -9,13 +9,13 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"repronet/attestation"
-	"repronet/ledger"
-	"repronet/pkgset"
-	"repronet/verify"
-	"repronet/verify/closure"
-	"repronet/verify/policy"
-	"repronet/verify/verifytest"
+	"repronet.dev/attestation"
+	"repronet.dev/ledger"
+	"repronet.dev/pkgset"
+	"repronet.dev/verify"
+	"repronet.dev/verify/closure"
+	"repronet.dev/verify/policy"
+	"repronet.dev/verify/verifytest"
 )
 
 func quiet(string, uint64, uint64) {}

@@ -5,17 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os/exec"
-	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"repronet/attestation"
-	"repronet/evidence/narinfo"
-	"repronet/verify"
+	"repronet.dev/ecosystem"
+	"repronet.dev/pkgset"
+	"repronet.dev/verify"
 )
 
 // Nix asks Nix what a store path consists of, and which digests it has here.
@@ -38,30 +36,8 @@ func Nix(ctx context.Context, path, store string) (*List, error) {
 	return Parse(bytes.NewReader(text), "")
 }
 
-// pathInfo is what nix path-info says of a path. More is not looked at.
-type pathInfo struct {
-	Path    string `json:"path"`
-	NarHash string `json:"narHash"`
-	CA      string `json:"ca"`
-	Valid   *bool  `json:"valid"`
-}
-
-// pathInfoArray reads what Nix wrote before 2.19.
-func (b *builder) pathInfoArray(text []byte) error {
-	var infos []pathInfo
-	if err := json.Unmarshal(text, &infos); err != nil {
-		return fmt.Errorf("as nix path-info writes it: %w", err)
-	}
-	for _, info := range infos {
-		if err := b.pathInfo(info); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // object reads what begins as a JSON object: an SBOM, or what Nix writes from
-// 2.19 on, an object by path.
+// 2.19 on.
 func (b *builder) object(text []byte) error {
 	var members map[string]jsontext.Value
 	if err := json.Unmarshal(text, &members); err != nil {
@@ -70,49 +46,34 @@ func (b *builder) object(text []byte) error {
 	if _, ok := members["bomFormat"]; ok {
 		return b.sbom(text)
 	}
-	if version, ok := members["version"]; ok {
-		return fmt.Errorf("version %.20s of the JSON of nix path-info is not known: ask it for --json-format 1", version)
-	}
-	var infos map[string]*pathInfo
-	if err := json.Unmarshal(text, &infos); err != nil {
-		return fmt.Errorf("neither a CycloneDX SBOM nor the JSON of nix path-info: %w", err)
-	}
-	for _, path := range slices.Sorted(maps.Keys(infos)) {
-		info := infos[path]
-		if info == nil {
-			return fmt.Errorf("%.200s is not in the store", path)
+	for name := range members {
+		if name == "version" || strings.HasPrefix(name, "/") {
+			return b.pathInfo(text)
 		}
-		info.Path = path
-		if err := b.pathInfo(*info); err != nil {
+	}
+	if len(members) == 0 { // of no path
+		return nil
+	}
+	return errors.New("the object is neither a CycloneDX SBOM nor the JSON of nix path-info")
+}
+
+// pathInfo reads the JSON of nix path-info, of any format.
+func (b *builder) pathInfo(text []byte) error {
+	infos, skipped, err := pkgset.ParsePathInfo(text)
+	if err != nil {
+		return err
+	}
+	b.list.Of, b.list.Skipped = "path", skipped
+	for _, info := range infos {
+		output := verify.Output{Ecosystem: ecosystem.Nix, Key: info.Path}
+		if info.Addressed {
+			b.apart(output)
+			b.list.Taken++
+			continue
+		}
+		if err := b.take(info.Line, output, &info.NarHash); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func (b *builder) pathInfo(info pathInfo) error {
-	output := verify.Output{Ecosystem: "nix", Key: info.Path}
-	if info.Valid != nil && !*info.Valid {
-		return fmt.Errorf("%.200s is not in the store", info.Path)
-	}
-	if info.CA != "" {
-		if err := attestation.ValidateOutput(output.Ecosystem, output.Key); err != nil {
-			return err
-		}
-		b.apart(output)
-		return nil
-	}
-	digest, err := narinfo.ParseHash(info.NarHash)
-	if err != nil {
-		return fmt.Errorf("%.200s: narHash: %w", info.Path, err)
-	}
-	return b.add(output, &digest)
-}
-
-// parseDigest reads a digest in any spelling: that of Nix, or plain digits.
-func parseDigest(s string) (attestation.Digest, error) {
-	if strings.HasPrefix(s, "sha256") {
-		return narinfo.ParseHash(s)
-	}
-	return attestation.ParseDigest(s)
 }

@@ -2,12 +2,14 @@ package closure
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 
-	"repronet/attestation"
-	"repronet/verify"
+	"repronet.dev/attestation"
+	"repronet.dev/ecosystem"
+	"repronet.dev/verify"
 )
 
 // Limits of a document.
@@ -16,11 +18,16 @@ const (
 	maxItems = 1 << 20
 )
 
+// errTooMany ends the reading of a list, which other errors do not.
+var errTooMany = fmt.Errorf("more than %d outputs", maxItems)
+
 // Parse reads a document: the JSON of nix path-info, a CycloneDX SBOM (JSON), or
-// lines of an output key and, if it is known, the digest of what is there. Empty
-// lines and those that begin with # are skipped. ecosystem is that of the keys in
-// lines; if it is "", they tell it themselves ([verify.EcosystemOf]).
-func Parse(r io.Reader, ecosystem string) (*List, error) {
+// lines of an output key and, if it is known, the digest of what is there, in any
+// spelling. Empty lines and those that begin with # are passed over, as is a byte
+// order mark. name is the ecosystem of the keys in lines; if it is "", they tell it
+// themselves ([ecosystem.OfKey]). What cannot be read of a document is skipped and
+// counted, and takes nothing of the rest away.
+func Parse(r io.Reader, name string) (*List, error) {
 	text, err := io.ReadAll(io.LimitReader(r, maxSize+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading list: %w", err)
@@ -28,14 +35,18 @@ func Parse(r io.Reader, ecosystem string) (*List, error) {
 	if len(text) > maxSize {
 		return nil, fmt.Errorf("reading list: larger than %d bytes", maxSize)
 	}
-	b := builder{list: &List{}, seen: map[verify.Output]int{}}
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	b := builder{list: &List{Of: "line"}, seen: map[verify.Output]int{}}
 	switch start := bytes.TrimLeft(text, " \t\r\n"); {
 	case bytes.HasPrefix(start, []byte("[")):
-		err = b.pathInfoArray(text)
+		err = b.pathInfo(text)
 	case bytes.HasPrefix(start, []byte("{")):
 		err = b.object(text)
 	default:
-		err = b.lines(text, ecosystem)
+		err = b.lines(text, name)
+	}
+	if err == nil && b.list.Taken == 0 && b.list.Skipped.Count > 0 {
+		err = b.list.nothing()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading list: %w", err)
@@ -49,11 +60,26 @@ type builder struct {
 	seen map[verify.Output]int // place in the list; -1: apart
 }
 
+// take adds an output that a line of the document names, or counts the line as one
+// that could not be read.
+func (b *builder) take(line int, output verify.Output, digest *attestation.Digest) error {
+	err := b.add(output, digest)
+	if errors.Is(err, errTooMany) {
+		return err
+	}
+	if err != nil {
+		b.list.Skipped.Add(line, err)
+		return nil
+	}
+	b.list.Taken++
+	return nil
+}
+
 func (b *builder) add(output verify.Output, digest *attestation.Digest) error {
 	if err := attestation.ValidateOutput(output.Ecosystem, output.Key); err != nil {
 		return err
 	}
-	if strings.HasSuffix(output.Key, ".drv") && output.Ecosystem == verify.EcosystemOf(output.Key) {
+	if ecosystem.Of(output.Ecosystem).IsRecipe(output.Key) {
 		b.apart(output)
 		return nil
 	}
@@ -67,7 +93,7 @@ func (b *builder) add(output verify.Output, digest *attestation.Digest) error {
 		return nil
 	}
 	if len(b.list.Items) == maxItems {
-		return fmt.Errorf("more than %d outputs", maxItems)
+		return errTooMany
 	}
 	b.seen[output] = len(b.list.Items)
 	b.list.Items = append(b.list.Items, Item{output, digest})
@@ -81,7 +107,7 @@ func (b *builder) apart(output verify.Output) {
 	}
 }
 
-func (b *builder) lines(text []byte, ecosystem string) error {
+func (b *builder) lines(text []byte, name string) error {
 	number := 0
 	for line := range strings.Lines(string(text)) {
 		number++
@@ -89,24 +115,32 @@ func (b *builder) lines(text []byte, ecosystem string) error {
 		if len(fields) == 0 || strings.HasPrefix(fields[0], "#") {
 			continue
 		}
-		if len(fields) > 2 {
-			return fmt.Errorf("line %d: want an output key and at most a digest", number)
+		output, digest, err := parseLine(fields, name)
+		if err != nil {
+			b.list.Skipped.Add(number, err)
+			continue
 		}
-		output := verify.Output{Ecosystem: ecosystem, Key: fields[0]}
-		if ecosystem == "" {
-			output.Ecosystem = verify.EcosystemOf(output.Key)
-		}
-		var digest *attestation.Digest
-		if len(fields) == 2 {
-			d, err := parseDigest(fields[1])
-			if err != nil {
-				return fmt.Errorf("line %d: %w", number, err)
-			}
-			digest = &d
-		}
-		if err := b.add(output, digest); err != nil {
+		if err := b.take(number, output, digest); err != nil {
 			return fmt.Errorf("line %d: %w", number, err)
 		}
 	}
 	return nil
+}
+
+func parseLine(fields []string, name string) (output verify.Output, digest *attestation.Digest, err error) {
+	if len(fields) > 2 {
+		return output, nil, errors.New("want an output key and at most a digest")
+	}
+	output = verify.Output{Ecosystem: name, Key: fields[0]}
+	if name == "" {
+		output.Ecosystem = ecosystem.OfKey(output.Key)
+	}
+	if len(fields) == 2 {
+		d, err := attestation.ParseAnyDigest(fields[1])
+		if err != nil {
+			return output, nil, err
+		}
+		digest = &d
+	}
+	return output, digest, nil
 }

@@ -27,7 +27,7 @@ func BenchmarkNarinfo(b *testing.B) {
 		}
 		return time.Since(start)
 	}
-	gate, upstream := w.url+"/"+hash+".narinfo", w.gate.upstream.base.String()+"/"+hash+".narinfo"
+	gate, upstream := w.url+"/"+pathHash+".narinfo", w.gate.upstream.base.String()+"/"+pathHash+".narinfo"
 	start := time.Now()
 	w.gate.keeper.judge(b.Context(), path, sha256.Sum256(nar), time.Now())
 	cold := time.Since(start)

@@ -13,13 +13,15 @@
 // again. The NAR is passed on while it is unpacked and hashed. Its end is withheld
 // until the hash is right, so one that was swapped never arrives as a whole.
 //
-// Upstream is not trusted: its answers are bounded in size and time, and what it
-// can do is to have nothing. If the mirror is older than allowed or the log is
+// Upstream is not trusted: its answers are bounded in size and time, come from its
+// own host only, and what it can do is to have nothing. What the gate cannot have or
+// read is answered with 404, so that Nix goes on and builds. If the mirror is older than allowed or the log is
 // invalid, nothing passes, unless the gate is told to fail open: then what the
 // known evidence does not contradict passes.
 //
-// Paths that are named by their own content have no evidence by builders, and are
-// refused like others without it; Nix fetches or copies those itself.
+// A path whose name follows from its own NAR hash and references (sources, fixed outputs)
+// is proven by its name, and passes without evidence of builders, also where the cache
+// leaves out that it is one.
 package gate
 
 import (
@@ -30,11 +32,13 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
-	"repronet/verify"
-	"repronet/verify/policy"
+	"repronet.dev/ecosystem"
+	"repronet.dev/verify"
+	"repronet.dev/verify/policy"
 )
 
 // Config is what a gate is told. Zero durations stand for the defaults.
@@ -75,8 +79,8 @@ const maxStreams = 32
 // New makes a gate over a mirror, which the caller keeps open.
 func New(config Config, mirror *verify.Mirror, log *slog.Logger) (*Gate, error) {
 	base, err := url.Parse(config.Upstream)
-	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" {
-		return nil, fmt.Errorf("upstream %.200q is not the URL of a binary cache: want http://… or https://…", config.Upstream)
+	if err != nil || !slices.Contains([]string{"http", "https", "file"}, base.Scheme) || (base.Host == "") != (base.Scheme == "file") || base.Scheme == "file" && base.Path == "" {
+		return nil, fmt.Errorf("upstream %.200q is not the URL of a binary cache: want http://…, https://… or file:///…", config.Upstream)
 	}
 	for _, d := range []struct {
 		value *time.Duration
@@ -124,17 +128,39 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.mux.ServeHTTP(w, r)
 }
 
+// cacheInfo tells Nix that this is a cache, and what upstream says of itself. Where
+// upstream says nothing, as Nix asks for no more than that there is one, the gate
+// answers for itself: an error here would make Nix pass over the gate, and later
+// errors of upstream are told for each path.
 func (g *Gate) cacheInfo(w http.ResponseWriter, r *http.Request) {
-	text, err := g.upstream.get(r.Context(), "nix-cache-info", 4096)
-	if err == nil && !strings.Contains("\n"+string(text), "\nStoreDir: /nix/store\n") {
-		err = errors.New("it is not a cache of /nix/store")
-	}
-	if err != nil {
-		g.failed(w, r, err)
-		return
+	text, err := g.upstream.get(r.Context(), "nix-cache-info", maxCacheInfo)
+	if err == nil {
+		err = checkCacheInfo(text)
+		if err != nil {
+			g.failed(w, r, err)
+			return
+		}
+	} else {
+		g.log.Warn("upstream has no nix-cache-info", "error", err)
+		text = []byte("StoreDir: /nix/store\nWantMassQuery: 1\nPriority: 40\n")
 	}
 	w.Header().Set("Content-Type", "text/x-nix-cache-info")
 	_, _ = w.Write(text)
+}
+
+const maxCacheInfo = 4096
+
+// checkCacheInfo reads nix-cache-info as Nix does (BinaryCacheStore::init): lines
+// "name: value" whose values are trimmed, of which others are passed over. Without a
+// StoreDir it is a cache of /nix/store.
+func checkCacheInfo(text []byte) error {
+	for line := range strings.Lines(string(text)) {
+		name, value, _ := strings.Cut(line, ":")
+		if dir := strings.TrimSpace(value); strings.TrimSpace(name) == "StoreDir" && dir != "/nix/store" {
+			return fmt.Errorf("it is a cache of %.100q, not of /nix/store", dir)
+		}
+	}
+	return nil
 }
 
 const nix32 = `[0-9a-df-np-sv-z]`
@@ -161,6 +187,12 @@ func (g *Gate) narinfo(w http.ResponseWriter, r *http.Request) {
 
 // judge asks the policy about an offer, and answers if it is refused.
 func (g *Gate) judge(w http.ResponseWriter, r *http.Request, o *offer, remember bool) bool {
+	if ecosystem.ProvenByName(o.StorePath, o.NarHash, o.References) {
+		if remember {
+			g.record(r, o, policy.Decision{Action: policy.Accept, Finding: proven, Reasons: []string{"its name follows from its content, which is checked on its way"}})
+		}
+		return true
+	}
 	d := g.keeper.judge(r.Context(), o.StorePath, o.NarHash, time.Now())
 	if d.Action == policy.Refuse {
 		g.refuse(w, r, o, d)
@@ -187,13 +219,13 @@ func (g *Gate) record(r *http.Request, o *offer, d policy.Decision) {
 	g.log.Log(r.Context(), level, "judged", "path", o.StorePath, "request", r.URL.Path, "action", d.Action, "finding", d.Finding, "section", d.Section, "reasons", d.Reasons)
 }
 
-// failed answers where upstream has nothing, or nothing of use.
+// failed answers where upstream has nothing, or nothing that can be read: with 404,
+// which Nix takes for "not in this cache" and goes on. Another status would end the
+// build.
 func (g *Gate) failed(w http.ResponseWriter, r *http.Request, err error) {
-	status := http.StatusBadGateway
-	if errors.Is(err, errNotFound) {
-		status = http.StatusNotFound
-	} else if r.Context().Err() == nil {
+	if !errors.Is(err, errNotFound) && r.Context().Err() == nil {
 		g.log.Warn("upstream failed", "request", r.URL.Path, "error", err)
+		w.Header().Set("Repronet-Refused", "unavailable")
 	}
-	http.Error(w, fmt.Sprintf("the cache behind this gate: %v", err), status)
+	http.Error(w, fmt.Sprintf("the cache behind this gate: %v", err), http.StatusNotFound)
 }

@@ -10,22 +10,22 @@ import (
 	"testing"
 	"time"
 
-	"repronet/verify"
+	"repronet.dev/verify"
 )
 
 func TestOther(t *testing.T) {
 	w := newWorld(t)
 	w.cache["nix-cache-info"] = serve([]byte("StoreDir: /nix/store\nPriority: 40\n"))
 	for file, want := range map[string]int{
-		"nix-cache-info": http.StatusOK, hash + ".narinfo": http.StatusNotFound, "x.narinfo": http.StatusNotFound, "nar/x.nar": http.StatusNotFound,
-		"nar/" + hash + "-" + strings.Repeat("0", 52) + ".nar": http.StatusNotFound, "log/x.drv": http.StatusNotFound,
-		"nar/..%2f" + hash + ".narinfo": http.StatusNotFound,
+		"nix-cache-info": http.StatusOK, pathHash + ".narinfo": http.StatusNotFound, "x.narinfo": http.StatusNotFound, "nar/x.nar": http.StatusNotFound,
+		"nar/" + pathHash + "-" + strings.Repeat("0", 52) + ".nar": http.StatusNotFound, "log/x.drv": http.StatusNotFound,
+		"nar/..%2f" + pathHash + ".narinfo": http.StatusNotFound,
 	} {
 		if response, _, err := w.get(file); response.StatusCode != want || err != nil || response.Header.Get("Repronet-Refused") != "" {
 			t.Errorf("%s: %s, want %d", file, response.Status, want)
 		}
 	}
-	for _, upstream := range []string{"", "cache.example.org", "file:///cache", "http://"} {
+	for _, upstream := range []string{"", "cache.example.org", "file://host/cache", "file:", "http://"} {
 		if _, err := New(Config{Upstream: upstream}, nil, slog.Default()); err == nil {
 			t.Errorf("upstream %q was taken", upstream)
 		}
@@ -73,8 +73,8 @@ func TestRun(t *testing.T) {
 	w.attest("alice", sha256.Sum256(nar))
 	w.attest("bob", sha256.Sum256(nar))
 	w.ledger.Publish()
-	for start := time.Now(); time.Since(start) < 20*time.Second; time.Sleep(20 * time.Millisecond) {
-		if response, _, _ := w.get(hash + ".narinfo"); response.StatusCode == http.StatusOK {
+	for start := time.Now(); time.Since(start) < 2*time.Minute; time.Sleep(20 * time.Millisecond) {
+		if response, _, _ := w.get(pathHash + ".narinfo"); response.StatusCode == http.StatusOK {
 			break
 		}
 	}

@@ -7,16 +7,18 @@ import (
 	"sync"
 	"time"
 
-	"repronet/attestation"
-	"repronet/ledger"
-	"repronet/verify"
-	"repronet/verify/policy"
+	"repronet.dev/attestation"
+	"repronet.dev/ecosystem"
+	"repronet.dev/ledger"
+	"repronet.dev/verify"
+	"repronet.dev/verify/policy"
 )
 
 // Findings beside those of a policy.
 const (
-	stale   verify.Decision = "stale"   // nobody knows what was said of late
-	invalid verify.Decision = "invalid" // the log, or evidence in it
+	stale   verify.Finding = "stale"   // what was said of late is not known
+	invalid verify.Finding = "invalid" // the log, or evidence in it
+	proven  verify.Finding = "proven"  // its name proves its content
 )
 
 // keeper keeps the evidence that the gate decides by.
@@ -60,7 +62,7 @@ func (k *keeper) refresh(ctx context.Context) error {
 
 // trust reports why the evidence is not to be relied on: a finding and a
 // sentence. It is called with the lock held.
-func (k *keeper) trust(now time.Time) (verify.Decision, string) {
+func (k *keeper) trust(now time.Time) (verify.Finding, string) {
 	switch {
 	case k.forked != nil:
 		return invalid, k.forked.Error()
@@ -119,7 +121,7 @@ func (k *keeper) evidence(ctx context.Context, path string) (*verify.Evidence, e
 	if e != nil {
 		return e, nil
 	}
-	e, err := k.mirror.Evidence(ctx, k.config.Pins, "nix", path)
+	e, err := k.mirror.Evidence(ctx, k.config.Pins, ecosystem.Nix, path)
 	if err != nil {
 		return nil, err
 	}

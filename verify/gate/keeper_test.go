@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"repronet/ledger"
-	"repronet/verify"
-	"repronet/verify/verifytest"
+	"repronet.dev/ledger"
+	"repronet.dev/verify"
+	"repronet.dev/verify/verifytest"
 )
 
 func TestStale(t *testing.T) {
@@ -118,11 +118,14 @@ func TestFailOpen(t *testing.T) {
 // fresh evidence, though it answers.
 func TestFrozenTime(t *testing.T) {
 	nar := content(100)
-	w := newWorld(t, func(c *Config) { c.MaxAge, c.MaxStale = time.Second, time.Second })
+	w := newWorld(t, func(c *Config) { c.MaxAge, c.MaxStale = 3*time.Second, 3*time.Second })
 	w.agreed(nar, "none", nar)
 	w.want("", "")
-	for start := time.Now(); time.Since(start) < 2500*time.Millisecond; time.Sleep(100 * time.Millisecond) {
+	for start := time.Now(); time.Since(start) < time.Minute; time.Sleep(100 * time.Millisecond) {
 		_ = w.gate.keeper.refresh(t.Context()) // judged below
+		if response, _, _ := w.get(pathHash + ".narinfo"); response.StatusCode != http.StatusOK {
+			break
+		}
 	}
 	w.want(stale, "news may be held back")
 	w.attest("carol", sha256.Sum256(nar))
@@ -130,6 +133,23 @@ func TestFrozenTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.want("", "")
+}
+
+// TestDatedAhead: a ledger that is dated ahead of this machine's clock is not fresh.
+func TestDatedAhead(t *testing.T) {
+	nar := content(100)
+	w := newWorld(t, func(c *Config) { c.MaxAge, c.MaxStale = time.Hour, time.Second })
+	w.agreed(nar, "none", nar)
+	w.want("", "")
+	w.ledger.SetAhead(24 * time.Hour)
+	w.attest("carol", sha256.Sum256(nar))
+	if err := w.refresh(); !errors.Is(err, verify.ErrAhead) {
+		t.Errorf("refreshed: %v, want ErrAhead", err)
+	}
+	for start := time.Now(); time.Since(start) < 1500*time.Millisecond; time.Sleep(100 * time.Millisecond) {
+		_ = w.gate.keeper.refresh(t.Context()) // judged below
+	}
+	w.want(stale, "dated ahead of this machine's clock")
 }
 
 // TestUncosigned: a state that too few witnesses cosigned is none that was seen.

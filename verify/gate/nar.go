@@ -2,51 +2,24 @@ package gate
 
 import (
 	"bytes"
-	"compress/bzip2"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"net/http"
 	"regexp"
 	"strconv"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
 	"github.com/nix-community/go-nix/pkg/nixbase32"
-	"github.com/therootcompany/xz"
 
-	"repronet/attestation"
-	"repronet/verify"
-	"repronet/verify/policy"
+	"repronet.dev/attestation"
+	"repronet.dev/verify"
+	"repronet.dev/verify/policy"
 )
-
-// extensions are those of the compressions that are known, as Nix names them.
-var extensions = map[string]string{"none": "", "xz": ".xz", "zstd": ".zst", "bzip2": ".bz2"}
-
-// maxDictionary bounds what a compressed NAR can make the gate allocate: as much
-// as xz -9 and zstd -19 use, in bytes.
-const maxDictionary = 64 << 20
-
-func decompress(compression string, r io.Reader) (io.Reader, func(), error) {
-	switch compression {
-	case "none":
-		return r, func() {}, nil
-	case "bzip2":
-		return bzip2.NewReader(r), func() {}, nil
-	case "xz":
-		d, err := xz.NewReader(r, maxDictionary)
-		return d, func() {}, err
-	case "zstd":
-		d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxDictionary), zstd.WithDecoderLowmem(true))
-		if err != nil {
-			return nil, nil, err
-		}
-		return d, d.Close, nil
-	}
-	return nil, nil, fmt.Errorf("compression %.40q is not known", compression)
-}
 
 var narPattern = regexp.MustCompile(`^(` + nix32 + `{32})-(` + nix32 + `{52})\.nar(?:\.[a-z0-9]+)?$`)
 
@@ -106,7 +79,14 @@ func (g *Gate) stream(w http.ResponseWriter, r *http.Request, o *offer) {
 		return
 	}
 	defer response.Body.Close()
-	if n := response.ContentLength; n >= 0 {
+	encoding := response.Header.Get("Content-Encoding")
+	body, done, err := decode(encoding, response.Body)
+	if err != nil {
+		g.failed(w, r, err)
+		return
+	}
+	defer done()
+	if n := response.ContentLength; n >= 0 && !encoded(encoding) {
 		if o.fileSize >= 0 && n != o.fileSize {
 			g.refuse(w, r, o, swapped(fmt.Sprintf("the NAR has %d bytes, the narinfo says %d", n, o.fileSize)))
 			return
@@ -114,7 +94,7 @@ func (g *Gate) stream(w http.ResponseWriter, r *http.Request, o *offer) {
 		w.Header().Set("Content-Length", strconv.FormatInt(n, 10))
 	}
 	out := &withholder{w: w}
-	err = o.check(response.Body, out)
+	err = o.check(body, out)
 	switch wrong, ok := errors.AsType[*wrongError](err); {
 	case err == nil:
 		_, _ = out.release() // the client's loss
@@ -153,12 +133,12 @@ func (o *offer) check(from io.Reader, to io.Writer) error {
 	compressed := io.TeeReader(source, io.MultiWriter(fileHash, to))
 	plain, closeDecoder, err := decompress(o.compression, compressed)
 	if err != nil {
-		return source.blame(err)
+		return o.unreadable(source, compressed, fileHash, err)
 	}
 	defer closeDecoder()
 	n, err := io.CopyBuffer(narHash, io.LimitReader(plain, int64(o.NarSize)+1), make([]byte, 256<<10))
 	if err != nil {
-		return source.blame(err)
+		return o.unreadable(source, compressed, fileHash, err)
 	}
 	if n != int64(o.NarSize) || attestation.Digest(narHash.Sum(nil)) != o.NarHash {
 		return &wrongError{fmt.Sprintf("the cache sent another NAR than the accepted one: of %d bytes and sha256:%x", n, narHash.Sum(nil))}
@@ -166,10 +146,18 @@ func (o *offer) check(from io.Reader, to io.Writer) error {
 	if _, err := io.Copy(io.Discard, compressed); err != nil { // what a decoder leaves
 		return source.blame(err)
 	}
-	if o.fileSize >= 0 && source.n != o.fileSize || o.fileHash != nil && !bytes.Equal(fileHash.Sum(nil), o.fileHash[:]) {
-		return &wrongError{"the compressed NAR is not the one that the narinfo names"}
+	if !o.names(source.n, fileHash) {
+		return &wrongError{notNamed}
 	}
 	return nil
+}
+
+const notNamed = "the compressed NAR is not the one that the narinfo names"
+
+// names reports whether the narinfo's FileSize and FileHash, where it has them, are
+// these.
+func (o *offer) names(size int64, fileHash hash.Hash) bool {
+	return (o.fileSize < 0 || size == o.fileSize) && (o.fileHash == nil || bytes.Equal(fileHash.Sum(nil), o.fileHash[:]))
 }
 
 // source reads at most limit bytes from upstream.
@@ -192,12 +180,25 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// blame tells a NAR that is wrong from one that did not arrive.
+// blame tells a NAR that is too long from one that did not arrive.
 func (s *source) blame(err error) error {
-	if s.err != nil {
-		return s.err
+	if s.err == nil && errors.Is(err, errTooLong) {
+		return &wrongError{"the cache sent more than the narinfo says"}
 	}
-	return &wrongError{fmt.Sprintf("what the cache sent cannot be unpacked: %v", err)}
+	return cmp.Or(s.err, err)
+}
+
+// unreadable tells why a NAR cannot be unpacked: it did not arrive, it is not the
+// file that the narinfo names, or neither can be said and the decoder is at a loss,
+// which is no reason to accuse a cache.
+func (o *offer) unreadable(s *source, rest io.Reader, fileHash hash.Hash, err error) error {
+	if _, read := io.Copy(io.Discard, rest); read != nil {
+		return s.blame(read)
+	}
+	if !o.names(s.n, fileHash) {
+		return &wrongError{notNamed}
+	}
+	return fmt.Errorf("what it sent cannot be unpacked as %s: %w", o.compression, err)
 }
 
 // withholder passes on all but the end of what is written to it.

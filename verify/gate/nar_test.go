@@ -18,6 +18,12 @@ func compress(t *testing.T, with string, nar []byte) []byte {
 		return nar
 	}
 	command := exec.CommandContext(t.Context(), with, "-c")
+	switch with {
+	case "br":
+		command = exec.CommandContext(t.Context(), "brotli", "-c")
+	case "lzma":
+		command = exec.CommandContext(t.Context(), "xz", "--format=lzma", "-c")
+	}
 	command.Stdin = bytes.NewReader(nar)
 	out, err := command.Output()
 	if err != nil {
@@ -26,12 +32,17 @@ func compress(t *testing.T, with string, nar []byte) []byte {
 	return out
 }
 
+// TestCompressions: each that Nix knows arrives, also as several streams one after
+// the other, where its tool writes such; a swapped NAR does not.
 func TestCompressions(t *testing.T) {
-	nar := append(content(300<<10), make([]byte, 300<<10)...)
-	for _, compression := range []string{"none", "xz", "zstd", "bzip2"} {
+	nar := append(content(100<<10), make([]byte, 300<<10)...) // LZMA is slow where races are looked for
+	for compression := range compressions {
 		t.Run(compression, func(t *testing.T) {
 			w := newWorld(t)
 			compressed := compress(t, compression, nar)
+			if compression != "br" && compression != "lzma" { // which have no second stream
+				compressed = append(compress(t, compression, nar[:1000]), compress(t, compression, nar[1000:])...)
+			}
 			w.agreed(nar, compression, compressed)
 			if response, got, err := w.get(narURL(nar)); err != nil || !bytes.Equal(got, compressed) {
 				t.Errorf("%s, %d bytes of %d, %v", response.Status, len(got), len(compressed), err)
@@ -51,8 +62,9 @@ func (w *world) withheld(file string, size int) {
 	if response.StatusCode == http.StatusOK && (err == nil || len(got) >= size) {
 		w.t.Errorf("%s, %d bytes of %d arrived, and then: %v", response.Status, len(got), size, err)
 	}
-	if response.StatusCode == http.StatusNotFound && response.Header.Get("Repronet-Refused") != "mismatch" {
-		w.t.Errorf("%s with %q", response.Status, response.Header.Get("Repronet-Refused"))
+	refused := response.Header.Get("Repronet-Refused")
+	if response.StatusCode == http.StatusNotFound && refused != "mismatch" && refused != "unavailable" {
+		w.t.Errorf("%s with %q", response.Status, refused)
 	}
 }
 
@@ -94,21 +106,21 @@ func TestSwappedNAR(t *testing.T) {
 			"another narinfo": func(w *world) { w.offer(changed, "none", changed) },
 			"the same narinfo with another FileHash": func(w *world) {
 				text := narinfoOf(nar, "none", changed)
-				w.cache[hash+".narinfo"] = serve([]byte(text))
+				w.cache[pathHash+".narinfo"] = serve([]byte(text))
 			},
 			"another, with its FileHash": func(w *world) {
 				old, sum := sha256.Sum256(nar), sha256.Sum256(changed)
 				text := strings.Replace(narinfoOf(changed, "none", changed), "NarHash: sha256:"+nixbase32.EncodeToString(sum[:]), "NarHash: sha256:"+nixbase32.EncodeToString(old[:]), 1)
-				w.cache[hash+".narinfo"] = serve([]byte(text))
+				w.cache[pathHash+".narinfo"] = serve([]byte(text))
 				w.cache["nar/x.nar"] = serve(changed)
 			},
 			"a bomb": func(w *world) {
-				w.cache[hash+".narinfo"] = serve([]byte(narinfoOf(nar, "zstd", zeros)))
+				w.cache[pathHash+".narinfo"] = serve([]byte(narinfoOf(nar, "zstd", zeros)))
 				w.cache["nar/x.nar"] = serve(zeros)
 			},
 			"padded endlessly": func(w *world) { // which is allowed behind xz
 				packed := compress(t, "xz", nar)
-				w.cache[hash+".narinfo"] = serve([]byte(narinfoOf(nar, "xz", packed)))
+				w.cache[pathHash+".narinfo"] = serve([]byte(narinfoOf(nar, "xz", packed)))
 				w.cache["nar/x.nar"] = func(rw http.ResponseWriter, r *http.Request) {
 					_, err := rw.Write(packed)
 					for err == nil && r.Context().Err() == nil {
@@ -117,7 +129,7 @@ func TestSwappedNAR(t *testing.T) {
 				}
 			},
 			"garbage for xz": func(w *world) {
-				w.cache[hash+".narinfo"] = serve([]byte(narinfoOf(nar, "xz", nar)))
+				w.cache[pathHash+".narinfo"] = serve([]byte(narinfoOf(nar, "xz", nar)))
 			},
 		} {
 			t.Run(fmt.Sprintf("%d/%s", size, name), func(t *testing.T) {

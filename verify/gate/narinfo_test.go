@@ -7,10 +7,11 @@ import (
 	"strings"
 	"testing"
 
-	"repronet/attestation"
-	"repronet/ledger"
-	"repronet/verify"
-	"repronet/verify/verifytest"
+	"repronet.dev/attestation"
+	"repronet.dev/ecosystem"
+	"repronet.dev/ledger"
+	"repronet.dev/verify"
+	"repronet.dev/verify/verifytest"
 )
 
 func TestNarinfo(t *testing.T) {
@@ -19,7 +20,7 @@ func TestNarinfo(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		happens func(w *world)
-		finding verify.Decision
+		finding verify.Finding
 		text    string
 	}{
 		{"two agree", func(w *world) { w.attest("alice", good); w.attest("bob", good) }, "", "Sig: k-1:AAAA"},
@@ -50,13 +51,36 @@ func TestNarinfo(t *testing.T) {
 	}
 }
 
+// TestProvenByName: a source passes without a builder's word, if it is what its name
+// says; the NAR of another does not.
+func TestProvenByName(t *testing.T) {
+	const source = "/nix/store/qakfbqxjli75b8j3cfhr650a7pc7famr-plain-source"
+	// As Nix 2.8 adds a directory with one small file; without the field CA.
+	narinfo := []byte("StorePath: " + source + "\nURL: nar/s.nar\nCompression: none\n" +
+		"NarHash: sha256:128rg0brhgszpchn2a17nf4lsll6q8cs21xwczjhrr51cxf0ambq\nNarSize: 128\nReferences: \n")
+	w := newWorld(t)
+	file := ecosystem.StoreHash(source) + ".narinfo"
+	w.cache[file] = serve(narinfo)
+	if err := w.refresh(); err != nil {
+		t.Fatal(err)
+	}
+	if response, body, err := w.get(file); err != nil || response.StatusCode != http.StatusOK {
+		t.Errorf("%s: %s (%v)", response.Status, body, err)
+	}
+	another := bytes.Replace(narinfo, []byte("0ambq"), []byte("0ambp"), 1)
+	w.cache[file] = serve(another)
+	if response, body, _ := w.get(file); bytes.Equal(another, narinfo) || response.StatusCode != http.StatusNotFound {
+		t.Errorf("another NAR under the name: %s: %s", response.Status, body)
+	}
+}
+
 // TestRewritten: of what upstream signed nothing changes, and the NAR comes by
 // the new URL.
 func TestRewritten(t *testing.T) {
 	w := newWorld(t)
 	nar := content(100)
 	w.agreed(nar, "none", nar)
-	_, body, _ := w.get(hash + ".narinfo")
+	_, body, _ := w.get(pathHash + ".narinfo")
 	want := strings.Replace(narinfoOf(nar, "none", nar), "nar/x.nar", narURL(nar), 1)
 	if string(body) != want {
 		t.Errorf("got\n%swant\n%s", body, want)

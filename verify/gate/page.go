@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"repronet/verify/policy"
+	"repronet.dev/verify/policy"
 )
 
 // recent holds the last decisions.

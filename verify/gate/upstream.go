@@ -2,6 +2,7 @@ package gate
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,8 +16,9 @@ import (
 
 	"github.com/nix-community/go-nix/pkg/nixbase32"
 
-	"repronet/attestation"
-	"repronet/evidence/narinfo"
+	"repronet.dev/attestation"
+	"repronet.dev/ecosystem"
+	"repronet.dev/evidence/narinfo"
 )
 
 // upstream is the cache behind the gate. Nothing that it says is believed.
@@ -26,8 +28,10 @@ type upstream struct {
 	timeout time.Duration
 }
 
+// newUpstream makes the client of a cache, at http:, https: or, of a directory on
+// this machine, file:.
 func newUpstream(base *url.URL, timeout time.Duration) *upstream {
-	return &upstream{base: base, timeout: timeout, client: &http.Client{Transport: &http.Transport{
+	transport := &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		TLSHandshakeTimeout:    10 * time.Second,
 		ResponseHeaderTimeout:  timeout,
@@ -35,8 +39,30 @@ func newUpstream(base *url.URL, timeout time.Duration) *upstream {
 		MaxIdleConnsPerHost:    maxStreams,
 		MaxResponseHeaderBytes: 64 << 10,
 		ForceAttemptHTTP2:      true,
-		DisableCompression:     true, // the bytes as they are
-	}}}
+		DisableCompression:     true, // the bytes as they are: see decode
+	}
+	if base.Scheme == "file" {
+		transport.RegisterProtocol("file", http.NewFileTransport(http.Dir("/"))) //nolint:gosec // the user named the directory, and NARs are asked for below it
+	}
+	u := &upstream{base: base, timeout: timeout}
+	u.client = &http.Client{Transport: transport, CheckRedirect: func(to *http.Request, via []*http.Request) error {
+		switch {
+		case len(via) >= maxRedirects:
+			return fmt.Errorf("it redirects more than %d times", maxRedirects)
+		case !u.same(to.URL):
+			return fmt.Errorf("it redirects to another host, %.200q: name that as the upstream if it is meant", to.URL.Host)
+		}
+		return nil
+	}}
+	return u
+}
+
+// maxRedirects is how often an answer of upstream may lead on.
+const maxRedirects = 5
+
+// same reports whether an address is on upstream's host.
+func (u *upstream) same(at *url.URL) bool {
+	return at.Scheme == u.base.Scheme && at.Host == u.base.Host
 }
 
 // errNotFound: upstream does not have it.
@@ -71,7 +97,7 @@ func (u *upstream) get(ctx context.Context, name string, limit int64) ([]byte, e
 	if err != nil {
 		return nil, err
 	}
-	text, err := io.ReadAll(io.LimitReader(response.Body, limit+1))
+	text, err := readDecoded(response, limit+1)
 	if err := errors.Join(err, response.Body.Close()); err != nil {
 		return nil, err
 	}
@@ -79,6 +105,16 @@ func (u *upstream) get(ctx context.Context, name string, limit int64) ([]byte, e
 		return nil, fmt.Errorf("%s is larger than %d bytes", name, limit)
 	}
 	return text, nil
+}
+
+// readDecoded reads at most limit bytes of an answer, after its Content-Encoding.
+func readDecoded(response *http.Response, limit int64) ([]byte, error) {
+	plain, done, err := decode(response.Header.Get("Content-Encoding"), response.Body)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return io.ReadAll(io.LimitReader(plain, limit))
 }
 
 // An offer is what upstream says of a store path.
@@ -104,7 +140,7 @@ func (u *upstream) offer(ctx context.Context, hash string) (*offer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s.narinfo: %w", hash, err)
 	}
-	if !strings.HasPrefix(o.StorePath, "/nix/store/"+hash+"-") {
+	if o.hash() != hash {
 		return nil, fmt.Errorf("%s.narinfo is that of %s", hash, o.StorePath)
 	}
 	return o, nil
@@ -127,7 +163,7 @@ func (u *upstream) parse(text []byte) (*offer, error) {
 		case "URL":
 			o.url, err = u.resolve(value)
 		case "Compression":
-			o.compression = value
+			o.compression = cmp.Or(value, o.compression)
 		case "FileHash":
 			var hash attestation.Digest
 			hash, err = narinfo.ParseHash(value)
@@ -145,22 +181,28 @@ func (u *upstream) parse(text []byte) (*offer, error) {
 	if o.url == nil {
 		return nil, errors.New("it has no URL")
 	}
-	if _, ok := extensions[o.compression]; !ok {
+	if _, ok := compressions[o.compression]; !ok {
 		return nil, fmt.Errorf("compression %.40q is not known to this gate", o.compression)
 	}
 	return o, nil
 }
 
-// resolve accepts what is below upstream only.
+// resolve returns the address of a NAR: below upstream, as Nix takes what is not
+// written as a whole address, or anywhere on upstream's host.
 func (u *upstream) resolve(value string) (*url.URL, error) {
-	relative, err := url.Parse(value)
-	if err != nil || relative.Path == "" || relative.Scheme != "" || relative.Host != "" || relative.User != nil ||
-		strings.HasPrefix(relative.Path, "/") || slices.Contains(strings.Split(relative.Path, "/"), "..") {
-		return nil, fmt.Errorf("%.200q is not the path of a file below the cache", value)
+	file, err := url.Parse(value)
+	switch {
+	case err != nil || file.Path == "" || file.User != nil || slices.Contains(strings.Split(file.Path, "/"), ".."):
+		return nil, fmt.Errorf("%.200q is not the address of a file", value)
+	case file.Scheme != "" || file.Host != "":
+		if !u.same(file) {
+			return nil, fmt.Errorf("%.200q is not on the cache's host", value)
+		}
+		return file, nil
 	}
-	file := u.base.JoinPath(relative.Path)
-	file.RawQuery = relative.RawQuery
-	return file, nil
+	at := u.base.JoinPath(file.Path)
+	at.RawQuery = file.RawQuery
+	return at, nil
 }
 
 // rewritten returns the narinfo with the gate's own URL for the NAR.
@@ -168,7 +210,7 @@ func (o *offer) rewritten() []byte {
 	var out bytes.Buffer
 	for line := range bytes.Lines(o.text) {
 		if bytes.HasPrefix(line, []byte("URL: ")) {
-			line = fmt.Appendf(nil, "URL: nar/%s-%s.nar%s\n", o.hash(), nixbase32.EncodeToString(o.NarHash[:]), extensions[o.compression])
+			line = fmt.Appendf(nil, "URL: nar/%s-%s.nar%s\n", o.hash(), nixbase32.EncodeToString(o.NarHash[:]), compressions[o.compression].extension)
 		}
 		out.Write(line)
 	}
@@ -176,4 +218,4 @@ func (o *offer) rewritten() []byte {
 }
 
 // hash is the store path's.
-func (o *offer) hash() string { return o.StorePath[len("/nix/store/"):][:32] }
+func (o *offer) hash() string { return ecosystem.StoreHash(o.StorePath) }

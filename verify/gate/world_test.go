@@ -16,17 +16,17 @@ import (
 
 	"github.com/nix-community/go-nix/pkg/nixbase32"
 
-	"repronet/attestation"
-	"repronet/signing"
-	"repronet/verify"
-	"repronet/verify/policy"
-	"repronet/verify/verifytest"
+	"repronet.dev/attestation"
+	"repronet.dev/signing"
+	"repronet.dev/verify"
+	"repronet.dev/verify/policy"
+	"repronet.dev/verify/verifytest"
 )
 
 const (
-	hash = "00bgd045z0d4icpbc2yyz4gx48ak44la"
-	path = "/nix/store/" + hash + "-demo-1.0"
-	drv  = "/nix/store/7gx4kiv5m0i7d7qkixq2cwzbr10lvxwc-demo-1.0.drv"
+	pathHash = "00bgd045z0d4icpbc2yyz4gx48ak44la"
+	path     = "/nix/store/" + pathHash + "-demo-1.0"
+	drv      = "/nix/store/7gx4kiv5m0i7d7qkixq2cwzbr10lvxwc-demo-1.0.drv"
 )
 
 // A world is a ledger with builders, a cache, and a gate before it.
@@ -57,7 +57,7 @@ func newWorld(t testing.TB, options ...func(*Config)) *world {
 		}
 		http.NotFound(rw, r)
 	}))
-	config := Config{Upstream: upstream + "/base", Policy: p, Timeout: 10 * time.Second}
+	config := Config{Upstream: upstream + "/base", Policy: p, Timeout: time.Minute}
 	config.Pins = w.ledger.Pins(verifytest.Serve(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		(*w.shown.Load()).ServeHTTP(rw, r)
 	})))
@@ -110,7 +110,7 @@ func (w *world) agreed(nar []byte, compression string, compressed []byte) {
 // offer puts a NAR into the cache.
 func (w *world) offer(nar []byte, compression string, compressed []byte) {
 	text := narinfoOf(nar, compression, compressed)
-	w.cache[hash+".narinfo"] = serve([]byte(text))
+	w.cache[pathHash+".narinfo"] = serve([]byte(text))
 	w.cache["nar/x.nar"] = serve(compressed)
 }
 
@@ -141,9 +141,9 @@ func (w *world) get(file string) (response *http.Response, body []byte, err erro
 
 // want asks for the narinfo and checks the finding with which it is refused;
 // "" is to be let through.
-func (w *world) want(finding verify.Decision, text string) {
+func (w *world) want(finding verify.Finding, text string) {
 	w.t.Helper()
-	response, body, err := w.get(hash + ".narinfo")
+	response, body, err := w.get(pathHash + ".narinfo")
 	status := http.StatusNotFound
 	if finding == "" {
 		status = http.StatusOK
@@ -155,7 +155,7 @@ func (w *world) want(finding verify.Decision, text string) {
 
 func narURL(nar []byte) string {
 	sum := sha256.Sum256(nar)
-	return "nar/" + hash + "-" + nixbase32.EncodeToString(sum[:]) + ".nar"
+	return "nar/" + pathHash + "-" + nixbase32.EncodeToString(sum[:]) + ".nar"
 }
 
 // content returns bytes that do not compress. That they are no NAR is nothing

@@ -6,10 +6,11 @@ import (
 	"maps"
 	"slices"
 
-	"repronet/attestation"
-	"repronet/enrolment"
-	"repronet/ledger"
-	"repronet/signing"
+	"repronet.dev/attestation"
+	"repronet.dev/enrolment"
+	"repronet.dev/ledger"
+	"repronet.dev/reading"
+	"repronet.dev/signing"
 )
 
 // chains are the streams of one builder's statements.
@@ -31,35 +32,34 @@ func newChains() *chains { return &chains{streams: map[string]*stream{}} }
 
 // follow takes in what the tree has grown by.
 func (c *chains) follow(ctx context.Context, tree *ledger.Tree, key *signing.PublicKey) error {
+	reader := reading.New(only{key}, nil).In(tree.Origin()) // which names no attachment
 	for record, err := range tree.Records(ctx, c.next, tree.Size()) {
 		if err != nil {
 			return err
 		}
 		c.next = record.Index + 1
 		entry, err := record.Entry()
-		if err == nil && entry.Kind == ledger.Revocation {
-			c.revoke(record.Index, entry.Body, key.Builder())
-		}
-		if err != nil || entry.Kind != ledger.Attestation {
+		if err != nil || entry.Kind != ledger.Revocation && !entry.Kind.IsStatement() {
 			continue
 		}
-		if builder, _, err := signing.Peek(entry.Body); err != nil || builder != key.Builder() {
-			continue
-		}
-		v, err := signing.Open(entry.Body, func(signing.BuilderID) (signing.Key, error) { return signing.Key{PublicKey: key}, nil }, entry.ReceivedAt)
+		said, err := reader.Read(ctx, record.Index, entry)
 		if err != nil {
-			continue // not this builder's word
+			return err
 		}
-		c.indices = append(c.indices, record.Index)
-		c.take(v.Statement().Chain, v.PayloadDigest())
+		switch said := said.(type) { // anything else is not this builder's word
+		case *reading.Revocation:
+			c.revoke(record.Index, said, key.Builder())
+		case *reading.Statement:
+			c.indices = append(c.indices, record.Index)
+			c.take(said.Chain, said.Payload)
+		}
 	}
 	return nil
 }
 
 // revoke notes a revocation that takes away what the builder said before it.
-func (c *chains) revoke(index uint64, body []byte, builder signing.BuilderID) {
-	r, err := enrolment.ParseRevocation(body)
-	if err != nil || r.Builder != builder {
+func (c *chains) revoke(index uint64, r *reading.Revocation, builder signing.BuilderID) {
+	if r.Builder != builder {
 		return
 	}
 	first, _ := slices.BinarySearch(c.indices, r.From)
@@ -68,6 +68,34 @@ func (c *chains) revoke(index uint64, body []byte, builder signing.BuilderID) {
 			index, r.From, n, c.indices[first], r.Reason))
 	}
 }
+
+// only is a [reading.Roster] of one builder, whose key is valid at any time.
+type only struct{ key *signing.PublicKey }
+
+// Lookup implements [reading.Roster].
+func (o only) Lookup(id signing.BuilderID) (signing.Key, error) {
+	if id != o.key.Builder() {
+		return signing.Key{}, signing.ErrUnknownBuilder
+	}
+	return signing.Key{PublicKey: o.key}, nil
+}
+
+// Builder implements [reading.Roster].
+func (o only) Builder(id signing.BuilderID) (enrolment.Builder, bool) {
+	return enrolment.Builder{ID: id, Key: signing.Key{PublicKey: o.key}}, id == o.key.Builder()
+}
+
+// Certificates implements [reading.Roster].
+func (only) Certificates(string) []attestation.Digest { return nil }
+
+// RulesAt implements [reading.Roster]: no version says anything else of statements.
+func (only) RulesAt(uint64) uint32 { return uint32(reading.Newest) }
+
+// Caches implements [reading.Roster].
+func (only) Caches(string) []enrolment.Builder { return nil }
+
+// Keyless implements [reading.Roster].
+func (only) Keyless(signing.Identity) (enrolment.Builder, bool) { return enrolment.Builder{}, false }
 
 func (c *chains) take(link attestation.Chain, payload attestation.Digest) {
 	if link.Stream == "" {

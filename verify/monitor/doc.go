@@ -20,9 +20,14 @@
 // kept. The others say that something is wrong
 // now, and are raised again when it changes: entries as served that are not those of
 // the tree that was signed (Rewritten), a state that is older than one already seen
-// (Shrunk), no news for too long (Stale), nobody there (Unreachable), a builder's
+// (Shrunk), no news for too long (Stale), no answer (Unreachable), a builder's
 // statements that do not follow one another (Chain): then another has the key, or
 // the spool was copied; or a revocation that reaches back (Revoked).
+//
+// Newer is no finding: the ledger has an entry of a kind, or by a version of the rules,
+// that this program does not know (package reading). What comes before it is audited as
+// ever. Map roots from there on wait, and a newer program audits them from the same
+// state.
 //
 // # Trust
 //

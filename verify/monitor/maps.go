@@ -16,9 +16,10 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"repronet/internal/durable"
-	"repronet/ledger"
-	"repronet/outputmap"
+	"repronet.dev/internal/durable"
+	"repronet.dev/ledger"
+	"repronet.dev/outputmap"
+	"repronet.dev/reading"
 )
 
 // audit computes the maps to which the ledger commits, and compares. In its directory
@@ -29,6 +30,9 @@ type audit struct {
 	dir     string
 	read    uint64 // entries that were looked at for roots
 	pending []committed
+	// newer says why no entries from read on are looked at: this program does not know
+	// the first of them. A newer one goes on from there.
+	newer error
 }
 
 // A committed root is the one of an entry.
@@ -80,7 +84,8 @@ type WrongRoot struct {
 	Computed *outputmap.Root `json:"computed,omitempty"` // from the entries; none of what is no root at all
 }
 
-// look reads what the tree has grown by, and notes the roots in it.
+// look reads what the tree has grown by, up to the first entry that this program does
+// not know, and notes the roots in it.
 func (a *audit) look(ctx context.Context, tree *ledger.Tree) error {
 	if a.read == 0 {
 		var err error
@@ -92,14 +97,25 @@ func (a *audit) look(ctx context.Context, tree *ledger.Tree) error {
 		if err != nil {
 			return err
 		}
-		a.read = record.Index + 1
-		entry, err := record.Entry()
-		if err != nil || entry.Kind != ledger.MapRoot {
-			continue
+		entry, err := reading.Decode(record)
+		if err == nil {
+			err = reading.Known(record.Index, entry)
 		}
-		root, err := outputmap.ParseRoot(record.Index, entry.Body)
-		a.pending = append(a.pending, committed{record.Index, root, err})
+		var root outputmap.Root
+		committing := err == nil && entry.Kind == ledger.MapRoot
+		if committing {
+			root, err = reading.ParseMapRoot(record.Index, entry.Body)
+		}
+		if errors.Is(err, reading.ErrNewerRules) {
+			a.newer = err
+			return nil
+		}
+		a.read = record.Index + 1
+		if committing {
+			a.pending = append(a.pending, committed{record.Index, root, err})
+		}
 	}
+	a.newer = nil
 	return nil
 }
 
@@ -122,7 +138,7 @@ func (a *audit) audited() (size uint64, err error) {
 func (a *audit) chosen() []committed {
 	newest := len(a.pending) - 1
 	chosen := []committed{a.pending[newest]}
-	for _, n := range rand.Perm(newest)[:min(newest, rootsAtOnce-1)] { //nolint:gosec // whom it may concern cannot foresee it well enough
+	for _, n := range rand.Perm(newest)[:min(newest, rootsAtOnce-1)] { //nolint:gosec // the ledger's holder cannot foresee it well enough
 		chosen = append(chosen, a.pending[n])
 	}
 	slices.SortFunc(chosen, func(x, y committed) int { return cmp.Compare(x.index, y.index) })
@@ -135,7 +151,7 @@ func (a *audit) check(ctx context.Context, tree *ledger.Tree, receipt func(conte
 	if err := durable.MkdirAll(a.dir, 0o755); err != nil {
 		return err
 	}
-	snapshot, unread, err := a.extend(ctx, tree, a.pending[len(a.pending)-1].index)
+	snapshot, err := a.extend(ctx, tree, a.pending[len(a.pending)-1].index)
 	if err != nil {
 		return err
 	}
@@ -155,9 +171,6 @@ func (a *audit) check(ctx context.Context, tree *ledger.Tree, receipt func(conte
 			wrong.Computed = &ours
 			wrong.Finding = fmt.Sprintf("ledger index %d commits to the map %s with %d keys of the first %d entries, which make %s with %d keys: something was left out, or put in",
 				c.index, c.root.Hash, c.root.Leaves, c.root.Size, ours.Hash, ours.Leaves)
-			if unread > 0 {
-				wrong.Finding += fmt.Sprintf(" (%d entries cannot be read by this program: if a newer one can, ask it)", unread)
-			}
 		}
 		if wrong.Receipt, err = receipt(ctx, c.index); err != nil {
 			return err
@@ -191,9 +204,9 @@ func before(pairs iter.Seq2[outputmap.Pair, error], size uint64) iter.Seq2[outpu
 	}
 }
 
-// extend returns the map of the first size entries, made from the one that there is
-// and the entries since; and how many of those cannot be read.
-func (a *audit) extend(ctx context.Context, tree *ledger.Tree, size uint64) (snapshot *outputmap.Snapshot, unread int, err error) {
+// extend returns the map of the first size entries, all of which this program knows,
+// made from the one that there is and the entries since.
+func (a *audit) extend(ctx context.Context, tree *ledger.Tree, size uint64) (snapshot *outputmap.Snapshot, err error) {
 	older, from := a.newest(size)
 	if older != nil {
 		defer func() { err = errors.Join(err, older.Close()) }()
@@ -202,30 +215,28 @@ func (a *audit) extend(ctx context.Context, tree *ledger.Tree, size uint64) (sna
 	defer func() { err = errors.Join(err, sorter.Close()) }()
 	for record, err := range tree.Records(ctx, from, size) {
 		if err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 		entry, err := record.Entry()
 		if err != nil {
-			unread++
-			continue
+			continue // about nothing, for any reader
 		}
-		keys, err := outputmap.Keys(entry)
+		keys, err := outputmap.Keys(record.Index, entry)
 		if err != nil {
-			unread++
-			continue
+			return nil, err
 		}
 		if err := sorter.Add(record.Index, keys...); err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 	}
 	dir := a.path(size)
 	if err := os.RemoveAll(dir); err != nil { // not to be opened, else it would be the newest
-		return nil, 0, err
+		return nil, err
 	}
 	if snapshot, err = outputmap.Build(dir, sorter.Pairs(older), size); err != nil || older == nil {
-		return snapshot, unread, err
+		return snapshot, err
 	}
-	return snapshot, unread, os.RemoveAll(a.path(from))
+	return snapshot, os.RemoveAll(a.path(from))
 }
 
 func (a *audit) path(size uint64) string { return filepath.Join(a.dir, strconv.FormatUint(size, 10)) }

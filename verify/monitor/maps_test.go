@@ -7,13 +7,14 @@ import (
 	"strings"
 	"testing"
 
-	"repronet/enrolment"
-	"repronet/internal/wire"
-	"repronet/ledger"
-	"repronet/outputmap"
-	"repronet/signing/signingtest"
-	"repronet/verify/monitor"
-	"repronet/verify/verifytest"
+	"repronet.dev/api"
+	"repronet.dev/enrolment"
+	"repronet.dev/ledger"
+	"repronet.dev/outputmap"
+	"repronet.dev/reading"
+	"repronet.dev/signing/signingtest"
+	"repronet.dev/verify/monitor"
+	"repronet.dev/verify/verifytest"
 )
 
 // root computes the map of the ledger's first size entries without one of them.
@@ -30,7 +31,7 @@ func (s *scene) root(size, without uint64) outputmap.Root {
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		if keys, err := outputmap.Keys(entry); err == nil && record.Index != without {
+		if keys, err := outputmap.Keys(record.Index, entry); err == nil && record.Index != without {
 			if err := sorter.Add(record.Index, keys...); err != nil {
 				s.t.Fatal(err)
 			}
@@ -114,7 +115,7 @@ func TestMapRootThatOmitsAnEntry(t *testing.T) {
 			if err != nil || entry.Kind != ledger.MapRoot || evidence.Receipt.Index != index {
 				t.Fatalf("the receipt is of %+v, %v", entry, err)
 			}
-			root, err := outputmap.ParseRoot(index, entry.Body)
+			root, err := reading.ParseMapRoot(index, entry.Body)
 			if err != nil || root == *evidence.Computed || *evidence.Computed != s.root(size, nothing) {
 				t.Errorf("committed to %+v, computed %+v; %v", root, evidence.Computed, err)
 			}
@@ -143,10 +144,11 @@ func TestBuilderList(t *testing.T) {
 	s.want()
 	list := s.ledger.Builders()
 	list.Builders[1].RevokedFrom = nil
-	for name, list := range map[string]wire.Builders{"rolled back": before, "without the revocation": list} {
+	for name, list := range map[string]api.Roster{"rolled back": before, "without the revocation": list} {
 		honest := s.ledger.Handler()
 		s.show(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path == wire.BuildersPath {
+			if r.URL.Path == api.RosterPath {
+				w.Header().Set("Content-Type", "application/json")
 				_ = json.NewEncoder(w).Encode(list)
 				return
 			}

@@ -11,8 +11,9 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
-	"repronet/ledger"
-	"repronet/verify"
+	"repronet.dev/ledger"
+	"repronet.dev/reading"
+	"repronet.dev/verify"
 )
 
 // A Kind says what is wrong.
@@ -31,6 +32,7 @@ const (
 	MapRoot     Kind = "maproot"
 	Builders    Kind = "builders"
 	Revoked     Kind = "revoked"
+	Newer       Kind = "newer"
 )
 
 // An Alert is something wrong.
@@ -48,6 +50,10 @@ func (a Alert) Invalid() bool {
 
 // Convicts reports whether the alert proves itself.
 func (a Alert) Convicts() bool { return slices.Contains([]Kind{Fork, Dropped, MapRoot}, a.Kind) }
+
+// Undecided reports whether the alert says that only a newer program can tell: it is no
+// finding against the log.
+func (a Alert) Undecided() bool { return a.Kind == Newer }
 
 // Config says what to follow.
 type Config struct {
@@ -92,6 +98,7 @@ func (m *Monitor) Round(ctx context.Context) ([]Alert, error) {
 	builders, listErr := m.Aggregator.BuilderList(ctx, m.Key) // before the ledger, which is newer then
 	err := m.Mirror.Update(ctx, m.Aggregator.Log(), m.Progress)
 	_, fork := errors.AsType[*ledger.ForkError](err)
+	newer := errors.Is(err, reading.ErrNewerRules)
 	switch {
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
@@ -103,9 +110,12 @@ func (m *Monitor) Round(ctx context.Context) ([]Alert, error) {
 		raise(Uncosigned, err)
 	case errors.Is(err, verify.ErrStale):
 		raise(Shrunk, err)
-	case err != nil:
+	case err != nil && !newer:
 		raise(Unreachable, err)
 	default:
+		if newer {
+			raise(Newer, err)
+		}
 		if err := m.reread(ctx); errors.Is(err, ledger.ErrInvalid) {
 			raise(Rewritten, err)
 		} else if err != nil {
@@ -116,6 +126,7 @@ func (m *Monitor) Round(ctx context.Context) ([]Alert, error) {
 		}
 		switch {
 		case listErr == nil, errors.Is(listErr, fs.ErrNotExist): // not every copy of a log has one beside it
+		case errors.Is(listErr, reading.ErrNewerRules): // was said
 		case errors.Is(listErr, verify.ErrBuilders), errors.Is(listErr, verify.ErrStale), errors.Is(listErr, ledger.ErrInvalid):
 			raise(Builders, listErr)
 		default:
@@ -131,7 +142,7 @@ func (m *Monitor) Round(ctx context.Context) ([]Alert, error) {
 			return nil, err
 		}
 	}
-	if err := m.Mirror.CheckAge(ctx, m.MaxAge); errors.Is(err, verify.ErrTooOld) {
+	if err := m.Mirror.CheckAge(ctx, m.MaxAge); errors.Is(err, verify.ErrTooOld) || errors.Is(err, verify.ErrAhead) {
 		raise(Stale, err)
 	} else if err != nil {
 		return nil, err

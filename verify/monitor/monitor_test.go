@@ -13,12 +13,12 @@ import (
 	"testing"
 	"time"
 
-	"repronet/attestation"
-	"repronet/ledger"
-	"repronet/signing"
-	"repronet/verify"
-	"repronet/verify/monitor"
-	"repronet/verify/verifytest"
+	"repronet.dev/attestation"
+	"repronet.dev/ledger"
+	"repronet.dev/signing"
+	"repronet.dev/verify"
+	"repronet.dev/verify/monitor"
+	"repronet.dev/verify/verifytest"
 )
 
 // A scene is a monitor of a ledger whose aggregator can change its mind.
@@ -118,7 +118,7 @@ func (s *scene) want(kinds ...monitor.Kind) []monitor.Alert {
 func (s *scene) convicts(path string) {
 	s.t.Helper()
 	program := filepath.Join(s.t.TempDir(), "xmod")
-	if out, err := exec.CommandContext(s.t.Context(), "go", "build", "-o", program, "repronet/e2e/xmod").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(s.t.Context(), "go", "build", "-o", program, "repronet.dev/e2e/xmod").CombinedOutput(); err != nil {
 		s.t.Fatalf("building: %v\n%s", err, out)
 	}
 	out, err := exec.CommandContext(s.t.Context(), program, s.ledger.Key.String(), path).CombinedOutput()
@@ -221,6 +221,19 @@ func TestStaleLog(t *testing.T) {
 	s.ledger.Publish()
 	s.MaxAge = time.Millisecond
 	time.Sleep(5 * time.Millisecond)
+	s.want(monitor.Stale)
+}
+
+// TestLogAhead: a log whose clock is ahead is not fresh for as long as that.
+func TestLogAhead(t *testing.T) {
+	s := newScene(t)
+	s.ledger.SetAhead(10 * time.Minute)
+	s.ledger.Fill(5, "something")
+	s.ledger.Publish()
+	s.want()
+	s.ledger.SetAhead(20 * time.Minute)
+	s.ledger.Fill(5, "something")
+	s.ledger.Publish()
 	s.want(monitor.Stale)
 }
 

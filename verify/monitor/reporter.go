@@ -13,8 +13,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"golang.org/x/mod/sumdb/tlog"
 
-	"repronet/ledger"
-	"repronet/signing"
+	"repronet.dev/ledger"
+	"repronet.dev/signing"
 )
 
 // A Reporter is a builder whose statements must all be in the ledger.

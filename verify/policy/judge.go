@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"repronet/attestation"
-	"repronet/verify"
+	"repronet.dev/attestation"
+	"repronet.dev/verify"
 )
 
 // A Case is what a policy judges.
@@ -26,8 +26,8 @@ type Case struct {
 type Decision struct {
 	Action Action `json:"action"`
 	// Finding is what the action rests on.
-	Finding verify.Decision `json:"finding"`
-	Section string          `json:"section,omitempty"`
+	Finding verify.Finding `json:"finding"`
+	Section string         `json:"section,omitempty"`
 	// Reasons are sentences for people.
 	Reasons []string `json:"reasons"`
 }
@@ -108,7 +108,12 @@ func (s *Section) weigh(c Case, agreed verify.Position, others []verify.Position
 		}
 	}
 	if s.MaxAge > 0 {
-		if age := c.Now.Sub(s.newest(c.Evidence, agreed)); age > time.Duration(s.MaxAge) {
+		age := c.Now.Sub(s.newest(c.Evidence, agreed))
+		switch {
+		case age < -verify.MaxAhead:
+			d.lower(Refuse, verify.Insufficient)
+			d.because("the newest claim is dated %s ahead of this machine's clock", Age((-age).Truncate(time.Minute)))
+		case age > time.Duration(s.MaxAge):
 			d.lower(Refuse, verify.Insufficient)
 			d.because("the newest claim is %s old, more than %s", Age(age.Truncate(time.Hour)), s.MaxAge)
 		}
@@ -124,7 +129,7 @@ func (s *Section) weigh(c Case, agreed verify.Position, others []verify.Position
 
 // lower makes the action stricter, if it is. The first finding of the strictest
 // action is the one that counts.
-func (d *Decision) lower(to Action, finding verify.Decision) {
+func (d *Decision) lower(to Action, finding verify.Finding) {
 	strictness := []Action{Accept, Warn, Refuse}
 	if d.Finding == verify.Accepted || slices.Index(strictness, to) > slices.Index(strictness, d.Action) {
 		d.Finding = finding

@@ -28,9 +28,9 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"repronet/attestation"
-	"repronet/enrolment"
-	"repronet/pkgset"
+	"repronet.dev/attestation"
+	"repronet.dev/enrolment"
+	"repronet.dev/pkgset"
 )
 
 // A Policy is a user's rules.

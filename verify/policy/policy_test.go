@@ -10,9 +10,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"repronet/attestation"
-	"repronet/verify"
-	"repronet/verify/policy"
+	"repronet.dev/attestation"
+	"repronet.dev/verify"
+	"repronet.dev/verify/policy"
 )
 
 var now = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
@@ -43,7 +43,7 @@ func TestJudge(t *testing.T) {
 		section string
 		claims  string
 		action  policy.Action
-		finding verify.Decision
+		finding verify.Finding
 		reason  string
 	}{
 		{"two agree", "quorum: 2", "a=1 b=1", policy.Accept, verify.Accepted, "2 agree: a, b"},

@@ -4,8 +4,9 @@ import (
 	"cmp"
 	"slices"
 
-	"repronet/attestation"
-	"repronet/divergence"
+	"repronet.dev/api"
+	"repronet.dev/attestation"
+	"repronet.dev/divergence"
 )
 
 // A pair is two operators, by their numbers, a < b.
@@ -105,9 +106,12 @@ func (r *Replay) comparePairs(p *Published) error {
 	}
 	ours := make([]publishedPair, 0, len(r.agreer.pairs))
 	for key, sum := range r.agreer.pairs {
-		ours = append(ours, publishedPair{names[key.a], names[key.b], sum.common, sum.agree})
+		ours = append(ours, publishedPair{api.Agreement{A: names[key.a], B: names[key.b], Common: sum.common, Agree: sum.agree}})
 	}
-	theirs := slices.Clone(p.agreement.Pairs)
+	theirs := make([]publishedPair, 0, len(p.agreement.Pairs))
+	for _, pair := range p.agreement.Pairs {
+		theirs = append(theirs, publishedPair{pair})
+	}
 	order := func(a, b publishedPair) int { return cmp.Or(cmp.Compare(a.A, b.A), cmp.Compare(a.B, b.B)) }
 	slices.SortFunc(ours, order)
 	slices.SortFunc(theirs, order)

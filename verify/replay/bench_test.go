@@ -11,12 +11,12 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"repronet/attestation"
-	"repronet/ledger"
-	"repronet/signing"
-	"repronet/verify"
-	"repronet/verify/replay"
-	"repronet/verify/verifytest"
+	"repronet.dev/attestation"
+	"repronet.dev/ledger"
+	"repronet.dev/signing"
+	"repronet.dev/verify"
+	"repronet.dev/verify/replay"
+	"repronet.dev/verify/verifytest"
 )
 
 // BenchmarkReplay replays 400,000 claims of five builders on 80,000 outputs, in

@@ -6,19 +6,13 @@ import (
 	"slices"
 	"time"
 
-	"repronet/enrolment"
+	"repronet.dev/api"
+	"repronet.dev/enrolment"
 )
 
-// publishedBuilder has what is compared of an element of /api/v1/builders.
-type publishedBuilder struct {
-	ID           string    `json:"id"`
-	Operator     string    `json:"operator"`
-	Tier         string    `json:"tier"`
-	Attestations uint64    `json:"attestations"`
-	Observations uint64    `json:"observations"`
-	LastSeen     time.Time `json:"last_seen"`
-	Revoked      bool      `json:"revoked"`
-}
+// publishedBuilder is an element of the list of builders; its String is what is
+// compared of it.
+type publishedBuilder struct{ api.Builder }
 
 func (b publishedBuilder) of() string { return "builder " + b.ID }
 
@@ -33,18 +27,8 @@ func (b publishedBuilder) String() string {
 	return text
 }
 
-// publishedAgreement is /api/v1/agreement.
-type publishedAgreement struct {
-	AsOf  uint64          `json:"as_of"` // ledger entries
-	Pairs []publishedPair `json:"pairs"`
-}
-
-type publishedPair struct {
-	A      string `json:"a"`
-	B      string `json:"b"`
-	Common uint64 `json:"common"`
-	Agree  uint64 `json:"agree"`
-}
+// publishedPair is an element of the comparison of operators.
+type publishedPair struct{ api.Agreement }
 
 func (p publishedPair) of() string { return "operators " + p.A + " and " + p.B }
 
@@ -56,7 +40,10 @@ func (r *Replay) compareBuilders(p *Published) error {
 	for b := range r.roster.All() {
 		ours = append(ours, r.published(b))
 	}
-	theirs := slices.Clone(p.builders)
+	theirs := make([]publishedBuilder, 0, len(p.builders))
+	for _, b := range p.builders {
+		theirs = append(theirs, publishedBuilder{b})
+	}
 	order := func(a, b publishedBuilder) int {
 		return cmp.Or(compareStrings(a.Operator, b.Operator), compareStrings(a.ID, b.ID))
 	}
@@ -103,7 +90,7 @@ func (r *Replay) hear(h heard) {
 
 // published returns what has to be published of a builder.
 func (r *Replay) published(b enrolment.Builder) publishedBuilder {
-	p := publishedBuilder{ID: string(b.ID), Operator: b.Operator, Tier: string(b.Tier), Revoked: b.Revoked}
+	p := publishedBuilder{api.Builder{ID: string(b.ID), Operator: b.Operator, Tier: api.Tier(b.Tier), Revoked: b.Revoked}}
 	if counted, ok := r.builders[b.Number]; ok {
 		p.Attestations, p.Observations, p.LastSeen = counted.attestations, counted.observations, counted.last
 	}

@@ -7,12 +7,11 @@ import (
 	"slices"
 	"time"
 
-	"repronet/attestation"
-	"repronet/divergence"
-	"repronet/internal/wire"
-	"repronet/ledger"
-	"repronet/pkgset"
-	"repronet/signing"
+	"repronet.dev/api"
+	"repronet.dev/attestation"
+	"repronet.dev/divergence"
+	"repronet.dev/ledger"
+	"repronet.dev/reading"
 )
 
 // A Difference is the first thing that an aggregator publishes and that does not
@@ -41,10 +40,10 @@ func (r *Replay) Compare(ctx context.Context, p *Published, visit func(*Output))
 	c := comparer{replay: r, divergences: &divergencesComparer{replay: r, published: p.divergences}}
 	r.agreer.asOf = p.agreement.AsOf
 	var err error
-	if c.verdicts, err = newLines[wire.ExportedVerdict](p.verdicts); err != nil {
+	if c.verdicts, err = newLines[api.ExportedVerdict](p.verdicts); err != nil {
 		return unreadable(err)
 	}
-	if c.changes, err = newLines[wire.ExportedChange](p.changes); err != nil {
+	if c.changes, err = newLines[api.ExportedChange](p.changes); err != nil {
 		return unreadable(err)
 	}
 	if err := r.Judge(ctx, func(o *Output) error {
@@ -74,8 +73,8 @@ func unreadable(err error) error { return differ("the export", "form", "JSON lin
 
 type comparer struct {
 	replay   *Replay
-	verdicts *lines[wire.ExportedVerdict]
-	changes  *lines[wire.ExportedChange]
+	verdicts *lines[api.ExportedVerdict]
+	changes  *lines[api.ExportedChange]
 
 	divergences *divergencesComparer
 }
@@ -98,7 +97,7 @@ func (c *comparer) output(ctx context.Context, o *Output) error {
 		}
 		return differ(name, "verdict", o.Judgement.Verdict, nothing)
 	}
-	ours := wire.NewExportedVerdict(theirs.Ecosystem, theirs.Output, o.Judgement)
+	ours := api.NewExportedVerdict(theirs.Ecosystem, theirs.Output, o.Judgement)
 	for _, field := range []struct {
 		name         string
 		ours, theirs any
@@ -124,7 +123,7 @@ func (c *comparer) output(ctx context.Context, o *Output) error {
 	return nil
 }
 
-func none(s string) string {
+func none[T ~string](s T) T {
 	if s == "" {
 		return "none"
 	}
@@ -134,7 +133,7 @@ func none(s string) string {
 // history compares the changes of one output.
 func (c *comparer) history(o *Output, name string) error {
 	for _, ours := range o.Changes {
-		line := wire.ExportedChange{Index: ours.Index, From: ours.From.String(), To: ours.To.String()}
+		line := api.ExportedChange{Index: ours.Index, From: api.NewVerdict(ours.From), To: api.NewVerdict(ours.To)}
 		theirs := nothing
 		if c.changes.more {
 			if c.changes.line.Output != name {
@@ -156,7 +155,7 @@ func (c *comparer) history(o *Output, name string) error {
 	return nil
 }
 
-func change(c wire.ExportedChange) string {
+func change(c api.ExportedChange) string {
 	return fmt.Sprintf("%s to %s at ledger index %d", c.From, c.To, c.Index)
 }
 
@@ -170,7 +169,7 @@ func (r *Replay) name(ctx context.Context, o *Output) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	names, ecosystem, err := r.namesIn(ctx, e)
+	names, ecosystem, err := r.namesIn(ctx, o.First, e)
 	if err != nil {
 		return "", err
 	}
@@ -182,47 +181,30 @@ func (r *Replay) name(ctx context.Context, o *Output) (string, error) {
 	return fmt.Sprintf("the output with ID %x of ledger index %d", o.ID, o.First), nil
 }
 
-func (r *Replay) namesIn(ctx context.Context, e *ledger.Entry) (names []string, ecosystem string, err error) {
-	switch e.Kind {
-	case ledger.OpenPGPSums, ledger.Narinfo:
-		opened, err := r.keys.Open(ctx, e.Kind, e.Body, e.ReceivedAt)
+// namesIn returns the output keys that an entry names.
+func (r *Replay) namesIn(ctx context.Context, index uint64, e *ledger.Entry) (names []string, ecosystem string, err error) {
+	set, ok := reading.As[*reading.Set](index, e)
+	if !ok {
+		named, err := reading.Peek(index, e)
 		if err != nil {
 			return nil, "", err
 		}
-		for _, row := range opened.Rows {
-			names = append(names, row.Output)
-		}
-		return names, opened.Ecosystem, nil
-	case ledger.Attestation:
-		_, s, err := signing.PeekStatement(e.Body)
-		if err != nil {
-			return nil, "", err
-		}
-		for _, subject := range s.Subjects {
-			names = append(names, subject.Name)
-		}
-		return names, s.Ecosystem, nil
-	default:
+		return named.Outputs, named.Ecosystem, nil
 	}
-	set, err := pkgset.ParseEntry(e.Body)
+	members, err := set.Members(ctx, r.members)
 	if err != nil {
 		return nil, "", err
 	}
-	attachment, err := r.members(ctx, set.SHA256)
-	if err != nil {
-		return nil, "", err
+	for i := range members.Counted {
+		names = append(names, members.Counted[i].Key)
 	}
-	members, err := pkgset.Decode(set.Ecosystem, attachment)
-	for _, m := range members {
-		names = append(names, m.Key)
-	}
-	return names, set.Ecosystem, err
+	return names, set.Ecosystem, nil
 }
 
 // compareSets compares what is published of all outputs and of each package set.
 func (r *Replay) compareSets(p *Published) error {
 	sets := r.Sets()
-	theirs := slices.SortedFunc(slices.Values(p.sets), func(a, b publishedSet) int { return compareStrings(a.Name, b.Name) })
+	theirs := slices.SortedFunc(slices.Values(p.sets), func(a, b api.Set) int { return compareStrings(a.Name, b.Name) })
 	for i := range max(len(sets), len(theirs)) {
 		var a, b string
 		if i < len(sets) {
@@ -256,7 +238,10 @@ func (r *Replay) compareScope(p *Published, set Set) error {
 	if err := r.compareHistory(p, set.Name, of); err != nil {
 		return err
 	}
-	c, s := r.Counts(set.Name), p.summaries[set.Name]
+	c, s, t := r.Counts(set.Name), p.summaries[set.Name], r.Totals
+	if set.Name != "" {
+		t = r.TotalsOf(set)
+	}
 	compared := c[divergence.Reproduced] + c[divergence.Diverged]
 	for _, field := range []struct {
 		name         string
@@ -269,11 +254,11 @@ func (r *Replay) compareScope(p *Published, set Set) error {
 		{"diverged", c[divergence.Diverged], s.Diverged},
 		{"single", c[divergence.Single], s.Single},
 		{"unbuilt", c[divergence.Unbuilt], s.Unbuilt},
-		{"builders", r.Totals.Builders, s.Builders},
-		{"operators", r.Totals.Operators, s.Operators},
-		{"attestations", r.Totals.Attestations, s.Attestations},
-		{"observations", r.Totals.Observations, s.Observations},
-		{"failures", r.Totals.Failures, s.Failures},
+		{"builders", t.Builders, s.Builders},
+		{"operators", t.Operators, s.Operators},
+		{"attestations", t.Attestations, s.Attestations},
+		{"observations", t.Observations, s.Observations},
+		{"failures", t.Failures, s.Failures},
 	} {
 		if field.ours != field.theirs {
 			return differ(of, field.name, field.ours, field.theirs)

@@ -3,44 +3,27 @@ package replay
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-	"net/url"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
 
-	"repronet/attestation"
-	"repronet/divergence"
-	"repronet/ledger"
+	"repronet.dev/api"
+	"repronet.dev/attestation"
+	"repronet.dev/divergence"
+	"repronet.dev/ledger"
 )
 
-// publishedDivergence is what is compared of an element of /api/v1/divergences.
-type publishedDivergence struct {
-	Key       string    `json:"key"`
-	Ecosystem string    `json:"ecosystem"`
-	Verdict   string    `json:"verdict"`
-	Shape     string    `json:"shape"`
-	Operators int       `json:"operators"`
-	Digests   int       `json:"digests"`
-	Since     time.Time `json:"since"`
-	Index     uint64    `json:"index"`
-	Previous  string    `json:"previous"`
-	Factions  []faction `json:"factions"`
-}
-
-type faction struct {
-	Digest    string   `json:"digest"`
-	Operators []string `json:"operators"`
-}
+// publishedDivergence is an element of the list of divergences; its String is what is
+// compared of it.
+type publishedDivergence struct{ api.Divergence }
 
 func (d *publishedDivergence) id() attestation.OutputID {
 	return attestation.NewOutputID(d.Ecosystem, d.Key)
@@ -91,21 +74,13 @@ func (f *fetcher) divergences(ctx context.Context) (d *divergences, err error) {
 	}
 	since := bufio.NewWriter(d.since)
 	for cursor, last := "", uint64(math.MaxUint64); ; {
-		query := url.Values{"limit": {"1000"}}
-		if cursor != "" {
-			query.Set("cursor", cursor)
-		}
-		var page struct {
-			Divergences []publishedDivergence `json:"divergences"`
-			Total       uint64                `json:"total"`
-			Next        string                `json:"next"`
-		}
-		if err := f.json(ctx, "/api/v1/divergences?"+query.Encode(), &page); err != nil {
+		page, err := f.api.Divergences(ctx, api.DivergenceQuery{Limit: 1000, Cursor: cursor})
+		if err != nil {
 			return d, err
 		}
 		d.total = page.Total
 		for i := range page.Divergences {
-			one := &page.Divergences[i]
+			one := &publishedDivergence{page.Divergences[i]}
 			line, err := json.Marshal(one)
 			if err != nil {
 				return d, err
@@ -249,26 +224,22 @@ func (c *divergencesComparer) output(o *Output, name string) error {
 // divergence returns what has to be published of an output that diverges.
 func (r *Replay) divergence(o *Output) *publishedDivergence {
 	last := o.Changes[len(o.Changes)-1]
-	d := &publishedDivergence{
-		Verdict: o.Judgement.Verdict.String(), Shape: o.Judgement.Shape.String(),
-		Operators: o.Judgement.Operators, Digests: o.Judgement.Digests, Index: last.Index, Previous: last.From.String(),
-	}
-	for c, standing := range o.Claims.Weigh(r.roster) { // by digest
-		if standing != divergence.Stands {
-			continue
+	d := &publishedDivergence{api.Divergence{
+		OutputRow: api.OutputRow{
+			Verdict: api.NewVerdict(o.Judgement.Verdict), Shape: api.NewShape(o.Judgement.Shape),
+			Operators: o.Judgement.Operators, Digests: o.Judgement.Digests,
+		},
+		Index: last.Index, Previous: api.NewVerdict(last.From),
+	}}
+	factions := divergence.Factions(func(yield func(attestation.Digest, string) bool) {
+		for c := range o.Claims.Standing(r.roster) { // by digest
+			if b, _ := r.roster.ByNumber(c.Builder); !yield(c.Digest, b.Operator) {
+				return
+			}
 		}
-		digest := c.Digest.String()
-		if n := len(d.Factions); n == 0 || d.Factions[n-1].Digest != digest {
-			d.Factions = append(d.Factions, faction{Digest: digest})
-		}
-		b, _ := r.roster.ByNumber(c.Builder)
-		if f := &d.Factions[len(d.Factions)-1]; !slices.Contains(f.Operators, b.Operator) {
-			f.Operators = append(f.Operators, b.Operator)
-		}
+	})
+	for _, f := range factions {
+		d.Factions = append(d.Factions, api.Faction{Digest: f.Digest.String(), Operators: f.Holders})
 	}
-	for _, f := range d.Factions {
-		slices.Sort(f.Operators)
-	}
-	slices.SortStableFunc(d.Factions, func(a, b faction) int { return cmp.Compare(len(b.Operators), len(a.Operators)) })
 	return d
 }

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 
-	"repronet/attestation"
-	"repronet/enrolment"
-	"repronet/ledger"
+	"repronet.dev/attestation"
+	"repronet.dev/ledger"
+	"repronet.dev/reading"
 )
 
 // erased returns the attachments that the entries to replay erased. It is what a
@@ -26,7 +26,7 @@ func (l *Ledger) erased(ctx context.Context) (map[attestation.Digest]struct{}, e
 		if err != nil {
 			return nil, err
 		}
-		if e, err := enrolment.ParseErasure(entry.Body); err == nil { // else it moves nothing, for any reader
+		if e, ok := reading.As[*reading.Erasure](n, entry); ok { // else it moves nothing, for any reader
 			sums[e.Attachment] = struct{}{}
 		}
 	}
@@ -45,7 +45,7 @@ func (r *Replay) certificate(ctx context.Context, sum attestation.Digest) ([]byt
 	return data, err
 }
 
-// members returns the attachment with a package set's members, which nobody may
+// members returns the attachment with a package set's members, which no entry may
 // erase.
 func (r *Replay) members(ctx context.Context, sum attestation.Digest) ([]byte, error) {
 	data, err := r.config.Attachment(ctx, sum)

@@ -7,60 +7,26 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
-	"strconv"
 	"time"
 
 	"github.com/go-json-experiment/json"
 
-	"repronet/internal/wire"
+	"repronet.dev/api"
 )
 
 // Published is what an aggregator publishes, all from as many entries as Size.
 type Published struct {
 	Size      uint64
-	verdicts  *os.File // wire.ExportedVerdict lines
-	changes   *os.File // wire.ExportedChange lines
-	sets      []publishedSet
-	summaries map[string]summary        // by package set; "" of all
-	histories map[string][]publishedDay // likewise
+	verdicts  *os.File // api.ExportedVerdict lines
+	changes   *os.File // api.ExportedChange lines
+	sets      []api.Set
+	summaries map[string]*api.Summary    // by package set; "" of all
+	histories map[string][]api.DayCounts // likewise
 
 	divergences *divergences
-	builders    []publishedBuilder
-	agreement   publishedAgreement
-}
-
-// summary has what is compared of /api/v1/summary.
-type summary struct {
-	Revision     string `json:"revision"`
-	Outputs      uint64 `json:"outputs"`
-	Compared     uint64 `json:"compared"`
-	Reproduced   uint64 `json:"reproduced"`
-	Diverged     uint64 `json:"diverged"`
-	Single       uint64 `json:"single"`
-	Unbuilt      uint64 `json:"unbuilt"`
-	Builders     uint64 `json:"builders"`
-	Operators    uint64 `json:"operators"`
-	Attestations uint64 `json:"attestations"`
-	Observations uint64 `json:"observations"`
-	Failures     uint64 `json:"failures"`
-	Indexed      uint64 `json:"indexed"`
-}
-
-type publishedDay struct {
-	Day        time.Time `json:"day"`
-	Reproduced uint64    `json:"reproduced"`
-	Diverged   uint64    `json:"diverged"`
-	Single     uint64    `json:"single"`
-}
-
-type publishedSet struct {
-	Name        string    `json:"name"`
-	Revision    string    `json:"revision"`
-	PublishedAt time.Time `json:"published_at"`
-	Index       uint64    `json:"index"`
-	Members     uint64    `json:"members"`
+	builders    []api.Builder
+	agreement   *api.Comparison
 }
 
 // ErrMoving is what [Fetch] wraps if the aggregator takes entries in faster than
@@ -68,24 +34,23 @@ type publishedSet struct {
 var ErrMoving = errors.New("the aggregator did not stay at one state long enough")
 
 const (
-	attempts   = 5
-	stall      = 2 * time.Minute // for an answer, and a second for each leastRate bytes
-	leastRate  = 4 << 10
-	maxAnswer  = 64 << 20 // bytes of a summary, a history or the list of sets
-	maxExport  = 1 << 40  // bytes: a disk
-	maxLine    = 16 << 10
-	maxSets    = 10_000
-	problemMax = 512
+	attempts  = 5
+	stall     = 2 * time.Minute // for an answer, and a second for each leastRate bytes
+	leastRate = 4 << 10
+	maxExport = 1 << 40 // bytes: a disk
+	maxLine   = 16 << 10
+	maxSets   = 10_000
 )
 
 // Fetch downloads what the aggregator at an address publishes. Files go to dir.
 func Fetch(ctx context.Context, address, dir string) (p *Published, err error) {
-	client, base, err := wire.Client(address, 0)
+	client, err := api.Dial(address, 0)
 	if err != nil {
 		return nil, err
 	}
-	defer client.CloseIdleConnections()
-	f := fetcher{client, base, dir, stall, maxExport}
+	defer client.Close()
+	client.HTTP.Transport = &impatience{client.HTTP.Transport, stall}
+	f := fetcher{client, dir, maxExport}
 	for range attempts {
 		if p, err = f.fetch(ctx); !errors.Is(err, ErrMoving) {
 			return p, err
@@ -100,60 +65,57 @@ func (p *Published) Close() error {
 }
 
 type fetcher struct {
-	client *http.Client
-	base   string
-	dir    string
-	stall  time.Duration
-	most   int64 // of an export
+	api  *api.Client // impatient
+	dir  string
+	most int64 // of an export
 }
 
 func (f *fetcher) fetch(ctx context.Context) (p *Published, err error) {
-	p = &Published{summaries: map[string]summary{}, histories: map[string][]publishedDay{}}
+	p = &Published{summaries: map[string]*api.Summary{}, histories: map[string][]api.DayCounts{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.Close())
 			p = nil
 		}
 	}()
-	if p.changes, p.Size, err = f.export(ctx, wire.ExportChangesPath); err != nil {
+	if p.changes, p.Size, err = f.export(ctx, api.ExportChangesPath, nil); err != nil {
 		return p, err
 	}
-	if err := f.json(ctx, "/api/v1/sets", &p.sets); err != nil {
+	if p.sets, err = f.api.Sets(ctx); err != nil {
 		return p, err
 	}
 	if len(p.sets) > maxSets {
-		return p, fmt.Errorf("%s lists %d package sets", f.base, len(p.sets))
+		return p, fmt.Errorf("%s lists %d package sets", f.api.Base, len(p.sets))
 	}
 	names := []string{""}
 	for _, s := range p.sets {
 		names = append(names, s.Name)
 	}
 	for _, name := range names {
-		query := ""
-		if name != "" {
-			query = "?set=" + url.QueryEscape(name)
-		}
-		var s summary
-		var days []publishedDay
-		if err := errors.Join(f.json(ctx, "/api/v1/summary"+query, &s), f.json(ctx, "/api/v1/history"+query, &days)); err != nil {
+		if p.summaries[name], err = f.api.Summary(ctx, name); err != nil {
 			return p, err
 		}
-		if s.Indexed != p.Size {
+		if p.histories[name], err = f.api.History(ctx, name); err != nil {
+			return p, err
+		}
+		if p.summaries[name].Indexed != p.Size {
 			return p, ErrMoving
 		}
-		p.summaries[name], p.histories[name] = s, days
 	}
 	if p.divergences, err = f.divergences(ctx); err != nil {
 		return p, err
 	}
-	if err := errors.Join(f.json(ctx, "/api/v1/builders", &p.builders), f.json(ctx, "/api/v1/agreement", &p.agreement)); err != nil {
+	if p.builders, err = f.api.Builders(ctx); err != nil {
+		return p, err
+	}
+	if p.agreement, err = f.api.Agreement(ctx); err != nil {
 		return p, err
 	}
 	if p.agreement.AsOf > p.Size {
 		return p, ErrMoving
 	}
 	// The last of the same size says that all in between were.
-	p.verdicts, _, err = f.export(ctx, wire.ExportVerdictsPath+"?size="+strconv.FormatUint(p.Size, 10))
+	p.verdicts, _, err = f.export(ctx, api.ExportVerdictsPath, &p.Size)
 	return p, err
 }
 
@@ -167,71 +129,50 @@ func closeAll(files ...*os.File) error {
 	return errors.Join(all...)
 }
 
-func (f *fetcher) json(ctx context.Context, path string, into any) error {
-	body, _, err := f.get(ctx, path)
-	if err != nil {
-		return err
-	}
-	defer body.Close()
-	// All of it before it is parsed: white space in pieces takes quadratic time.
-	text, err := io.ReadAll(io.LimitReader(body, maxAnswer))
-	if err == nil {
-		err = json.Unmarshal(text, into)
-	}
-	if err != nil {
-		return fmt.Errorf("reading %s%s: %w", f.base, path, err)
-	}
-	return nil
-}
-
 // export downloads an export to a file that vanishes with the process.
-func (f *fetcher) export(ctx context.Context, path string) (file *os.File, size uint64, err error) {
-	body, header, err := f.get(ctx, path)
+func (f *fetcher) export(ctx context.Context, path string, wanted *uint64) (file *os.File, size uint64, err error) {
+	lines, size, err := f.api.Export(ctx, path, wanted)
+	if problem, ok := errors.AsType[*api.Problem](err); ok && problem.Status == http.StatusConflict {
+		return nil, 0, ErrMoving
+	}
 	if err != nil {
 		return nil, 0, err
 	}
-	defer body.Close()
-	if size, err = strconv.ParseUint(header.Get(wire.IndexedHeader), 10, 64); err != nil {
-		return nil, 0, fmt.Errorf("reading %s%s: header %s: %w", f.base, path, wire.IndexedHeader, err)
-	}
+	defer lines.Body.Close()
 	if file, err = os.CreateTemp(f.dir, "published-*"); err != nil {
 		return nil, 0, err
 	}
 	if err = os.Remove(file.Name()); err == nil {
 		var n int64
-		if n, err = io.Copy(file, io.LimitReader(body, f.most)); err == nil && n == f.most {
+		if n, err = io.Copy(file, io.LimitReader(lines.Body, f.most)); err == nil && n == f.most {
 			err = fmt.Errorf("it is larger than %d bytes", f.most)
 		}
 	}
 	if err != nil {
-		return nil, 0, errors.Join(fmt.Errorf("downloading %s%s: %w", f.base, path, err), file.Close())
+		return nil, 0, errors.Join(fmt.Errorf("downloading %s%s: %w", f.api.Base, path, err), file.Close())
 	}
 	return file, size, nil
 }
 
-func (f *fetcher) get(ctx context.Context, path string) (io.ReadCloser, http.Header, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	body := &impatient{cancel: cancel, until: time.Now().Add(f.stall)}
-	body.timer = time.AfterFunc(f.stall, func() { cancel(errTooSlow) })
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, f.base+path, nil)
-	if err != nil {
-		return nil, nil, err
-	}
-	response, err := f.client.Do(request) //nolint:bodyclose // closed below, or by the caller
+// impatience ends requests whose answers come too slowly, in place of a bound for the
+// whole of an answer, which may be large.
+type impatience struct {
+	http.RoundTripper
+	stall time.Duration
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (t *impatience) RoundTrip(request *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(request.Context())
+	body := &impatient{cancel: cancel, until: time.Now().Add(t.stall)}
+	body.timer = time.AfterFunc(t.stall, func() { cancel(errTooSlow) })
+	response, err := t.RoundTripper.RoundTrip(request.WithContext(ctx))
 	if err != nil {
 		body.stop()
-		return nil, nil, fmt.Errorf("asking the aggregator: %w", err)
+		return nil, err
 	}
-	body.ReadCloser = response.Body
-	if response.StatusCode == http.StatusOK {
-		return body, response.Header, nil
-	}
-	text, _ := io.ReadAll(io.LimitReader(body, problemMax))
-	err = body.Close()
-	if response.StatusCode == http.StatusConflict {
-		return nil, nil, ErrMoving
-	}
-	return nil, nil, errors.Join(fmt.Errorf("asking the aggregator: GET %s: %s: %q", request.URL, response.Status, text), err)
+	body.ReadCloser, response.Body = response.Body, body
+	return response, nil
 }
 
 var errTooSlow = errors.New("the answer comes too slowly")

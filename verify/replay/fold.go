@@ -5,13 +5,14 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"math"
 	"runtime"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
 
-	"repronet/attestation"
-	"repronet/divergence"
+	"repronet.dev/attestation"
+	"repronet.dev/divergence"
 )
 
 // An Output is one output's history and present state.
@@ -144,9 +145,10 @@ type folder struct {
 }
 
 // output folds what the ledger says of one output; named is false if that is no
-// more than withdrawals of what nobody claimed.
+// more than withdrawals of what was never claimed.
 func (f *folder) output(ops []op) (o Output, named bool) {
 	o.ID = ops[0].id
+	all := ops
 	f.builders = f.builders[:0]
 	for _, op := range ops {
 		if op.kind.claims() && !slices.Contains(f.builders, op.builder) {
@@ -195,6 +197,11 @@ func (f *folder) output(ops []op) (o Output, named bool) {
 	if !compared {
 		f.agreer.output(&claims, f.replay.timeline)
 	}
+	for _, published := range memberships {
+		if f.until(published) == math.MaxUint64 {
+			f.counts.hear(published, f.replay.Size, all)
+		}
+	}
 	if verdict == divergence.Diverged {
 		o.Claims = claims
 	}
@@ -230,13 +237,19 @@ func apply(claims *divergence.Output, o *op) (changed bool) {
 	}
 }
 
+// until returns the entry with the set's revision after the one that an entry published.
+func (f *folder) until(published uint64) uint64 {
+	i, _ := slices.BinarySearchFunc(f.replay.revisions, published, func(r revision, index uint64) int { return cmp.Compare(r.index, index) })
+	return f.replay.revisions[i].until
+}
+
 // move counts a transition, of all outputs and of the package sets of which the
 // output is a member at the time.
 func (f *folder) move(at uint64, memberships []uint64, from, to divergence.Verdict) {
 	day := f.replay.dayOf(at)
 	f.counts.move(scopeDay{everything, day}, from, to)
 	for _, published := range memberships {
-		if i, _ := slices.BinarySearchFunc(f.replay.revisions, published, func(r revision, index uint64) int { return cmp.Compare(r.index, index) }); at < f.replay.revisions[i].until {
+		if at < f.until(published) {
 			f.counts.move(scopeDay{published, day}, from, to)
 		}
 	}

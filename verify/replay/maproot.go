@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"iter"
 
-	"repronet/outputmap"
+	"repronet.dev/outputmap"
 )
 
 // mapRoot is an entry that commits to a map, and why it cannot.
@@ -16,7 +16,7 @@ type mapRoot struct {
 }
 
 // ErrMapRoot is what [Replay.CheckMaps] wraps if the ledger commits to a map that
-// is not the one of its entries: whoever signed that entry's tree is convicted.
+// is not the one of its entries: the signer of that entry's tree is convicted.
 var ErrMapRoot = errors.New("wrong map root")
 
 // CheckMaps computes the map to which the ledger's newest map root commits, or, if
@@ -35,12 +35,8 @@ func (r *Replay) CheckMaps(all bool) (checked int, err error) {
 			return checked, err
 		}
 		if ours != m.root {
-			err := fmt.Errorf("%w: entry %d commits to %s with %d keys for the first %d entries, which make %s with %d keys",
+			return checked, fmt.Errorf("%w: entry %d commits to %s with %d keys for the first %d entries, which make %s with %d keys",
 				ErrMapRoot, m.index, m.root.Hash, m.root.Leaves, m.root.Size, ours.Hash, ours.Leaves)
-			if r.unread > 0 {
-				err = fmt.Errorf("%w; %d entries cannot be read by this program: a newer one may come to another map", err, r.unread)
-			}
-			return checked, err
 		}
 		checked++
 	}

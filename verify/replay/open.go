@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"time"
 
-	"repronet/attestation"
-	"repronet/divergence"
-	"repronet/ledger"
-	"repronet/outputmap"
-	"repronet/pkgset"
-	"repronet/signing"
+	"repronet.dev/attestation"
+	"repronet.dev/ledger"
+	"repronet.dev/outputmap"
+	"repronet.dev/reading"
 )
 
 // A part is what a piece of the ledger says.
@@ -24,7 +22,6 @@ type part struct {
 	said   []statement
 	heard  []heard // documents
 	totals Totals
-	unread uint64
 }
 
 // A statement is what has to be known of one to recognise it in a later entry, and
@@ -32,15 +29,10 @@ type part struct {
 type statement struct {
 	index        uint64
 	receivedAt   time.Time
-	key          statementKey
+	key          reading.Key
+	builder      uint32
 	observations uint64
 	failures     uint64
-}
-
-// A statementKey is a builder and the first half of the payload's SHA-256.
-type statementKey struct {
-	builder uint32
-	payload [16]byte
 }
 
 // keyed is an entry and the keys of the map under which it is.
@@ -67,7 +59,10 @@ func (r *Replay) open(ctx context.Context, from, to uint64) (*part, error) {
 		if err != nil {
 			return nil, err
 		}
-		e, err := record.Entry()
+		e, err := reading.Decode(record)
+		if errors.Is(err, reading.ErrNewerRules) {
+			return nil, err
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%w: entry %d: %w", ledger.ErrInvalid, record.Index, err)
 		}
@@ -76,7 +71,10 @@ func (r *Replay) open(ctx context.Context, from, to uint64) (*part, error) {
 			p.days = append(p.days, dayStart{record.Index, d})
 		}
 		ids, err := r.entry(ctx, p, record.Index, e)
-		if err != nil {
+		switch {
+		case errors.Is(err, errUnlisted):
+			return nil, r.unlisted(ctx, record.Index)
+		case err != nil:
 			return nil, fmt.Errorf("entry %d: %w", record.Index, err)
 		}
 		if len(ids) > 0 {
@@ -88,17 +86,47 @@ func (r *Replay) open(ctx context.Context, from, to uint64) (*part, error) {
 
 var errUnlisted = errors.New("the index of the mirror does not have it: remove the mirror's directory \"index\"")
 
+// unlisted says why the index of the mirror does not list an entry: such an index ends
+// at the first entry that this program does not know.
+func (r *Replay) unlisted(ctx context.Context, index uint64) error {
+	for record, err := range r.ledger.Tree.Records(ctx, 0, index) {
+		if err != nil {
+			return err
+		}
+		e, err := reading.Decode(record)
+		if err == nil {
+			err = reading.Known(record.Index, e)
+		}
+		if errors.Is(err, reading.ErrNewerRules) {
+			return err
+		}
+	}
+	return fmt.Errorf("entry %d: %w", index, errUnlisted)
+}
+
 // entry takes one entry in, and returns the keys under which the map has it.
 func (r *Replay) entry(ctx context.Context, p *part, index uint64, e *ledger.Entry) ([]attestation.OutputID, error) {
+	said, err := r.reader.Read(ctx, index, e)
+	if err != nil {
+		return nil, err
+	}
+	switch said := said.(type) {
+	case *reading.Statement:
+		r.attestation(p, index, e, said)
+		return said.Outputs, nil // as outputmap.Keys would say, without reading it twice
+	case *reading.Document:
+		r.document(p, index, e, said)
+		return said.Outputs, nil
+	case *reading.Set:
+		return nil, r.publish(ctx, p, index, e, said)
+	case *reading.MapRoot:
+		p.roots = append(p.roots, mapRoot{index, *said, nil})
+	case *reading.Refused:
+		if e.Kind == ledger.MapRoot {
+			p.roots = append(p.roots, mapRoot{index, outputmap.Root{}, said})
+		}
+	}
 	switch e.Kind {
-	case ledger.Attestation:
-		ids, ok, err := r.attestation(ctx, p, index, e)
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			return ids, nil // as outputmap.Keys would say, without reading it twice
-		}
 	case ledger.Enrolment, ledger.Revocation:
 		if !listed(r.ledger.Roster, index) {
 			return nil, errUnlisted
@@ -107,99 +135,68 @@ func (r *Replay) entry(ctx context.Context, p *part, index uint64, e *ledger.Ent
 		if !listed(r.ledger.Erased, index) {
 			return nil, errUnlisted
 		}
-	case ledger.PackageSet:
-		if err := r.publish(ctx, p, index, e); err != nil {
-			return nil, err
-		}
-	case ledger.MapRoot:
-		root, err := outputmap.ParseRoot(index, e.Body)
-		p.roots = append(p.roots, mapRoot{index, root, err})
-	case ledger.OpenPGPSums, ledger.Narinfo:
-		if err := r.evidence(ctx, p, index, e); err != nil {
-			return nil, err
-		}
 	default:
 	}
-	ids, err := outputmap.Keys(e)
-	if err != nil {
-		p.unread++
-	}
-	return ids, nil
+	return outputmap.Keys(index, e)
 }
 
-// attestation takes a statement in; ok is false if it does not verify.
-func (r *Replay) attestation(ctx context.Context, p *part, index uint64, e *ledger.Entry) (ids []attestation.OutputID, ok bool, err error) {
-	v, err := signing.OpenAny(ctx, e.Body, r.roster.Lookup, r.keys.Keyless, e.ReceivedAt)
-	if err != nil {
-		if signing.IsRefusal(err) {
-			err = nil
-		}
-		return nil, false, err
+// attestation takes a statement in.
+func (r *Replay) attestation(p *part, index uint64, e *ledger.Entry, s *reading.Statement) {
+	said := statement{index: index, receivedAt: e.ReceivedAt, key: s.Key, builder: s.Number, failures: uint64(len(s.Failures()))}
+	for w := range s.Withdrawals() {
+		p.add(&op{id: w.ID, index: index, kind: withdraw, builder: w.Builder, digest: w.Digest})
 	}
-	builder, ok := r.roster.Builder(v.Builder())
-	if !ok {
-		return nil, false, nil
+	for c := range s.Claims() {
+		said.observations++
+		p.claim(index, &c)
 	}
 	p.totals.Attestations++
-	s := v.Statement()
-	payload := v.PayloadDigest()
-	p.said = append(p.said, statement{index: index, receivedAt: e.ReceivedAt, key: statementKey{builder.Number, [16]byte(payload[:16])}})
-	said := &p.said[len(p.said)-1]
-	if s.Type == attestation.BuildFailed {
-		failed := map[string]struct{}{}
-		for _, build := range s.Builds {
-			failed[build.Name] = struct{}{}
-		}
-		said.failures = uint64(len(failed))
-		p.totals.Failures += said.failures
-		return nil, true, nil
-	}
-	ids = make([]attestation.OutputID, len(s.Subjects))
-	for i, subject := range s.Subjects {
-		ids[i] = attestation.NewOutputID(s.Ecosystem, subject.Name)
-	}
-	if s.Type == attestation.Withdraw {
-		for i, subject := range s.Subjects {
-			p.add(&op{id: ids[i], index: index, kind: withdraw, builder: builder.Number, digest: subject.Digest})
-		}
-		return ids, true, nil
-	}
-	said.observations = uint64(len(s.Subjects))
 	p.totals.Observations += said.observations
-	for _, build := range s.Builds {
-		var inputs divergence.InputsKey
-		if !build.InputsDigest.IsZero() {
-			inputs = divergence.NewInputsKey(build.InputsDigest)
-		}
-		for _, i := range build.Outputs {
-			p.add(&op{id: ids[i], index: index, builder: builder.Number, digest: s.Subjects[i].Digest, inputs: inputs})
-		}
+	p.totals.Failures += said.failures
+	p.said = append(p.said, said)
+}
+
+// document takes in what a third party's document says in the names of those whose
+// signatures count.
+func (r *Replay) document(p *part, index uint64, e *ledger.Entry, d *reading.Document) {
+	if d.Reason() != "" {
+		return
 	}
-	return ids, true, nil
+	p.totals.Attestations++
+	for _, signer := range d.Counted() {
+		p.heard = append(p.heard, heard{signer.Number, uint64(len(d.Rows)), e.ReceivedAt})
+		p.totals.Observations += uint64(len(d.Rows))
+	}
+	for c := range d.Claims() {
+		p.claim(index, &c)
+	}
+}
+
+func (p *part) claim(index uint64, c *reading.Claim) {
+	o := op{id: c.ID, index: index, builder: c.Builder, digest: c.Digest, inputs: c.Inputs, signedAt: c.SignedAt}
+	switch {
+	case c.Ambiguous:
+		o.kind = addAmbiguous
+	case c.Document:
+		o.kind = addDocument
+	}
+	p.add(&o)
 }
 
 // publish takes a revision of a package set in.
-func (r *Replay) publish(ctx context.Context, p *part, index uint64, e *ledger.Entry) error {
-	entry, err := pkgset.ParseEntry(e.Body)
+func (r *Replay) publish(ctx context.Context, p *part, index uint64, e *ledger.Entry, published *reading.Set) error {
+	members, err := published.Members(ctx, r.members)
+	if _, refused := errors.AsType[*reading.Refused](err); refused {
+		return nil // moves nothing, for any reader
+	}
 	if err != nil {
-		return nil //nolint:nilerr // moves nothing, for any reader
+		return err
 	}
-	attachment, err := r.members(ctx, entry.SHA256)
-	if err != nil {
-		return fmt.Errorf("reading package set %s: %w", entry.Name, err)
+	for i := range members.Counted {
+		p.add(&op{id: attestation.NewOutputID(published.Ecosystem, members.Counted[i].Key), index: index, kind: member})
 	}
-	members, err := pkgset.Decode(entry.Ecosystem, attachment)
-	if err != nil || pkgset.Count(members) != entry.Members {
-		return nil //nolint:nilerr // moves nothing, for any reader
-	}
-	set := Set{Name: entry.Name, Revision: entry.Revision, Index: index, PublishedAt: e.ReceivedAt}
-	for i := range members {
-		if members[i].Fixed {
-			continue
-		}
-		set.Members++
-		p.add(&op{id: attestation.NewOutputID(entry.Ecosystem, members[i].Key), index: index, kind: member})
-	}
-	p.sets = append(p.sets, set)
+	p.sets = append(p.sets, Set{
+		Name: published.Name, Revision: published.Revision, Index: index, PublishedAt: e.ReceivedAt, Members: uint64(len(members.Counted)),
+	})
 	return nil
 }

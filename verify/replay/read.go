@@ -13,11 +13,11 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"repronet/attestation"
-	"repronet/enrolment"
-	"repronet/evidence/kinds"
-	"repronet/ledger"
-	"repronet/outputmap"
+	"repronet.dev/attestation"
+	"repronet.dev/enrolment"
+	"repronet.dev/ledger"
+	"repronet.dev/outputmap"
+	"repronet.dev/reading"
 )
 
 // Config says how to replay. The zero value of a field other than Attachment is
@@ -27,7 +27,7 @@ type Config struct {
 	Dir string
 	// Attachment returns the bytes that have a SHA-256.
 	Attachment func(ctx context.Context, sum attestation.Digest) ([]byte, error)
-	// Progress is told how far the replay is. nil: nobody is.
+	// Progress is told how far the replay is. nil: it is not told.
 	Progress func(work string, done, total uint64)
 }
 
@@ -44,6 +44,9 @@ type Ledger struct {
 	Roster []uint64 // ascending; what lies beyond Size does not matter
 	Erased []uint64 // the erasures, likewise
 	Size   uint64   // how many entries to replay
+	// Origin is the ledger's name. Without it no statement counts that names the ledgers
+	// in which it does.
+	Origin string
 }
 
 // A Replay is a ledger that was read. [Replay.Judge] comes next.
@@ -55,18 +58,17 @@ type Replay struct {
 	config   Config
 	ledger   Ledger
 	roster   *enrolment.Roster
-	keys     *kinds.Keys // of roster
+	reader   *reading.Reader // under the keys of roster
 	erased   map[attestation.Digest]struct{}
 	timeline *timeline
 	spill    *spill
 	sorter   *outputmap.Sorter
 	builders map[uint32]*builder // with an attestation
 	// statements of the entries taken in; some 30 bytes each
-	statements map[statementKey]struct{}
+	statements map[reading.Key]struct{}
 	days       []dayStart
 	revisions  []revision
 	roots      []mapRoot
-	unread     uint64    // entries that this program cannot read
 	buffers    sync.Pool // of *[partitions][]byte, for parts
 	counts     *counts
 	agreer     *agreer
@@ -87,9 +89,9 @@ func Read(ctx context.Context, config Config, l Ledger) (r *Replay, err error) {
 		Size: l.Size, config: config, ledger: l, roster: enrolment.NewRoster(), timeline: newTimeline(),
 		sorter: outputmap.NewSorter(config.Dir), builders: map[uint32]*builder{}, counts: newCounts(),
 		agreer:     &agreer{pairs: map[pair]agreement{}},
-		statements: map[statementKey]struct{}{},
+		statements: map[reading.Key]struct{}{},
 	}
-	r.keys = kinds.NewKeys(r.roster, r.certificate)
+	r.reader = reading.New(r.roster, r.certificate).In(l.Origin)
 	if r.erased, err = l.erased(ctx); err != nil {
 		return nil, fmt.Errorf("replaying: %w", err)
 	}
@@ -205,6 +207,15 @@ func (r *Replay) enrol(ctx context.Context, index uint64) error {
 	if err != nil {
 		return err
 	}
+	if e.Kind == ledger.Rules {
+		if err := reading.Known(index, e); err != nil {
+			return err
+		}
+		if rules, ok := reading.As[*reading.Rules](index, e); ok {
+			r.roster.Judge(index, uint32(rules.Version))
+		}
+		return nil
+	}
 	number, rejudge, err := r.roster.Apply(index, e.Kind, e.Body)
 	if err != nil {
 		return nil //nolint:nilerr // moves nothing, for any reader
@@ -263,7 +274,6 @@ func (r *Replay) take(p *part) error {
 	for _, h := range p.heard {
 		r.hear(h)
 	}
-	r.unread += p.unread
 	t := &r.Totals
 	t.Attestations += p.totals.Attestations
 	t.Observations += p.totals.Observations

@@ -11,7 +11,7 @@ func (r *Replay) dropRepeated(p *part) {
 	for _, s := range p.said {
 		if _, known := r.statements[s.key]; !known {
 			r.statements[s.key] = struct{}{}
-			r.hear(heard{s.key.builder, s.observations, s.receivedAt})
+			r.hear(heard{s.builder, s.observations, s.receivedAt})
 			continue
 		}
 		repeated[s.index] = struct{}{}

@@ -8,8 +8,8 @@ import (
 	"io"
 	"os"
 
-	"repronet/attestation"
-	"repronet/divergence"
+	"repronet.dev/attestation"
+	"repronet.dev/divergence"
 )
 
 // An op is what one entry says of one output.

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"sort"
 
-	"repronet/enrolment"
+	"repronet.dev/enrolment"
 )
 
 // A timeline is the roster at every place in the ledger.

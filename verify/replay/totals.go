@@ -2,11 +2,12 @@ package replay
 
 import (
 	"math"
+	"math/bits"
 	"slices"
 	"sort"
 	"time"
 
-	"repronet/divergence"
+	"repronet.dev/divergence"
 )
 
 // Counts are numbers of outputs by verdict (the index).
@@ -55,10 +56,11 @@ type moves [4]int64
 type counts struct {
 	days      map[scopeDay]*moves
 	revisions map[uint64]*moves // when a set was published
+	spoken    map[uint64]*spoken
 }
 
 func newCounts() *counts {
-	return &counts{days: map[scopeDay]*moves{}, revisions: map[uint64]*moves{}}
+	return &counts{days: map[scopeDay]*moves{}, revisions: map[uint64]*moves{}, spoken: map[uint64]*spoken{}}
 }
 
 func (c *counts) revision(index uint64) *moves { return entry(c.revisions, index) }
@@ -85,6 +87,13 @@ func (c *counts) merge(other *counts) {
 	for index, m := range other.revisions {
 		entry(c.revisions, index).add(m)
 	}
+	for index, s := range other.spoken {
+		if known, ok := c.spoken[index]; ok {
+			known.merge(s)
+		} else {
+			c.spoken[index] = s
+		}
+	}
 }
 
 func (m *moves) add(other *moves) {
@@ -106,6 +115,28 @@ const daySeconds = 24 * 60 * 60
 func (r *Replay) dayOf(index uint64) int64 {
 	i := sort.Search(len(r.days), func(i int) bool { return r.days[i].first > index })
 	return r.days[i-1].day
+}
+
+// TotalsOf returns what was said of the members of a package set's newest revision; the
+// failures are those of the whole ledger. It is complete after Judge.
+func (r *Replay) TotalsOf(set Set) Totals {
+	t := Totals{Failures: r.Totals.Failures}
+	s, ok := r.counts.spoken[set.Index]
+	if !ok {
+		return t
+	}
+	t.Observations, t.Builders = s.observations, uint64(len(s.builders))
+	for _, word := range s.entries {
+		t.Attestations += uint64(bits.OnesCount64(word))
+	}
+	operators := map[uint32]struct{}{}
+	for number := range s.builders {
+		if b, ok := r.roster.ByNumber(number); ok {
+			operators[b.OperatorNumber] = struct{}{}
+		}
+	}
+	t.Operators = uint64(len(operators))
+	return t
 }
 
 // Sets returns the package sets, by name.

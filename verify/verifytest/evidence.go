@@ -4,11 +4,12 @@ import (
 	"bytes"
 	"time"
 
-	"repronet/attestation"
-	"repronet/enrolment"
-	"repronet/evidence/openpgp/openpgptest"
-	"repronet/ledger"
-	"repronet/verify"
+	"repronet.dev/attestation"
+	"repronet.dev/enrolment"
+	"repronet.dev/evidence/openpgp"
+	"repronet.dev/evidence/openpgp/openpgptest"
+	"repronet.dev/ledger"
+	"repronet.dev/verify"
 )
 
 // Project is that for which [Ledger.Certify] enrols certificates.
@@ -36,6 +37,23 @@ func (l *Ledger) Certify(operator string) (*openpgptest.Person, verify.Builder) 
 func (l *Ledger) Sums(p *openpgptest.Person, text string) uint64 {
 	l.tb.Helper()
 	return l.Append(ledger.OpenPGPSums, p.Sign(Project, text, time.Now()))
+}
+
+// SumsApart appends a checksum document that a person signed, with its text as an
+// attachment.
+func (l *Ledger) SumsApart(p *openpgptest.Person, text string, outputs ...string) *openpgp.Signed {
+	l.tb.Helper()
+	whole := &openpgp.Signed{Project: Project, Text: []byte(text), Signature: p.Detached(text, time.Now())}
+	s := whole.Detach(outputs)
+	body, err := s.Encode()
+	if err == nil {
+		_, err = l.attachments().Put(bytes.NewReader(whole.Text))
+	}
+	if err != nil {
+		l.tb.Fatal(err)
+	}
+	l.Append(ledger.SignedSums, body)
+	return s
 }
 
 // Erase appends an erasure and deletes the attachment.

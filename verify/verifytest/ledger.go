@@ -10,19 +10,22 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"repronet/attestation"
-	"repronet/enrolment"
-	"repronet/internal/wire"
-	"repronet/ledger"
-	ledgerappend "repronet/ledger/append"
-	"repronet/signing"
-	"repronet/signing/signingtest"
-	"repronet/verify"
+	"repronet.dev/api"
+	"repronet.dev/attestation"
+	"repronet.dev/enrolment"
+	"repronet.dev/enrolment/published"
+	"repronet.dev/ledger"
+	"repronet.dev/ledger/ledgertest"
+	"repronet.dev/ledger/writer"
+	"repronet.dev/signing"
+	"repronet.dev/signing/signingtest"
+	"repronet.dev/verify"
 )
 
 // Output is an output of ecosystem generic, and Build its build.
@@ -36,47 +39,59 @@ func Digest(b byte) attestation.Digest { return attestation.Digest{b, 1} }
 
 // A Ledger is a real log that is open for writing.
 type Ledger struct {
-	tb  testing.TB
-	Dir string // of the log
-	Key *ledgerappend.Key
-	log *ledgerappend.Log
+	tb      testing.TB
+	Dir     string // of the log
+	Key     *writer.Key
+	log     *writer.Log
+	keyFile string // of Key
+	// ahead is how far the log's clock is ahead, in nanoseconds.
+	ahead *atomic.Int64
 	// builders are all that were enrolled, and pinned by Pins.
-	builders []wire.Builder
+	builders []api.RosterBuilder
 	roster   *enrolment.Roster
 }
 
 // NewLedger opens an empty ledger.
 func NewLedger(tb testing.TB) *Ledger {
 	tb.Helper()
-	key, err := ledgerappend.LoadOrCreateKey(filepath.Join(tb.TempDir(), "log.key"), "repro.example.org/log")
+	keyFile := filepath.Join(tb.TempDir(), "log.key")
+	key, err := writer.LoadOrCreateKey(keyFile, "repro.example.org/log")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return open(tb, key)
+	return open(tb, key, keyFile)
 }
 
 // Twin opens another, empty ledger under the same key: another history.
 func (l *Ledger) Twin() *Ledger {
 	l.tb.Helper()
-	twin := open(l.tb, l.Key)
+	twin := open(l.tb, l.Key, l.keyFile)
 	twin.builders = l.builders
 	return twin
 }
 
-func open(tb testing.TB, key *ledgerappend.Key) *Ledger {
+func open(tb testing.TB, key *writer.Key, keyFile string) *Ledger {
 	tb.Helper()
 	dir := filepath.Join(tb.TempDir(), "log")
-	log, err := ledgerappend.Open(tb.Context(), ledgerappend.Config{Dir: dir, Key: key, CheckpointInterval: 200 * time.Millisecond})
+	ahead := &atomic.Int64{}
+	log, err := writer.Open(tb.Context(), writer.Config{
+		Dir: dir, Key: key, CheckpointInterval: 200 * time.Millisecond,
+		Now: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) },
+	})
 	if err != nil {
 		tb.Fatal(err)
 	}
+	ledgertest.Keep(tb, dir, keyFile)
 	tb.Cleanup(func() {
 		if err := log.Close(context.Background()); err != nil {
 			tb.Error(err)
 		}
 	})
-	return &Ledger{tb: tb, Dir: dir, Key: key, log: log, roster: enrolment.NewRoster()}
+	return &Ledger{tb: tb, Dir: dir, Key: key, keyFile: keyFile, log: log, ahead: ahead, roster: enrolment.NewRoster()}
 }
+
+// SetAhead sets the log's clock ahead, by less than a month.
+func (l *Ledger) SetAhead(by time.Duration) { l.ahead.Store(int64(by)) }
 
 // Append puts an entry in, whatever it is.
 func (l *Ledger) Append(kind ledger.Kind, body []byte) uint64 {
@@ -95,7 +110,7 @@ func (l *Ledger) Fill(n int, text string) {
 	var group errgroup.Group
 	for range n {
 		group.Go(func() error {
-			_, err := l.log.Append(l.tb.Context(), "filler", []byte(text))
+			_, err := l.log.Append(l.tb.Context(), ledger.Narinfo, []byte(text)) // which is none
 			return err
 		})
 	}
@@ -135,8 +150,8 @@ func (l *Ledger) Enrol(operator string) *signing.Signer {
 		l.tb.Fatal(err)
 	}
 	index := l.Append(ledger.Enrolment, body)
-	l.builders = append(l.builders, wire.Builder{
-		ID: key.Builder(), PublicKey: key.DER(), Operator: operator, Tier: string(enrolment.Counted), EnrolledAt: index,
+	l.builders = append(l.builders, api.RosterBuilder{
+		ID: key.Builder(), PublicKey: key.DER(), Operator: operator, Tier: api.Counted, EnrolledAt: index,
 	})
 	return signer
 }
@@ -204,18 +219,19 @@ func (l *Ledger) Pins(aggregators ...string) *verify.Pins {
 }
 
 // Builders is the builder list, as an honest aggregator publishes it.
-func (l *Ledger) Builders() wire.Builders {
+func (l *Ledger) Builders() api.Roster {
 	l.tb.Helper()
 	c := l.Publish()
-	return wire.Builders{Checkpoint: string(c.Text), Size: c.Size, Builders: l.roster.Published()}
+	return api.Roster{Checkpoint: string(c.Text), Size: c.Size, Builders: published.Builders(l.roster)}
 }
 
 // Handler serves the ledger as an aggregator does.
 func (l *Ledger) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle(wire.LogPath+"/", http.StripPrefix(wire.LogPath, http.FileServer(http.Dir(l.Dir))))
-	mux.HandleFunc(wire.LogKeyPath, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(l.Key.String() + "\n")) })
-	mux.HandleFunc(wire.BuildersPath, func(w http.ResponseWriter, _ *http.Request) {
+	mux.Handle(api.LogPath+"/", http.StripPrefix(api.LogPath, http.FileServer(http.Dir(l.Dir))))
+	mux.HandleFunc(api.LogKeyPath, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(l.Key.String() + "\n")) })
+	mux.HandleFunc(api.RosterPath, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(l.Builders()) //nolint:contextcheck // the test's own
 	})
 	return mux
@@ -241,7 +257,7 @@ func Serve(tb testing.TB, handler http.Handler) string {
 func Replacing(handler http.Handler, file string, contents []byte) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
-		case !strings.HasPrefix(r.URL.Path, wire.LogPath+"/"+file):
+		case !strings.HasPrefix(r.URL.Path, api.LogPath+"/"+file):
 			handler.ServeHTTP(w, r)
 		case len(contents) == 0:
 			http.NotFound(w, r)

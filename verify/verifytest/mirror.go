@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"repronet/verify"
+	"repronet.dev/verify"
 )
 
 // FillMirror copies a ledger into a new mirror, and says how long fetching and

@@ -23,7 +23,7 @@
 //
 // # Trust
 //
-// A witness believes nobody. Who believes a witness believes that it keeps its key
+// A witness believes no log. A reader who believes a witness believes that it keeps its key
 // to itself and its directory of states whole: both lost together are a new witness,
 // but a key whose states are lost would cosign another history. So the states are
 // kept beside the key.

@@ -18,8 +18,8 @@ import (
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
-	"repronet/internal/durable"
-	"repronet/ledger"
+	"repronet.dev/internal/durable"
+	"repronet.dev/ledger"
 )
 
 // Config says what to witness.

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"repronet.dev/internal/needtest"
 )
 
 const (
@@ -45,10 +47,8 @@ func Extract(tb testing.TB, versions ...string) string {
 	tb.Helper()
 	f, err := os.Open(Archive())
 	switch {
-	case errors.Is(err, os.ErrNotExist) && os.Getenv("CI") == "":
-		tb.Skip(advice)
 	case errors.Is(err, os.ErrNotExist):
-		tb.Fatal(advice)
+		needtest.Lacking(tb, advice)
 	case err != nil:
 		tb.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,7 +23,8 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 
-	"repronet/internal/chdb"
+	"repronet.dev/internal/chdb"
+	"repronet.dev/internal/needtest"
 )
 
 // shared is the process's engine. The library can have only one data directory open at a time.
@@ -39,13 +41,22 @@ func Open(t testing.TB) *chdb.Engine {
 	switch {
 	case err == nil:
 		return engine.Engine
-	case os.Getenv("CI") == "" && (errors.Is(err, chdb.ErrNoLibrary) || errors.Is(err, chdb.ErrUnsupported)):
-		fmt.Fprintf(os.Stderr, "\n*** SKIPPED without ClickHouse: %s: %v\n\n", t.Name(), err)
-		t.Skip(err)
+	case errors.Is(err, chdb.ErrNoLibrary), errors.Is(err, chdb.ErrUnsupported):
+		needtest.Lacking(t, err.Error())
 	default:
 		t.Fatalf("opening the ClickHouse engine for tests: %v", err)
 	}
 	return nil
+}
+
+// Library returns the path of the engine's library, for tests that run programs with it.
+func Library(t testing.TB) string {
+	t.Helper()
+	path, err := chdb.Find()
+	if err != nil {
+		needtest.Lacking(t, err.Error())
+	}
+	return path
 }
 
 // Exit ends the test process with what m.Run returned:
@@ -93,7 +104,8 @@ func identifier(r rune) rune {
 // process is an engine with what has to live as long as it: the pipe to its janitor.
 type process struct {
 	*chdb.Engine
-	janitor io.WriteCloser
+	directory string // of its data
+	janitor   io.WriteCloser
 }
 
 // open starts the engine on a temporary directory. A janitor process removes the directory when
@@ -116,5 +128,17 @@ func open() (process, error) {
 		return process{}, err
 	}
 	engine, err := chdb.Open(context.Background(), chdb.Config{Path: directory, MaxServerMemory: 4 << 30})
-	return process{engine, pipe}, err
+	return process{engine, directory, pipe}, err
+}
+
+// Backup lets the engine of this test process restore from an archive that BACKUP
+// made, and returns the name for it in RESTORE … FROM File('name').
+func Backup(t testing.TB, name string, archive []byte) string {
+	t.Helper()
+	Open(t)
+	engine, _ := shared()
+	if err := os.WriteFile(filepath.Join(engine.directory, "backups", name), archive, 0o600); err != nil {
+		t.Fatalf("giving the ClickHouse engine a backup: %v", err)
+	}
+	return name
 }

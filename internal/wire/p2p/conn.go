@@ -25,6 +25,9 @@ func newConn(s network.Stream, end func() error, after func()) *conn {
 	})}
 }
 
+// Abort ends the stream at once, without waiting for the peer, whatever it is used for.
+func (c *conn) Abort() { _ = reset(c.Stream) }
+
 func (c *conn) Close() error         { return c.close() }
 func (c *conn) LocalAddr() net.Addr  { return netAddr(c.Conn().LocalMultiaddr()) }
 func (c *conn) RemoteAddr() net.Addr { return netAddr(c.Conn().RemoteMultiaddr()) }

@@ -35,6 +35,8 @@
 // reporters in one office 7 get in. They exempt loopback, where tests run. All
 // limits that hold here are in [Config] and in limits.go, none depend on the
 // machine's memory, and what is over a limit is refused by closing it; nothing
-// waits. A connection without a stream is closed after two minutes, and a
-// stream by the timeouts of the [http.Server]: set all four.
+// waits. A peer, and all peers of an address together, have a bounded number of
+// streams, and what an unread stream may buffer is reserved before it is read. A
+// connection without a stream is closed after two minutes, or after seconds where
+// most are open, and a stream by the timeouts of the [http.Server]: set all four.
 package p2p

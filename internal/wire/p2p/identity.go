@@ -9,7 +9,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/crypto"
 
-	"repronet/internal/durable"
+	"repronet.dev/internal/durable"
 )
 
 // loadIdentity reads the key in file, in libp2p's own encoding (the PrivateKey

@@ -12,21 +12,27 @@ import (
 )
 
 const (
-	defaultMaxConns           = 4096
-	defaultMaxConnsPerAddress = 256
-	defaultMaxStreamsPerPeer  = 256
+	defaultMaxConns             = 2048
+	defaultMaxConnsPerAddress   = 256
+	defaultMaxStreamsPerPeer    = 64
+	defaultMaxStreamsPerAddress = 512
 
 	// newConnsPerSecond from one address, after a burst of as many as may be
 	// open at once. A reporter keeps its connection, so this many are asked
-	// for only by reporters that restart or by somebody who means harm.
+	// for only by reporters that restart or by an attacker.
 	newConnsPerSecond = 10
 
-	// Yamux reserves 256 KiB a stream and more for fast ones, up to 16 MiB:
-	// what an unread stream may buffer. It is counted, not allocated.
-	systemMemory = 2 << 30
-	peerMemory   = 128 << 20
-
+	// Yamux reserves 256 KiB a stream before anything is read, and more for fast ones, up
+	// to maxWindow: what an unread stream may buffer, so what peers can make the server
+	// keep. It is counted, not allocated.
+	systemMemory = 512 << 20
+	peerMemory   = 24 << 20
+	maxWindow    = 1 << 20
 	connsPerPeer = 16
+	// crowded is the part of MaxConns, in percent, beyond which connections without a
+	// stream are closed after crowdedIdle.
+	crowded     = 75
+	crowdedIdle = 10 * time.Second
 )
 
 // newResourceManager makes the server's limits. Whatever is not named here is
@@ -35,7 +41,7 @@ func newResourceManager(cfg Config) (network.ResourceManager, error) {
 	limits := rcmgr.PartialLimitConfig{
 		System: rcmgr.ResourceLimits{
 			ConnsInbound:   rcmgr.LimitVal(cfg.MaxConns),
-			StreamsInbound: rcmgr.LimitVal(4 * cfg.MaxConns),
+			StreamsInbound: rcmgr.LimitVal(2 * cfg.MaxConns),
 			Memory:         systemMemory,
 		},
 		PeerDefault: rcmgr.ResourceLimits{

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 	"github.com/multiformats/go-multistream"
 )
 
@@ -24,6 +26,8 @@ const (
 	negotiationTimeout = 10 * time.Second
 	// idleTimeout is how long a connection may be without a stream.
 	idleTimeout = 2 * time.Minute
+	// idleTick is how often connections are looked at.
+	idleTick = 5 * time.Second
 )
 
 // Config says where a [Listener] listens and how much it takes. Listen and
@@ -38,9 +42,10 @@ type Config struct {
 	// if it is not there. Clients know the server by this key: back it up.
 	KeyFile string
 
-	// MaxConns is how many connections may be open at all; 4096 if zero
-	// (libp2p: 64, and 64 more for every 8 GiB of memory). Four streams for
-	// each of them may be open.
+	// MaxConns is how many connections may be open at all; 2048 if zero
+	// (libp2p: 64, and 64 more for every 8 GiB of memory). Two streams for
+	// each of them may be open. Where three quarters are, those without a
+	// stream are closed after seconds.
 	MaxConns int
 
 	// MaxConnsPerAddress is how many connections may come from one IPv4
@@ -50,9 +55,13 @@ type Config struct {
 	MaxConnsPerAddress int
 
 	// MaxStreamsPerPeer is how many streams, which is requests at once and
-	// idle HTTP connections, one peer may have open; 256 if zero (libp2p: 64,
+	// idle HTTP connections, one peer may have open; 64 if zero (libp2p: 64,
 	// and a few more with much memory).
 	MaxStreamsPerPeer int
+	// MaxStreamsPerAddress is how many streams all peers of one IPv4 address or
+	// IPv6 /56 may have open, since peers are made by the thousand; 512 if zero
+	// (libp2p: no bound). Loopback is not limited.
+	MaxStreamsPerAddress int
 
 	// Logger is told of a new key and, at debug level, of refused streams.
 	// Nothing is logged if it is nil.
@@ -72,10 +81,13 @@ type Listener struct {
 	drained  chan struct{} // closed after closing, when no stream is open
 	down     chan struct{} // closed when the host is
 
+	maxConns, maxStreamsPerAddress int
+
 	mu       sync.Mutex // guards the fields below and the closing of closing and drained
 	closed   bool
 	open     int                        // streams handed to Accept and not closed since
 	lastUsed map[network.Conn]time.Time // when a connection last lost a stream
+	streams  map[netip.Prefix]int       // streams of an address, those that negotiate among them
 }
 
 // Listen starts a libp2p host with the identity in cfg.KeyFile. When ctx ends,
@@ -84,7 +96,8 @@ func Listen(ctx context.Context, cfg Config) (*Listener, error) {
 	cfg.MaxConns = cmp.Or(cfg.MaxConns, defaultMaxConns)
 	cfg.MaxConnsPerAddress = cmp.Or(cfg.MaxConnsPerAddress, defaultMaxConnsPerAddress)
 	cfg.MaxStreamsPerPeer = cmp.Or(cfg.MaxStreamsPerPeer, defaultMaxStreamsPerPeer)
-	if min(cfg.MaxConns, cfg.MaxConnsPerAddress, cfg.MaxStreamsPerPeer) < 0 {
+	cfg.MaxStreamsPerAddress = cmp.Or(cfg.MaxStreamsPerAddress, defaultMaxStreamsPerAddress)
+	if min(cfg.MaxConns, cfg.MaxConnsPerAddress, cfg.MaxStreamsPerPeer, cfg.MaxStreamsPerAddress) < 0 {
 		return nil, errors.New("libp2p limits are negative: give a number above zero, or zero for the default")
 	}
 	limits, err := newResourceManager(cfg)
@@ -125,6 +138,8 @@ func listen(ctx context.Context, cfg Config, limits network.ResourceManager) (_ 
 		drained:  make(chan struct{}),
 		down:     make(chan struct{}),
 		lastUsed: make(map[network.Conn]time.Time),
+		streams:  make(map[netip.Prefix]int),
+		maxConns: cfg.MaxConns, maxStreamsPerAddress: cfg.MaxStreamsPerAddress,
 	}
 	l.mux.AddHandler(Protocol, nil)
 	s.SetStreamHandler(l.handle)
@@ -216,12 +231,12 @@ func (l *Listener) Wait() {
 // run owns the host: it closes idle connections, and in the end all of it.
 func (l *Listener) run(ctx context.Context) {
 	defer close(l.down)
-	tick := time.NewTicker(idleTimeout / 4)
+	tick := time.NewTicker(idleTick)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			l.closeIdle(idleTimeout)
+			l.closeIdle(l.patience(len(l.swarm.Conns())))
 			continue
 		case <-ctx.Done():
 			_ = l.Close()
@@ -245,6 +260,14 @@ func (l *Listener) linger(ctx context.Context) {
 }
 
 const lingerTime = 250 * time.Millisecond
+
+// patience is how long a connection may be without a stream while so many are open.
+func (l *Listener) patience(open int) time.Duration {
+	if 100*open > crowded*l.maxConns {
+		return crowdedIdle
+	}
+	return idleTimeout
+}
 
 func (l *Listener) closeIdle(after time.Duration) {
 	for _, c := range l.swarm.Conns() {
@@ -272,7 +295,13 @@ func (l *Listener) closeIdle(after time.Duration) {
 
 // handle runs in a goroutine of the swarm's for each stream a peer opens.
 func (l *Listener) handle(s network.Stream) {
-	if err := l.negotiate(s); err != nil {
+	leave, err := l.enter(s.Conn())
+	if err == nil {
+		if err = l.negotiate(s); err != nil {
+			leave()
+		}
+	}
+	if err != nil {
 		l.logger.Debug("refused a libp2p stream", "peer_id", s.Conn().RemotePeer().String(), "error", err)
 		_ = s.Reset()
 		return
@@ -280,13 +309,53 @@ func (l *Listener) handle(s network.Stream) {
 	l.mu.Lock()
 	l.open++
 	l.mu.Unlock()
-	c := newConn(s, s.Close, func() { l.release(s.Conn()) })
+	c := newConn(s, s.Close, func() { leave(); l.release(s.Conn()) })
 	select {
 	case l.accepted <- c:
 	case <-l.closing:
 		_ = s.Reset()
+		leave()
 		l.release(s.Conn())
 	}
+}
+
+var errStreams = errors.New("its address has as many streams open as it may")
+
+// enter counts a stream of an address, until the function that it returns is called.
+func (l *Listener) enter(c network.Conn) (leave func(), err error) {
+	site := siteOf(c.RemoteMultiaddr())
+	if !site.IsValid() {
+		return func() {}, nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.streams[site] >= l.maxStreamsPerAddress {
+		return nil, errStreams
+	}
+	l.streams[site]++
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.streams[site]--; l.streams[site] == 0 {
+			delete(l.streams, site)
+		}
+	}, nil
+}
+
+// siteOf returns the IPv4 address or the IPv6 /56 of a peer; the zero Prefix of loopback.
+func siteOf(addr ma.Multiaddr) (site netip.Prefix) {
+	raw, err := manet.ToIP(addr)
+	ip, ok := netip.AddrFromSlice(raw)
+	if err != nil || !ok || ip.Unmap().IsLoopback() {
+		return site
+	}
+	ip = ip.Unmap()
+	bits := 56
+	if ip.Is4() {
+		bits = 32
+	}
+	site, _ = ip.Prefix(bits) // no address is shorter
+	return site
 }
 
 func (l *Listener) negotiate(s network.Stream) error {

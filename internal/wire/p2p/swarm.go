@@ -17,7 +17,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/libp2p/go-libp2p/p2p/net/upgrader"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
-	"github.com/libp2p/go-libp2p/p2p/transport/quic"
+	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/quicreuse"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/quic-go/quic-go"
@@ -69,7 +69,9 @@ func closeSwarm(s *swarm.Swarm) error {
 }
 
 func addTCP(s *swarm.Swarm, key crypto.PrivKey, limits network.ResourceManager) error {
-	muxers := []upgrader.StreamMuxer{{ID: yamux.ID, Muxer: yamux.DefaultTransport}}
+	muxer := *yamux.DefaultTransport
+	muxer.MaxStreamWindowSize = maxWindow
+	muxers := []upgrader.StreamMuxer{{ID: yamux.ID, Muxer: &muxer}}
 	security, err := noise.New(noise.ID, key, muxers)
 	if err != nil {
 		return err

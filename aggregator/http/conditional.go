@@ -1,0 +1,50 @@
+package http
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// conditional answers 304 to a client that has the answer already. The watermark is
+// read before the answer is computed, so an entry that is indexed in between
+// makes the ETag too old, never too new.
+func (s *Server) conditional(ctx huma.Context, next func(huma.Context)) {
+	watermark, err := s.parts.Source.Watermark(ctx.Context())
+	if err != nil {
+		next(ctx) // the operation will fail in the same way, and say so
+		return
+	}
+	u := ctx.URL()
+	query := sha256.Sum256([]byte(u.Path + "?" + u.RawQuery))
+	etag := fmt.Sprintf(`"%d.%d-%x"`, watermark.Indexed, watermark.Compared, query[:6])
+	ctx.SetHeader("ETag", etag)
+	ctx.SetHeader("Cache-Control", "no-cache")
+	if matches(ctx.Header("If-None-Match"), etag) {
+		ctx.SetStatus(http.StatusNotModified)
+		return
+	}
+	next(ctx)
+}
+
+// matches compares as RFC 9110 says for If-None-Match: weakly, any of a list.
+func matches(header, etag string) bool {
+	for candidate := range strings.SplitSeq(header, ",") {
+		candidate = strings.TrimPrefix(strings.TrimSpace(candidate), "W/")
+		if candidate == etag || candidate == "*" {
+			return true
+		}
+	}
+	return false
+}
+
+// notNil makes an empty list [] in JSON, also where a source forgot to.
+func notNil[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}

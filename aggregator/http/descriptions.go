@@ -1,0 +1,144 @@
+package http
+
+import (
+	"net/http"
+	"reflect"
+
+	"repronet.dev/api"
+)
+
+// What the OpenAPI document says of the operations that are not huma's.
+
+var (
+	text   = reflect.TypeFor[string]()
+	number = reflect.TypeFor[uint64]()
+	object = reflect.TypeFor[map[string]any]()
+)
+
+// An enrolmentRequest is how package enrolment/request writes a document.
+type enrolmentRequest struct {
+	Request     map[string]any `json:"request" doc:"A Sigstore bundle over the in-toto statement https://repronet.dev/enrolment/v1, by the key that wants to be enrolled."`
+	Endorsement map[string]any `json:"endorsement,omitempty" doc:"The same statement by the key that is replaced."`
+	Identity    map[string]any `json:"identity,omitempty" doc:"The same statement by a Sigstore identity."`
+}
+
+var aboutEntry = description{
+	summary: "The body of a ledger entry, byte for byte: for an attestation, its Sigstore bundle",
+	params:  []param{{name: "index", doc: "The ledger index, counted from 0.", of: number}},
+	answers: []answer{{
+		http.StatusOK, "The evidence",
+		[]content{{api.BundleType, object}, {"application/json", reflect.TypeFor[any]()}},
+		map[string]string{api.KindHeader: "The entry's kind.", "Last-Modified": "When the ledger received the entry."},
+	}},
+	problems: []api.ProblemKind{api.ProblemNotFound, api.ProblemInvalidParameter, api.ProblemSlowDown, api.ProblemTryLater},
+}
+
+var aboutRoster = description{
+	summary:  "The builders' keys, as the ledger's enrolments make them, with the checkpoint of that ledger",
+	answers:  []answer{ok("The roster", content{"application/json", reflect.TypeFor[api.Roster]()})},
+	problems: []api.ProblemKind{api.ProblemSlowDown, api.ProblemTryLater},
+}
+
+var aboutFilter = description{
+	summary:  "Which outputs a package set has, for reporters that tell nobody what they look for",
+	params:   []param{{name: "name", doc: "The package set.", of: text}},
+	answers:  []answer{ok("The first 12 bytes of each member's output ID, sorted, one after the other", content{media: bytesType})},
+	problems: []api.ProblemKind{api.ProblemNotFound, api.ProblemTryLater},
+}
+
+var aboutMapProof = description{
+	summary: "What the newest map that the ledger commits to says of an output, and of the enrolments, with proof",
+	params: []param{
+		{name: "ecosystem", doc: "The output's ecosystem, such as nix.", of: text, required: true},
+		{name: "name", doc: "The output's key: a store path, or <build>^<output>.", of: text, required: true},
+	},
+	answers:  []answer{ok("The proofs, and the receipt of the entry with the map's root", content{"application/json", reflect.TypeFor[api.MapProof]()})},
+	problems: []api.ProblemKind{api.ProblemNotFound, api.ProblemInvalidParameter, api.ProblemSlowDown, api.ProblemTryLater},
+}
+
+func aboutExport[T any](summary string) description {
+	return description{
+		summary: summary + ", as JSON lines in the order of the outputs' IDs",
+		doc:     "All of it follows from as many ledger entries as the header " + api.IndexedHeader + " says. An answer that is not complete ends in a broken connection.",
+		params:  []param{{name: "size", doc: "Only if the index covers just so many ledger entries.", of: number}},
+		answers: []answer{{
+			http.StatusOK, "The export",
+			[]content{{api.LinesType, reflect.TypeFor[T]()}},
+			map[string]string{api.IndexedHeader: "How many ledger entries it is made of."},
+		}},
+		problems: []api.ProblemKind{api.ProblemInvalidParameter, api.ProblemOtherSize, api.ProblemSlowDown, api.ProblemTryLater},
+	}
+}
+
+// ofSubmissions are the problems of a request with bundles or documents.
+var ofSubmissions = []api.ProblemKind{
+	api.ProblemMalformed, api.ProblemClock, api.ProblemNotEnrolled, api.ProblemKeyNotValid, api.ProblemBadSignature,
+	api.ProblemTooSlow, api.ProblemTooLarge, api.ProblemMediaType, api.ProblemOverBudget, api.ProblemTryLater,
+}
+
+var aboutAttestations = description{
+	summary: "Submit a Sigstore bundle, or up to 1,000 of them, one a line, with optional Content-Encoding zstd or gzip",
+	takes:   []content{{api.BundleType, object}, {media: api.LinesType}},
+	answers: []answer{ok("For one bundle its result; for several one result a line, in order",
+		content{"application/json", reflect.TypeFor[api.Result]()}, content{api.LinesType, reflect.TypeFor[api.Result]()})},
+	problems: ofSubmissions,
+}
+
+var aboutEvidence = description{
+	summary:  "Submit up to 1,000 documents of third parties that prove themselves, one a line, with optional Content-Encoding zstd or gzip",
+	takes:    []content{{api.LinesType, reflect.TypeFor[api.Evidence]()}},
+	answers:  []answer{ok("One result a line, in order", content{api.LinesType, reflect.TypeFor[api.Result]()})},
+	problems: ofSubmissions,
+}
+
+var aboutAsking = description{
+	summary: "Ask for a builder to be enrolled, with its key's signature",
+	takes:   []content{{"application/json", reflect.TypeFor[enrolmentRequest]()}},
+	answers: []answer{
+		ok("The builder is enrolled; the receipt is for its first enrolment", content{"application/json", reflect.TypeFor[api.Enrolment]()}),
+		{http.StatusAccepted, "A person decides", []content{{"application/json", reflect.TypeFor[api.Enrolment]()}}, nil},
+	},
+	problems: []api.ProblemKind{
+		api.ProblemMalformed, api.ProblemNotEnrolled, api.ProblemKeyNotValid, api.ProblemRefused, api.ProblemTooManyKeys, api.ProblemBadSignature,
+		api.ProblemConflict, api.ProblemTooLarge, api.ProblemMediaType, api.ProblemSlowDown, api.ProblemTryLater,
+	},
+}
+
+var aboutEnrolment = description{
+	summary:  "What became of a builder's request to be enrolled",
+	params:   []param{{name: "builder", doc: "The builder: 32 characters of a-z and 2-7.", of: text}},
+	answers:  []answer{ok("How it stands", content{"application/json", reflect.TypeFor[api.Enrolment]()})},
+	problems: []api.ProblemKind{api.ProblemNotFound, api.ProblemInvalidParameter, api.ProblemTryLater},
+}
+
+var aboutCheckpoint = description{
+	summary:  "The newest state of the ledger, signed (C2SP tlog-checkpoint)",
+	answers:  []answer{ok("The checkpoint", content{media: "text/plain"})},
+	problems: []api.ProblemKind{api.ProblemNotFound},
+}
+
+var aboutLogKey = description{
+	summary: "The ledger's verifier key, one line (C2SP signed-note)",
+	answers: []answer{ok("The key", content{media: "text/plain"})},
+}
+
+var aboutTile = description{
+	summary:  "A tile of the ledger's hashes or entries (C2SP tlog-tiles)",
+	params:   []param{{name: "path", doc: "Level and number of the tile, 0/000 or entries/000, as tlog-tiles writes them; it may contain slashes.", of: text}},
+	answers:  []answer{ok("The tile", content{media: bytesType})},
+	problems: []api.ProblemKind{api.ProblemNotFound},
+}
+
+var aboutAttachment = description{
+	summary:  "What an entry of the ledger names by its SHA-256",
+	params:   []param{{name: "path", doc: "sha256/ and 64 hexadecimal digits.", of: text}},
+	answers:  []answer{ok("The attachment", content{media: bytesType})},
+	problems: []api.ProblemKind{api.ProblemNotFound, api.ProblemErased},
+}
+
+var aboutOpenAPI = description{
+	summary: "This document",
+	answers: []answer{ok("OpenAPI 3.1", content{"application/openapi+json", object})},
+}
+
+func ok(doc string, contents ...content) answer { return answer{http.StatusOK, doc, contents, nil} }

@@ -1,0 +1,181 @@
+package http
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"reflect"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"repronet.dev/api"
+	"repronet.dev/attestation"
+	"repronet.dev/dashboard"
+	"repronet.dev/signing"
+)
+
+// read is a GET whose answer is a function of the watermark and the query.
+func read[I, O any](name, path string, answer func(context.Context, *I) (*O, error), summary string, options ...func(huma.Registry, *huma.Operation)) route {
+	install := func(s *Server, r route) {
+		op := huma.Operation{
+			OperationID: r.name, Method: r.method, Path: r.path, Summary: summary,
+			Responses:   problemAnswers(s.api.OpenAPI().Components.Schemas, api.ProblemNotFound, api.ProblemInvalidParameter, api.ProblemInternal, api.ProblemSlowDown, api.ProblemTryLater),
+			Middlewares: huma.Middlewares{s.conditional},
+		}
+		for _, option := range options {
+			option(s.api.OpenAPI().Components.Schemas, &op)
+		}
+		huma.Register(s.api, op, func(ctx context.Context, in *I) (*O, error) {
+			out, err := answer(ctx, in)
+			if err != nil {
+				return nil, s.failure(ctx, r.name, err)
+			}
+			return out, nil
+		})
+	}
+	return route{name: name, method: http.MethodGet, path: path, install: install, indexed: true, costly: true}
+}
+
+// failure logs a fault of the server and hides it behind a problem document.
+func (s *Server) failure(ctx context.Context, route string, err error) *failure {
+	p := ProblemOf(err)
+	if p.Status == http.StatusInternalServerError {
+		s.config.Logger.ErrorContext(ctx, "answering request", "route", route, "error", err)
+	}
+	return &failure{*p}
+}
+
+// body is an answer that is nothing but a JSON document.
+type body[T any] struct{ Body T }
+
+type (
+	noInput  struct{}
+	setInput struct {
+		Set string `query:"set" maxLength:"200" doc:"A package set; without it, all outputs with a position."`
+	}
+	buildInput struct {
+		Name string `query:"name" required:"true" maxLength:"1024" doc:"The build: a derivation's store path, a recipe pinned by hash or exact version." example:"/nix/store/2c6b…-hello-2.12.1.drv"`
+	}
+	outputsInput struct {
+		Name   string `query:"name" maxLength:"1024" doc:"The output's key: a store path, or <build>^<output>."`
+		Digest string `query:"digest" maxLength:"100" doc:"A SHA-256 digest that anybody ever claimed: in hexadecimal, in Nix's base 32, or as SRI."`
+	}
+	divergencesInput struct {
+		Set        string `query:"set" maxLength:"200" doc:"Only outputs of this package set."`
+		Shape      string `query:"shape" doc:"Only this shape." enum:"self,scatter,outlier,split"`
+		Cause      string `query:"cause" doc:"Only this side of the cause." enum:"own,inherited,unknown"`
+		Builder    string `query:"builder" doc:"Only where this builder holds a digest among the factions." maxLength:"100"`
+		Maintainer string `query:"maintainer" maxLength:"200" doc:"Only outputs that a package set says this person maintains."`
+		Ecosystem  string `query:"ecosystem" maxLength:"40" doc:"Only outputs of this ecosystem."`
+		Project    string `query:"project" maxLength:"200" doc:"Only files of this project: those whose keys begin with it and a slash."`
+		Limit      int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"At most so many on a page."`
+		Cursor     string `query:"cursor" maxLength:"1000" doc:"From the page before: follow its Link header with rel=next."`
+	}
+	builderInput struct {
+		ID string `path:"id" doc:"The builder: 32 characters of a-z and 2-7."`
+	}
+)
+
+const noSet = "No package set named %q is published; " + api.SetsPath + " lists them."
+
+func (s *Server) summary(ctx context.Context, in *setInput) (*body[*api.Summary], error) {
+	summary, err := s.parts.Source.Summary(ctx, in.Set)
+	return &body[*api.Summary]{summary}, dashboard.Missing(err, noSet, in.Set)
+}
+
+func (s *Server) history(ctx context.Context, in *setInput) (*body[[]api.DayCounts], error) {
+	days, err := s.parts.Source.History(ctx, in.Set)
+	return &body[[]api.DayCounts]{notNil(days)}, dashboard.Missing(err, noSet, in.Set)
+}
+
+func (s *Server) sets(ctx context.Context, _ *noInput) (*body[[]api.Set], error) {
+	sets, err := s.parts.Source.Sets(ctx)
+	return &body[[]api.Set]{notNil(sets)}, err
+}
+
+func (s *Server) build(ctx context.Context, in *buildInput) (*body[*api.Build], error) {
+	build, err := s.parts.Source.Build(ctx, in.Name)
+	return &body[*api.Build]{build}, dashboard.Missing(err, "Nobody attested a build named %q.", in.Name)
+}
+
+func (s *Server) builders(ctx context.Context, _ *noInput) (*body[[]api.Builder], error) {
+	builders, err := s.parts.Source.Builders(ctx)
+	return &body[[]api.Builder]{notNil(builders)}, err
+}
+
+func (s *Server) agreement(ctx context.Context, _ *noInput) (*body[*api.Comparison], error) {
+	comparison, err := s.parts.Source.Comparison(ctx)
+	return &body[*api.Comparison]{comparison}, err
+}
+
+func (s *Server) builder(ctx context.Context, in *builderInput) (*body[*api.BuilderDetail], error) {
+	id, err := signing.ParseBuilderID(in.ID)
+	if err != nil {
+		return nil, invalid("Parameter id: %v.", err)
+	}
+	builder, err := s.parts.Source.Builder(ctx, id)
+	return &body[*api.BuilderDetail]{builder}, dashboard.Missing(err, "No builder %s is enrolled here; "+api.BuildersPath+" lists them.", id)
+}
+
+func invalid(format string, args ...any) error {
+	return api.NewProblem(api.ProblemInvalidParameter, fmt.Sprintf(format, args...))
+}
+
+// outputs answers with an [api.Output] where a name was asked for, and with a list of
+// [api.OutputRow] where a digest was.
+func (s *Server) outputs(ctx context.Context, in *outputsInput) (*body[any], error) {
+	switch {
+	case (in.Name == "") == (in.Digest == ""):
+		return nil, invalid("Give either name, an output's key, or digest, a SHA-256 digest.")
+	case in.Name != "":
+		output, err := s.parts.Source.Output(ctx, in.Name)
+		return &body[any]{output}, dashboard.Missing(err, "Nobody attested an output named %q.", in.Name)
+	}
+	digest, err := attestation.ParseAnyDigest(in.Digest)
+	if err != nil {
+		return nil, invalid("Parameter digest: %v.", err)
+	}
+	rows, err := s.parts.Source.ByDigest(ctx, digest)
+	return &body[any]{notNil(rows)}, err
+}
+
+// outputsAnswers describes the two forms of [Server.outputs].
+func outputsAnswers(schemas huma.Registry, op *huma.Operation) {
+	op.Responses["200"] = &huma.Response{
+		Description: "With name, the output; with digest, a list of at most 1,000 outputs",
+		Content: map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{OneOf: []*huma.Schema{
+			schemas.Schema(reflect.TypeFor[api.Output](), true, ""),
+			{Type: huma.TypeArray, Items: schemas.Schema(reflect.TypeFor[api.OutputRow](), true, "")},
+		}}}},
+	}
+}
+
+type divergencesOutput struct {
+	Link string `header:"Link" doc:"The next page, with rel=next."`
+	Body *api.DivergencePage
+}
+
+func (s *Server) divergences(ctx context.Context, in *divergencesInput) (*divergencesOutput, error) {
+	query := api.DivergenceQuery{
+		Set: in.Set, Shape: api.Shape(in.Shape), Cause: api.Side(in.Cause), Maintainer: in.Maintainer,
+		Ecosystem: in.Ecosystem, Project: in.Project, Limit: in.Limit, Cursor: in.Cursor,
+	}
+	if in.Builder != "" {
+		id, err := signing.ParseBuilderID(in.Builder)
+		if err != nil {
+			return nil, invalid("Parameter builder: %v.", err)
+		}
+		query.Builder = id
+	}
+	page, err := s.parts.Source.Divergences(ctx, query)
+	if err != nil {
+		return nil, dashboard.Missing(err, "No such package set, or the cursor is not one of this list; leave it out to begin at the newest.")
+	}
+	page.Divergences = notNil(page.Divergences)
+	out := &divergencesOutput{Body: page}
+	if page.Next != "" {
+		query.Cursor = page.Next
+		out.Link = fmt.Sprintf("<%s>; rel=\"next\"", query.URL(api.DivergencesPath))
+	}
+	return out, nil
+}

@@ -1,0 +1,172 @@
+package http
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"repronet.dev/api"
+	"repronet.dev/dashboard"
+)
+
+// A route is an address that the server answers, and its name.
+type route struct {
+	name   string
+	method string // GET stands for HEAD too
+	path   string // {x} is one segment, {x...} the rest
+	chain  []gin.HandlerFunc
+	// about describes an operation of the API that is not one of huma's; those are
+	// made by install, from the types of their function.
+	about   *description
+	install func(s *Server, r route)
+	// indexed is of a route that only the index can answer.
+	indexed bool
+	// first is of a route that is answered as long as anything is, see keepsRoom.
+	first bool
+	// costly is of a route whose answers take a place, see places.
+	costly bool
+}
+
+// fromIndex marks a route that only the index can answer.
+func (r route) fromIndex() route {
+	r.indexed = true
+	return r
+}
+
+// takesPlace marks a route whose answers cost much.
+func (r route) takesPlace() route {
+	r.costly = true
+	return r
+}
+
+// routes lists every route of the server.
+func (s *Server) routes() []route {
+	d := s.pages
+	return []route{
+		// Pages.
+		page("overview", "/", d.Overview).fromIndex().takesPlace(),
+		page("divergences", "/divergences", d.Divergences).fromIndex().takesPlace(),
+		page("build", "/builds/{name...}", d.Build).fromIndex().takesPlace(),
+		page("builders", "/builders", d.Builders).fromIndex().takesPlace(),
+		page("builder", "/builders/{id}", d.Builder).fromIndex().takesPlace(),
+		page("status", "/status", d.Status).fromIndex().takesPlace(),
+		page("search", "/search", d.Search).fromIndex().takesPlace(),
+		page("method", "/method", d.Method),
+		page("problems", api.ProblemsPath, d.Problems),
+		page("api-guide", "/docs/api", d.APIGuide),
+		page("asset", "/static/{file}", d.Asset),
+		page("icon", "/favicon.ico", d.Icon),
+
+		// What the index says: functions of its watermark and the query.
+		read("get-summary", api.SummaryPath, s.summary, "Counts of all outputs, or of a package set"),
+		read("get-history", api.HistoryPath, s.history, "Counts at the end of each day on which one changed"),
+		read("list-sets", api.SetsPath, s.sets, "Package sets at their newest revisions"),
+		read("get-build", api.BuildsPath, s.build, "A build with its outputs and all claims on them"),
+		read("get-outputs", api.OutputsPath, s.outputs, "An output by its name, or the outputs for which a digest was ever claimed", outputsAnswers),
+		read("list-divergences", api.DivergencesPath, s.divergences, "Diverged outputs, newest first"),
+		read("list-builders", api.BuildersPath, s.builders, "Builders, by operator"),
+		read("get-builder", api.BuildersPath+"/{id}", s.builder, "A builder, its key and its streams"),
+		read("list-agreement", api.AgreementPath, s.agreement, "Operators compared pairwise on the outputs that both claim"),
+
+		// Evidence, and what follows from it.
+		call("get-entry", http.MethodGet, api.EntriesPath+"/{index}", s.entry, aboutEntry).takesPlace(),
+		call("get-roster", http.MethodGet, api.RosterPath, s.roster, aboutRoster).takesPlace(),
+		call("get-set-filter", http.MethodGet, api.SetsPath+"/{name}/filter", s.filter, aboutFilter).fromIndex(),
+		call("get-map-proof", http.MethodGet, api.MapProofPath, s.mapProof, aboutMapProof).takesPlace(),
+		call("export-verdicts", http.MethodGet, api.ExportVerdictsPath, s.exportVerdicts, aboutExport[api.ExportedVerdict]("The verdict on every output")).fromIndex(),
+		call("export-changes", http.MethodGet, api.ExportChangesPath, s.exportChanges, aboutExport[api.ExportedChange]("Every change of a verdict")).fromIndex(),
+
+		// The ways in.
+		call("submit-attestations", http.MethodPost, api.SubmitPath, s.submitAttestations, aboutAttestations).keepsRoom(),
+		call("submit-evidence", http.MethodPost, api.EvidencePath, s.submitEvidence, aboutEvidence).keepsRoom(),
+		call("ask-enrolment", http.MethodPost, api.EnrolmentsPath, s.askEnrolment, aboutAsking).keepsRoom(),
+		call("get-enrolment", http.MethodGet, api.EnrolmentsPath+"/{builder}", s.enrolment, aboutEnrolment).keepsRoom(),
+
+		// The ledger's files.
+		call("get-checkpoint", http.MethodGet, api.LogPath+"/checkpoint", s.checkpoint, aboutCheckpoint).keepsRoom(),
+		call("get-log-key", http.MethodGet, api.LogKeyPath, s.logKey, aboutLogKey).keepsRoom(),
+		call("get-tile", http.MethodGet, api.LogPath+"/tile/{path...}", s.tile, aboutTile).keepsRoom(),
+		call("get-attachment", http.MethodGet, api.LogPath+"/attachments/{path...}", s.attachment, aboutAttachment).keepsRoom(),
+
+		// What the API says of itself.
+		call("get-openapi", http.MethodGet, api.OpenAPIPath, s.openAPI, aboutOpenAPI),
+
+		// For the operator of the server.
+		probe("startup", "/healthz/startup", s.startup).keepsRoom(),
+		probe("live", "/healthz/live", s.live).keepsRoom(),
+		probe("ready", "/healthz/ready", s.ready).keepsRoom(),
+		probe("metrics", "/metrics", gin.WrapH(promhttp.HandlerFor(s.config.Registry, promhttp.HandlerOpts{}))).keepsRoom(),
+	}
+}
+
+func page(name, path string, handle gin.HandlerFunc) route {
+	return route{name: name, method: http.MethodGet, path: path, chain: []gin.HandlerFunc{dashboard.SecurityHeaders, handle}}
+}
+
+func call(name, method, path string, handle gin.HandlerFunc, about description) route {
+	return route{name: name, method: method, path: path, chain: []gin.HandlerFunc{programHeaders, handle}, about: &about}
+}
+
+func probe(name, path string, handle gin.HandlerFunc) route {
+	return route{name: name, method: http.MethodGet, path: path, chain: []gin.HandlerFunc{programHeaders, handle}}
+}
+
+// register adds a route to the router, and to the description of the API.
+func (s *Server) register(r route) {
+	for _, method := range methods(r.method) {
+		s.names[method+" "+ginPath(r.path)] = r.name
+		s.indexed[r.name], s.first[r.name], s.costly[r.name] = r.indexed, r.first, r.costly
+		if r.install == nil {
+			s.engine.Handle(method, ginPath(r.path), r.chain...)
+		}
+	}
+	if r.install != nil {
+		r.install(s, r)
+	}
+	if r.about != nil {
+		s.api.OpenAPI().AddOperation(r.about.operation(r, s.api.OpenAPI().Components.Schemas))
+	}
+}
+
+func methods(method string) []string {
+	if method == http.MethodGet {
+		return []string{http.MethodGet, http.MethodHead}
+	}
+	return []string{method}
+}
+
+// ginPath writes a path as gin's router does.
+func ginPath(path string) string {
+	segments := strings.Split(path, "/")
+	for i, segment := range segments {
+		name, ok := strings.CutSuffix(segment, "}")
+		if !ok {
+			continue
+		}
+		name = strings.TrimPrefix(name, "{")
+		if rest, ok := strings.CutSuffix(name, "..."); ok {
+			segments[i] = "*" + rest
+		} else {
+			segments[i] = ":" + name
+		}
+	}
+	return strings.Join(segments, "/")
+}
+
+// openAPIPath writes a path as OpenAPI does, which has no way to say that the rest
+// is meant.
+func openAPIPath(path string) string { return strings.ReplaceAll(path, "...}", "}") }
+
+// headToo registers each of huma's operations for HEAD as well.
+type headToo struct{ huma.Adapter }
+
+func (a headToo) Handle(op *huma.Operation, handler func(huma.Context)) {
+	for _, method := range methods(op.Method) {
+		too := *op
+		too.Method = method
+		a.Adapter.Handle(&too, handler)
+	}
+}

@@ -1,0 +1,148 @@
+// Command main calls every operation of an aggregator by a client that a generator
+// made from the aggregator's own OpenAPI document. The test beside it writes that
+// client, compiles this, and watches what is answered.
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+
+	"generated/client"
+)
+
+// inputs are what the test has put into the ledger, or signed.
+type inputs struct {
+	URL, Set, Build, Output, Digest, Builder, Bundle, Attachment string
+	Lines, Evidence                                              string
+	Enrolment                                                    json.RawMessage
+}
+
+func main() {
+	var in inputs
+	if err := json.NewDecoder(os.Stdin).Decode(&in); err != nil {
+		fail("inputs", err)
+	}
+	c, err := client.NewClientWithResponses(in.URL)
+	if err != nil {
+		fail("client", err)
+	}
+	read(c, in)
+	files(c, in)
+	write(c, in)
+}
+
+func fail(operation string, reason any) {
+	fmt.Fprintf(os.Stderr, "%s: %v\n", operation, reason)
+	os.Exit(1)
+}
+
+// parsed is an answer as the client makes a value of it.
+type parsed interface{ StatusCode() int }
+
+func expect(operation string, answer parsed, err error, value bool) {
+	switch {
+	case err != nil:
+		fail(operation, err)
+	case answer.StatusCode()/100 != 2:
+		fail(operation, answer.StatusCode())
+	case !value:
+		fail(operation, "the client made no value of the answer")
+	}
+}
+
+func raw(operation string, answer *http.Response, err error) {
+	if err != nil {
+		fail(operation, err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusOK || len(body) == 0 {
+		fail(operation, fmt.Sprint(answer.Status, " ", err, " ", len(body), " bytes"))
+	}
+}
+
+func read(c *client.ClientWithResponses, in inputs) {
+	ctx := context.Background()
+	summary, err := c.GetSummaryWithResponse(ctx, &client.GetSummaryParams{Set: &in.Set})
+	expect("summary", summary, err, err == nil && summary.JSON200 != nil && summary.JSON200.Outputs > 0)
+	history, err := c.GetHistoryWithResponse(ctx, &client.GetHistoryParams{})
+	expect("history", history, err, err == nil && history.JSON200 != nil && len(*history.JSON200) > 0)
+	sets, err := c.ListSetsWithResponse(ctx)
+	expect("sets", sets, err, err == nil && sets.JSON200 != nil && len(*sets.JSON200) > 0)
+	build, err := c.GetBuildWithResponse(ctx, &client.GetBuildParams{Name: in.Build})
+	expect("build", build, err, err == nil && build.JSON200 != nil && len(build.JSON200.Outputs) > 0)
+	output, err := c.GetOutputsWithResponse(ctx, &client.GetOutputsParams{Name: &in.Output})
+	expect("output", output, err, err == nil && output.JSON200 != nil)
+	if one, err := output.JSON200.AsOutput(); err != nil || one.Key != in.Output || one.Verdict != client.OutputVerdictDiverged {
+		fail("output", fmt.Sprint(one, err))
+	}
+	byDigest, err := c.GetOutputsWithResponse(ctx, &client.GetOutputsParams{Digest: &in.Digest})
+	expect("outputs by digest", byDigest, err, err == nil && byDigest.JSON200 != nil)
+	limit := int64(2)
+	divergences, err := c.ListDivergencesWithResponse(ctx, &client.ListDivergencesParams{Limit: &limit})
+	expect("divergences", divergences, err, err == nil && divergences.JSON200 != nil && len(divergences.JSON200.Divergences) == 2)
+	builders, err := c.ListBuildersWithResponse(ctx)
+	expect("builders", builders, err, err == nil && builders.JSON200 != nil && len(*builders.JSON200) > 0)
+	builder, err := c.GetBuilderWithResponse(ctx, in.Builder)
+	expect("builder", builder, err, err == nil && builder.JSON200 != nil && builder.JSON200.PublicKey != "")
+	agreement, err := c.ListAgreementWithResponse(ctx)
+	expect("agreement", agreement, err, err == nil && agreement.JSON200 != nil && len(agreement.JSON200.Pairs) > 0)
+	entry, err := c.GetEntry(ctx, 0)
+	raw("entry", entry, err)
+	roster, err := c.GetRosterWithResponse(ctx)
+	expect("roster", roster, err, err == nil && roster.JSON200 != nil && len(roster.JSON200.Builders) > 0)
+	filter, err := c.GetSetFilter(ctx, in.Set)
+	raw("filter", filter, err)
+	proof, err := c.GetMapProofWithResponse(ctx, &client.GetMapProofParams{Ecosystem: "nix", Name: in.Output})
+	expect("map proof", proof, err, err == nil && proof.JSON200 != nil && len(proof.JSON200.Output.Leaves) > 0)
+	verdicts, err := c.ExportVerdicts(ctx, &client.ExportVerdictsParams{})
+	raw("export of verdicts", verdicts, err)
+	changes, err := c.ExportChanges(ctx, &client.ExportChangesParams{})
+	raw("export of changes", changes, err)
+	missing, err := c.GetSummaryWithResponse(ctx, &client.GetSummaryParams{Set: &in.URL})
+	if err != nil || missing.ApplicationproblemJSON404 == nil || !strings.HasSuffix(missing.ApplicationproblemJSON404.Type, "#not-found") {
+		fail("summary of no set", err)
+	}
+}
+
+func files(c *client.ClientWithResponses, in inputs) {
+	ctx := context.Background()
+	for operation, get := range map[string]func(context.Context, ...client.RequestEditorFn) (*http.Response, error){
+		"checkpoint": c.GetCheckpoint, "log key": c.GetLogKey, "OpenAPI": c.GetOpenapi,
+	} {
+		answer, err := get(ctx)
+		raw(operation, answer, err)
+	}
+	tile, err := c.GetTile(ctx, "0/000.p/1")
+	raw("tile", tile, err)
+	attachment, err := c.GetAttachment(ctx, in.Attachment)
+	raw("attachment", attachment, err)
+}
+
+func write(c *client.ClientWithResponses, in inputs) {
+	ctx := context.Background()
+	var bundle map[string]any
+	if err := json.Unmarshal([]byte(in.Bundle), &bundle); err != nil {
+		fail("bundle", err)
+	}
+	one, err := c.SubmitAttestationsWithApplicationVndDevSigstoreBundleV03PlusJSONBodyWithResponse(ctx, bundle)
+	expect("attestation", one, err, err == nil && one.JSON200 != nil && one.JSON200.Receipt != nil)
+	several, err := c.SubmitAttestationsWithBody(ctx, "application/jsonl", strings.NewReader(in.Lines))
+	raw("attestations", several, err)
+	evidence, err := c.SubmitEvidenceWithBody(ctx, "application/jsonl", strings.NewReader(in.Evidence))
+	raw("evidence", evidence, err)
+	asked, err := c.AskEnrolmentWithBodyWithResponse(ctx, "application/json", bytes.NewReader(in.Enrolment))
+	expect("asking to be enrolled", asked, err, err == nil && asked.JSON202 != nil && asked.JSON202.State == "pending")
+	state, err := c.GetEnrolmentWithResponse(ctx, string(asked.JSON202.Builder))
+	expect("enrolment", state, err, err == nil && state.JSON200 != nil && state.JSON200.State == "pending")
+	asked, err = c.AskEnrolmentWithBodyWithResponse(ctx, "application/json", strings.NewReader("{}"))
+	if err != nil || asked.ApplicationproblemJSON400 == nil {
+		fail("asking wrongly", err)
+	}
+}

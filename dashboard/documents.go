@@ -1,0 +1,29 @@
+package dashboard
+
+import "repronet.dev/api"
+
+// The documents that a [Source] answers with; package api says what they mean.
+type (
+	Summary         = api.Summary
+	DayCounts       = api.DayCounts
+	Set             = api.Set
+	OutputRow       = api.OutputRow
+	Output          = api.Output
+	SetPlan         = api.SetPlan
+	Claim           = api.Claim
+	Change          = api.Change
+	Build           = api.Build
+	Failure         = api.Failure
+	DivergenceQuery = api.DivergenceQuery
+	DivergencePage  = api.DivergencePage
+	Divergence      = api.Divergence
+	Faction         = api.Faction
+	Builder         = api.Builder
+	Copying         = api.Copying
+	BuilderDetail   = api.BuilderDetail
+	Certificate     = api.Certificate
+	Identity        = api.Identity
+	Stream          = api.Stream
+	Comparison      = api.Comparison
+	Agreement       = api.Agreement
+)

@@ -1,0 +1,366 @@
+package e2e
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"repronet.dev/dashboard"
+	"repronet.dev/e2e/network"
+	"repronet.dev/evidence/guixsigs/guixsigstest"
+	"repronet.dev/evidence/narinfo"
+	"repronet.dev/evidence/openpgp/openpgptest"
+	"repronet.dev/ledger"
+	"repronet.dev/signing/signingtest"
+	"repronet.dev/signing/sigstore/sigstoretest"
+)
+
+// helloHash names the store path that is written /nix/store/…-hello-2.12.1.
+const helloHash = "0c7q8xqnp0zbgwp3jlirznfdlp2xrmds"
+
+const (
+	helloPath = "/nix/store/" + helloHash + "-hello-2.12.1"
+	helloDrv  = "/nix/store/1c7q8xqnp0zbgwp3jlirznfdlp2xrmds-hello-2.12.1.drv"
+)
+
+// documents is the world in which the documents' commands are run: an aggregator, two
+// builders who have reported hello, and a person, alice, who follows the documents.
+type documents struct {
+	t      *testing.T
+	server *server
+	shell  *shell
+	store  string // root of a Nix store with hello's derivation
+	names  map[string]string
+
+	attested int // how often alice attested hello
+}
+
+func newDocuments(t *testing.T) *documents {
+	t.Helper()
+	d := &documents{t: t, server: startAggregator(t), store: t.TempDir(), names: map[string]string{}}
+	d.freshHome()
+	derivation := fmt.Sprintf(`Derive([("out","%s","","")],[],[],"x86_64-linux","/bin/sh",[],[("out","%[1]s")])`, helloPath)
+	d.write(filepath.Join(d.store, helloDrv), derivation)
+	d.write(filepath.Join(d.store, helloPath), "hello\n")
+	d.write(filepath.Join(d.shell.dir, "closure.txt"), helloPath+"\n")
+	for _, operator := range []string{"bob", "carol"} {
+		r, err := network.NewReporter(t.Context(), d.server.Aggregator, t.TempDir(), operator, d.server.URL, "--report", "all")
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.report(r.Dir)
+	}
+	indexed(t, d.server.URL)
+	d.names["KEY"] = "'" + logKeyText(t, d.server.URL) + "'"
+	return d
+}
+
+// freshHome gives alice another machine.
+func (d *documents) freshHome() {
+	closure := ""
+	if d.shell != nil {
+		closure = "from before"
+	}
+	d.shell = newShell(d.t, "REPRONET_AGGREGATOR_DATA="+d.server.Data, "NIX_REMOTE=local?root="+d.store)
+	d.shell.env = append(d.shell.env, "REPRONET_REPORTER_DIR="+filepath.Join(d.shell.dir, "reporter"))
+	if closure != "" {
+		d.write(filepath.Join(d.shell.dir, "closure.txt"), helloPath+"\n")
+	}
+}
+
+// report has an installation report a build of hello.
+func (d *documents) report(dir string) {
+	d.t.Helper()
+	line := fmt.Sprintf("repronet-reporter attest --dir %[1]s --ecosystem nix --build %s --output out=%s && repronet-reporter run --once --dir %[1]s",
+		dir, helloDrv, filepath.Join(d.store, helloPath))
+	r := d.shell.run(d.t, line)
+	if r.status != 0 {
+		d.t.Fatalf("reporting hello: %s", r.said())
+	}
+	if !strings.HasPrefix(r.stdout[strings.IndexByte(r.stdout, '\n')+1:], "1 statements acknowledged") {
+		text, err := fetch(d.t.Context(), d.server.URL+"/api/v1/sets")
+		d.t.Errorf("hello was not reported: %s\n%s (%v)", r.said(), text, err)
+	}
+}
+
+// run runs a command as the document has it.
+func (d *documents) run(c *documented) {
+	d.t.Helper()
+	if c.before != nil {
+		c.before(d)
+	}
+	line := strings.NewReplacer("https://repro.example.org", d.server.URL, "/nix/store/…-hello-2.12.1", helloPath).Replace(c.line)
+	line = strings.NewReplacer(c.replace...).Replace(line)
+	for name, value := range d.names {
+		line = strings.ReplaceAll(line, "$"+name, value)
+		if name == "BUILDER" || name == "OPERATOR" {
+			line = strings.ReplaceAll(line, name, value)
+		}
+	}
+	d.shell.terminal = c.asks
+	var r *ran
+	switch c.until {
+	case "":
+		r = d.shell.run(d.t, line)
+	case "-": // it says nothing when it begins
+		r = d.shell.runUntil(d.t, "sh -c '(sleep 5; echo begun) & exec "+line+"'", "begun")
+	default:
+		r = d.shell.runUntil(d.t, line, c.until)
+	}
+	d.shell.terminal = false
+	if r.status != c.status || !regexp.MustCompile(c.says).MatchString(r.said()) || !strings.Contains(r.said(), strings.Trim(c.until, "-")) {
+		d.t.Errorf("%s: %s\nas %s\nends with status %d, want %d, and says, where %q%q is wanted:\n%s", c.in, c.line, line, r.status, c.status, c.says, c.until, r.said())
+	}
+	indexedIfServed(d)
+}
+
+func indexedIfServed(d *documents) {
+	select {
+	case <-d.server.Ended():
+	default:
+		indexed(d.t, d.server.URL)
+	}
+}
+
+func (d *documents) write(file, text string) {
+	d.t.Helper()
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		d.t.Fatal(err)
+	}
+	write(d.t, file, text)
+}
+
+// command runs an administrative command.
+func (d *documents) command(words string, args ...string) string {
+	d.t.Helper()
+	out, err := d.server.Command(d.t.Context(), words, args...)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return out
+}
+
+func (d *documents) writeMakefile() {
+	d.write(filepath.Join(d.shell.dir, "Makefile"), "tool:\n\techo made > tool\nhello:\n\techo hello > hello\n")
+}
+
+func (d *documents) writePolicy() {
+	d.write(filepath.Join(d.shell.dir, "policy.yaml"), "sections:\n- name: everything\n  quorum: 2\n")
+}
+
+// status is what the installation says of itself.
+func (d *documents) builder() string {
+	d.t.Helper()
+	var status struct{ Builder string }
+	r := d.shell.run(d.t, "repronet-reporter status --json")
+	if err := json.Unmarshal([]byte(r.stdout), &status); err != nil || status.Builder == "" {
+		d.t.Fatalf("status: %s", r.said())
+	}
+	return status.Builder
+}
+
+func (d *documents) nameAlice() { d.names["BUILDER"] = d.builder() }
+
+// anotherAsks has another builder ask to be enrolled.
+func (d *documents) anotherAsks() {
+	dir := filepath.Join(d.shell.dir, "erin")
+	r := d.shell.run(d.t, "repronet-reporter init --dir "+dir+" --aggregator "+d.server.URL+" --operator erin --report all --consent-cc0 && repronet-reporter enrol --dir "+dir+" && repronet-reporter status --json --dir "+dir+" > erin.json")
+	text, err := os.ReadFile(filepath.Join(d.shell.dir, "erin.json"))
+	var status struct{ Builder string }
+	if err == nil {
+		err = json.Unmarshal(text, &status)
+	}
+	if err != nil {
+		d.t.Fatalf("%v: %s", err, r.said())
+	}
+	d.names["BUILDER"] = status.Builder
+}
+
+// enrolOpen enrols a builder whom nobody vouches for yet.
+func (d *documents) enrolOpen() {
+	public := signingtest.New(d.t).Public()
+	file := filepath.Join(d.shell.dir, "frank.pem")
+	d.write(file, string(public.PEM()))
+	d.command("builders enrol", "--key", file, "--operator", "frank", "--tier", "open")
+	d.names["OPERATOR"], d.names["FRANK"] = "frank", string(public.Builder())
+}
+
+func (d *documents) nameFrank() { d.names["BUILDER"] = d.names["FRANK"] }
+
+func (d *documents) writeKey() {
+	d.write(filepath.Join(d.shell.dir, "alice.pem"), string(signingtest.New(d.t).Public().PEM()))
+}
+
+func (d *documents) writeTrustedRoot() {
+	d.write(filepath.Join(d.shell.dir, "trusted_root.json"), string(sigstoretest.New(d.t).TrustedRoot(d.t)))
+}
+
+// writeJobs writes what nix-eval-jobs prints of two packages.
+func (d *documents) writeJobs() {
+	job := func(attribute, drv, out string) string {
+		return fmt.Sprintf(`{"attr":%q,"attrPath":[%[1]q],"drvPath":%q,"name":%[1]q,"system":"x86_64-linux","outputs":{"out":%[3]q},"inputDrvs":{},"meta":{"maintainers":[]}}`, attribute, drv, out) + "\n"
+	}
+	d.write(filepath.Join(d.shell.dir, "jobs.jsonl"), job("hello", helloDrv, helloPath)+
+		job("zsh", strings.Replace(helloDrv, "hello-2.12.1", "zsh-5.9", 1), strings.Replace(helloPath, "hello-2.12.1", "zsh-5.9", 1)))
+}
+
+// writeSigs writes a repository of signed checksums by one person.
+func (d *documents) writeSigs() {
+	at := time.Now().Add(-time.Hour)
+	dave := openpgptest.NewPerson(d.t, "dave", at)
+	dir := filepath.Join(d.shell.dir, "guix.sigs")
+	sums := strings.Repeat("ab", 32) + "  bitcoin-27.0.tar.gz\n"
+	d.write(filepath.Join(dir, "builder-keys", "dave.gpg"), string(dave.Bytes()))
+	d.write(filepath.Join(dir, "27.0", "dave", "all.SHA256SUMS"), sums)
+	d.write(filepath.Join(dir, "27.0", "dave", "all.SHA256SUMS.asc"), string(dave.Detached(sums, at)))
+	d.names["DAVE"] = dave.Sum().Hex()
+}
+
+// writeGitian writes a repository of Gitian assertions, with some that are of no use.
+func (d *documents) writeGitian() {
+	made := guixsigstest.MakeGitian(d.t, time.Now().Add(-time.Hour))
+	if err := os.Rename(made.Dir, filepath.Join(d.shell.dir, "gitian.sigs")); err != nil {
+		d.t.Fatal(err)
+	}
+	d.command("builders import-openpgp", "--project", "bitcoin-core", filepath.Join(d.shell.dir, "gitian.sigs"))
+}
+
+// serveCache serves a binary cache with hello, whose key is enrolled.
+func (d *documents) serveCache() {
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	text := fmt.Sprintf("StorePath: %s\nURL: nar/x.nar\nNarHash: sha256:%064x\nNarSize: 100\nReferences: \n", helloPath, 7)
+	info, err := narinfo.Parse([]byte(text))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	text += "Sig: cache-1:" + base64.StdEncoding.EncodeToString(ed25519.Sign(private, info.Fingerprint())) + "\n"
+	cache := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/"+helloHash+".narinfo" {
+			_, _ = w.Write([]byte(text))
+			return
+		}
+		http.NotFound(w, r)
+	}))
+	d.t.Cleanup(cache.Close)
+	d.command("builders enrol", "--operator", "a-cache", "--nix-key", "cache-1:"+base64.StdEncoding.EncodeToString(public))
+	d.names["CACHE"] = cache.URL
+}
+
+func (d *documents) stop() {
+	if err := d.server.Stop(); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func (d *documents) copyLedger() {
+	if r := d.shell.run(d.t, "cp -r "+filepath.Join(d.server.Data, "ledger")+" copy"); r.status != 0 {
+		d.t.Fatal(r.said())
+	}
+}
+
+// forkLog has a log that signed two histories, with its key and what convicts it.
+func (d *documents) forkLog() {
+	secret, public, err := note.GenerateKey(rand.Reader, "lied.example.org")
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	signer, err := note.NewSigner(secret)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	checkpoint := func(entry string) string {
+		signed, err := note.Sign(&note.Note{Text: fmt.Sprintf("lied.example.org\n1\n%s\n", tlog.RecordHash([]byte(entry)))}, signer)
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		return string(signed)
+	}
+	lied := ledger.Conviction{Fork: &ledger.Fork{Old: checkpoint("one"), New: checkpoint("other"), Root: tlog.RecordHash([]byte("other"))}}
+	text, err := json.Marshal(lied)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.write(filepath.Join(d.shell.dir, "log.key.pub"), public)
+	d.write(filepath.Join(d.shell.dir, "conviction.json"), string(text))
+	program := filepath.Join(d.t.TempDir(), "xmod")
+	mustRun(d.t, "go", "build", "-o", program, "repronet.dev/e2e/xmod")
+	d.names["XMOD"] = program
+}
+
+// restart starts the server again, for a person on another machine.
+func (d *documents) restart() {
+	if err := d.server.restart(d.t.Context()); err != nil {
+		d.t.Fatal(err)
+	}
+	d.freshHome()
+}
+
+// approveAlice has alice ask, and be enrolled.
+func (d *documents) approveAlice() {
+	if r := d.shell.run(d.t, "repronet-reporter enrol --contact alice@example.org"); r.status != 0 {
+		d.t.Fatal(r.said())
+	}
+	d.command("builders approve", d.builder(), "--operator", "alice")
+}
+
+// attestHello has alice report hello.
+func (d *documents) attestHello() {
+	d.report(filepath.Join(d.shell.dir, "reporter"))
+	indexed(d.t, d.server.URL)
+}
+
+// attestAgain has alice report hello once more, and names the statement.
+func (d *documents) attestAgain() {
+	if r := d.shell.run(d.t, "repronet-reporter run --once"); r.status != 0 {
+		d.t.Fatal(r.said())
+	}
+	d.attested++
+	d.write(filepath.Join(d.store, helloPath), fmt.Sprintf("hello, %d\n", d.attested))
+	d.attestHello()
+	builder := d.builder()
+	for _, c := range get[*dashboard.Output](d.t, d.server.URL, "/outputs?name="+helloPath).Claims {
+		if c.Builder == builder {
+			d.names["STATEMENT"] = fmt.Sprint(c.Index)
+		}
+	}
+}
+
+// withdrawFormer has a key that is not in use any more take back what it said.
+func (d *documents) withdrawFormer() {
+	const reason = "of the former key"
+	r := d.shell.run(d.t, "repronet-reporter withdraw --statement "+d.names["STATEMENT"]+" --reason '"+reason+"' --json")
+	if r.status != 0 || !strings.Contains(r.stdout, helloPath) {
+		d.t.Fatalf("withdrawing what a former key said: %s", r.said())
+	}
+	indexed(d.t, d.server.URL)
+	for _, c := range get[*dashboard.Output](d.t, d.server.URL, "/outputs?name="+helloPath).Claims {
+		if fmt.Sprint(c.Index) == d.names["STATEMENT"] && (c.Status != "withdrawn" || c.Reason != reason || c.By == nil) {
+			d.t.Errorf("the claim of the former key is %+v", c)
+		}
+	}
+}
+
+func logKeyText(t *testing.T, base string) string {
+	t.Helper()
+	text, err := fetch(t.Context(), base+"/log/key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(text))
+}

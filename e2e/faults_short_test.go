@@ -1,0 +1,6 @@
+//go:build !long
+
+package e2e
+
+// faultsAreLong says that everything is looked for after each fault.
+const faultsAreLong = false
