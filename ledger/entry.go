@@ -72,7 +72,7 @@ func (k Kind) Validate() error {
 // does not know: a newer one may.
 var ErrEncoding = errors.New("an encoding of entries that is not known")
 
-// ErrTooLarge is what [CompressBody] returns for a body that no entry can hold.
+// ErrTooLarge is what [Pack] returns for a body that no entry can hold.
 var ErrTooLarge = errors.New("larger than a ledger entry can hold")
 
 // An entry is encoded as
@@ -82,38 +82,50 @@ var ErrTooLarge = errors.New("larger than a ledger entry can hold")
 //
 // so that a body can be compressed before its place in the log is known.
 
-// CompressBody returns the compressed form of a body. It fails with
-// [ErrTooLarge] if an entry could not hold it.
-func CompressBody(body []byte) ([]byte, error) {
+// A Packed entry has its body compressed, and waits for its time of receipt.
+type Packed struct {
+	kind       Kind
+	compressed []byte
+}
+
+// Pack compresses the body of an entry. It fails with [ErrTooLarge] if an entry could not
+// hold it, whatever its kind.
+func Pack(kind Kind, body []byte) (Packed, error) {
+	if err := kind.Validate(); err != nil {
+		return Packed{}, err
+	}
 	if len(body) > MaxBodySize {
-		return nil, fmt.Errorf("body of %d bytes: %w (%d)", len(body), ErrTooLarge, MaxBodySize)
+		return Packed{}, fmt.Errorf("body of %d bytes: %w (%d)", len(body), ErrTooLarge, MaxBodySize)
 	}
 	compressed := compressor().EncodeAll(body, nil)
 	if n := len(compressed) + 2 + 32 + 8; n > MaxEntrySize {
-		return nil, fmt.Errorf("body of %d bytes, %d compressed: %w (%d)", len(body), len(compressed), ErrTooLarge, MaxEntrySize)
+		return Packed{}, fmt.Errorf("body of %d bytes, %d compressed: %w (%d)", len(body), len(compressed), ErrTooLarge, MaxEntrySize)
 	}
-	return compressed, nil
+	return Packed{kind: kind, compressed: compressed}, nil
 }
 
-// AppendEntry appends the encoding of an entry of a valid kind, whose body is
-// compressed already, to buf.
-func AppendEntry(buf []byte, kind Kind, receivedAt time.Time, compressed []byte) []byte {
-	buf = append(buf, entryVersion, byte(len(kind)))
-	buf = append(buf, kind...)
+// Kind is what the entry is.
+func (p Packed) Kind() Kind { return p.kind }
+
+// Size is the number of bytes of the entry.
+func (p Packed) Size() int { return 2 + len(p.kind) + 8 + len(p.compressed) }
+
+// Encode returns the bytes of the entry, which are the log's leaf.
+func (p Packed) Encode(receivedAt time.Time) []byte {
+	buf := make([]byte, 0, p.Size())
+	buf = append(buf, entryVersion, byte(len(p.kind)))
+	buf = append(buf, p.kind...)
 	buf = binary.BigEndian.AppendUint64(buf, uint64(receivedAt.UnixMilli()))
-	return append(buf, compressed...)
+	return append(buf, p.compressed...)
 }
 
 // Encode returns the bytes of the entry, which are the log's leaf.
 func (e *Entry) Encode() ([]byte, error) {
-	if err := e.Kind.Validate(); err != nil {
-		return nil, fmt.Errorf("encoding entry: %w", err)
-	}
-	compressed, err := CompressBody(e.Body)
+	packed, err := Pack(e.Kind, e.Body)
 	if err != nil {
 		return nil, fmt.Errorf("encoding entry: %w", err)
 	}
-	return AppendEntry(nil, e.Kind, e.ReceivedAt, compressed), nil
+	return packed.Encode(e.ReceivedAt), nil
 }
 
 // DecodeEntry reads an entry. It never uses more memory than [MaxBodySize] and

@@ -40,13 +40,13 @@ func TestEntryTooLarge(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, body := range map[string][]byte{"expanded": make([]byte, MaxBodySize+1), "compressed": noise} {
-		if _, err := CompressBody(body); !errors.Is(err, ErrTooLarge) {
+		if _, err := Pack(MapRoot, body); !errors.Is(err, ErrTooLarge) {
 			t.Errorf("%s: %v, want ErrTooLarge", name, err)
 		}
 	}
-	if compressed, err := CompressBody(noise[:MaxEntrySize-100]); err != nil {
+	if packed, err := Pack(Kind(strings.Repeat("k", 32)), noise[:MaxEntrySize-100]); err != nil {
 		t.Error(err)
-	} else if n := len(AppendEntry(nil, Kind(strings.Repeat("k", 32)), time.Now(), compressed)); n > MaxEntrySize {
+	} else if n := len(packed.Encode(time.Now())); n > MaxEntrySize || n != packed.Size() {
 		t.Errorf("an entry of %d bytes was made", n)
 	}
 }

@@ -76,7 +76,7 @@ repronet_problems_total{kind="not-found"} 2
 // burning is a ledger that panics for some.
 type burning struct{}
 
-func (burning) Append(context.Context, ledger.Kind, []byte) (uint64, error) { panic("on fire") }
+func (burning) AppendPacked(context.Context, ledger.Packed) (uint64, error) { panic("on fire") }
 
 func (burning) Receipt(context.Context, uint64) (*ledger.Receipt, error) { panic("no ledger") }
 
@@ -121,7 +121,7 @@ func TestPanic(t *testing.T) {
 	if strings.Contains(answers, "on fire") || !strings.Contains(answers, `/docs/problems#internal"`) {
 		t.Errorf("the answers: %s", answers)
 	}
-	if !strings.Contains(out.String(), "on fire") || !strings.Contains(out.String(), "burning.Append") || !strings.Contains(out.String(), "route=submit-attestations") {
+	if !strings.Contains(out.String(), "on fire") || !strings.Contains(out.String(), "burning.AppendPacked") || !strings.Contains(out.String(), "route=submit-attestations") {
 		t.Errorf("the log has no stack: %s", out.String())
 	}
 	// In the handler's own goroutine.

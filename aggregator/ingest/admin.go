@@ -53,7 +53,7 @@ func (in *Ingest) Revoke(ctx context.Context, builder signing.BuilderID, from *u
 
 // PublishSet writes a package set's entry; its attachment is durable already.
 func (in *Ingest) PublishSet(ctx context.Context, body []byte) (index uint64, err error) {
-	return in.log.Append(ctx, ledger.PackageSet, body)
+	return in.append(ctx, ledger.PackageSet, body)
 }
 
 // Roster returns the builders as they are published, and the number of ledger entries:
@@ -73,7 +73,7 @@ func (in *Ingest) administer(ctx context.Context, kind ledger.Kind, body []byte)
 	if index, repeats := in.roster.Repeats(kind, body); repeats {
 		return index, nil
 	}
-	index, err := in.log.Append(context.WithoutCancel(ctx), kind, body)
+	index, err := in.append(context.WithoutCancel(ctx), kind, body)
 	if err != nil {
 		return 0, fmt.Errorf("writing %s to the ledger: %w", kind, err)
 	}

@@ -209,12 +209,8 @@ func labelOf(accounts []account) string {
 	return "counted"
 }
 
-// entrySize is about what an entry takes of the ledger: its body, compressed, and hashes of
-// it in tiles.
-func entrySize(body []byte) (int, error) {
-	compressed, err := ledger.CompressBody(body)
-	return len(compressed) + 128, err
-}
+// entrySize is about what an entry takes of the ledger: its bytes, and hashes of them in tiles.
+func entrySize(entry ledger.Packed) int { return entry.Size() + 100 }
 
 func (in *Ingest) overBudget(err *overBudget) error {
 	return in.problem(api.ProblemOverBudget, err.Error())

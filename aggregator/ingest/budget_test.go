@@ -120,11 +120,11 @@ type failing struct {
 	broken bool
 }
 
-func (f *failing) Append(ctx context.Context, kind ledger.Kind, body []byte) (uint64, error) {
+func (f *failing) AppendPacked(ctx context.Context, entry ledger.Packed) (uint64, error) {
 	if f.broken {
 		return 0, errors.New("disk full")
 	}
-	return f.Log.Append(ctx, kind, body)
+	return f.Log.AppendPacked(ctx, entry)
 }
 
 // TestNothingWrittenNothingSpent: what the ledger did not take uses up no budget.

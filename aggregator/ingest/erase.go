@@ -35,7 +35,7 @@ func (in *Ingest) Erase(ctx context.Context, e *enrolment.Erasure, attachments E
 		return 0, errors.New("no enrolment names attachment " + e.Attachment.Hex() +
 			": only certificates and endorsements of enrolments can be erased, package sets hold nothing about people and are needed to compute verdicts")
 	}
-	index, err = in.log.Append(context.WithoutCancel(ctx), ledger.Erased, body)
+	index, err = in.append(context.WithoutCancel(ctx), ledger.Erased, body)
 	if err != nil {
 		return 0, fmt.Errorf("writing erasure to the ledger: %w", err)
 	}

@@ -70,13 +70,13 @@ func (b *Batch) SubmitEvidence(ctx context.Context, kind ledger.Kind, body []byt
 // with the text as an attachment, which is durable before the entry.
 func (in *Ingest) appendEvidence(ctx context.Context, e *reading.Document, body []byte, network string) (uint64, error) {
 	accounts := in.accounts(e, network)
-	size, err := entrySize(body)
+	entry, err := ledger.Pack(e.Kind, body)
 	if err == nil || !errors.Is(err, ledger.ErrTooLarge) || in.config.Attach == nil {
 		if err != nil {
 			return 0, err
 		}
-		return in.within(accounts, size, func() (uint64, int, error) {
-			index, err := in.log.Append(ctx, e.Kind, body)
+		return in.within(accounts, entrySize(entry), func() (uint64, int, error) {
+			index, err := in.log.AppendPacked(ctx, entry)
 			return index, 0, err
 		})
 	}
@@ -84,14 +84,14 @@ func (in *Ingest) appendEvidence(ctx context.Context, e *reading.Document, body 
 	if detachErr != nil || text == nil {
 		return 0, err
 	}
-	if size, err = entrySize(smaller); err != nil {
+	if entry, err = ledger.Pack(e.Kind, smaller); err != nil {
 		return 0, err // before anything is stored that no entry names
 	}
-	return in.within(accounts, size+len(text), func() (uint64, int, error) {
+	return in.within(accounts, entrySize(entry)+len(text), func() (uint64, int, error) {
 		if _, err := in.config.Attach(bytes.NewReader(text)); err != nil {
 			return 0, 0, err
 		}
-		index, err := in.log.Append(ctx, e.Kind, smaller)
+		index, err := in.log.AppendPacked(ctx, entry)
 		return index, len(text), err // the attachment stays, also where no entry names it
 	})
 }

@@ -23,8 +23,8 @@ import (
 
 // Log is the ledger's writer.
 type Log interface {
-	// Append returns the entry's index when it is durable.
-	Append(ctx context.Context, kind ledger.Kind, body []byte) (uint64, error)
+	// AppendPacked returns the entry's index when it is durable.
+	AppendPacked(ctx context.Context, entry ledger.Packed) (uint64, error)
 	// Receipt waits until a published checkpoint covers the index.
 	Receipt(ctx context.Context, index uint64) (*ledger.Receipt, error)
 	// Size returns the number of durable entries.
@@ -111,6 +111,15 @@ func (in *Ingest) CheckReady() error {
 	return in.problem(api.ProblemTryLater, "The aggregator is starting: it reads its ledger first.")
 }
 
+// append writes an entry that no budget bounds.
+func (in *Ingest) append(ctx context.Context, kind ledger.Kind, body []byte) (index uint64, err error) {
+	entry, err := ledger.Pack(kind, body)
+	if err != nil {
+		return 0, err
+	}
+	return in.log.AppendPacked(ctx, entry)
+}
+
 // Submit verifies a bundle and writes it to the ledger. It returns the index
 // when the entry is durable, and whether the claim was there before. An error is an
 // [api.Problem], or wraps one of package signing's sentinels.
@@ -124,14 +133,14 @@ func (b *Batch) Submit(ctx context.Context, bundle []byte) (index uint64, duplic
 		return 0, false, err
 	}
 	index, duplicate, err = in.duplicates.once(ctx, verified.Key, func() (uint64, error) {
-		size, err := entrySize(bundle)
+		entry, err := ledger.Pack(reading.KindOf(verified.Statement), bundle)
 		if err != nil {
 			return 0, err
 		}
-		return in.within(in.accountsOf(verified.Builder), size, func() (uint64, int, error) {
+		return in.within(in.accountsOf(verified.Builder), entrySize(entry), func() (uint64, int, error) {
 			// A sender that goes away must not leave the claim written but
 			// unknown to the duplicate check.
-			index, err := in.log.Append(context.WithoutCancel(ctx), reading.KindOf(verified.Statement), bundle)
+			index, err := in.log.AppendPacked(context.WithoutCancel(ctx), entry)
 			return index, 0, err
 		})
 	})

@@ -351,20 +351,20 @@ func TestOneKeyOneOperator(t *testing.T) {
 // gate stands before a real log and disturbs it.
 type gate struct {
 	ingest.Log
-	entered, open chan struct{} // Append announces itself and waits, if there are such
-	fails         atomic.Bool   // Append
+	entered, open chan struct{} // AppendPacked announces itself and waits, if there are such
+	fails         atomic.Bool   // AppendPacked
 	noReceipt     atomic.Bool   // until the context ends
 }
 
-func (g *gate) Append(ctx context.Context, kind ledger.Kind, body []byte) (uint64, error) {
+func (g *gate) AppendPacked(ctx context.Context, entry ledger.Packed) (uint64, error) {
 	if g.fails.Load() {
 		return 0, errors.New("no space left on /var/lib/secret")
 	}
-	if g.open != nil && kind == ledger.Attestation {
+	if g.open != nil && entry.Kind() == ledger.Attestation {
 		close(g.entered)
 		<-g.open
 	}
-	return g.Log.Append(ctx, kind, body)
+	return g.Log.AppendPacked(ctx, entry)
 }
 
 func (g *gate) Receipt(ctx context.Context, index uint64) (*ledger.Receipt, error) {

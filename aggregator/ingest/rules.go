@@ -21,7 +21,7 @@ func (in *Ingest) rule(ctx context.Context, version reading.Version) error {
 	body, err := reading.Rules{Version: version}.Encode()
 	if err == nil {
 		var index uint64
-		if index, err = in.log.Append(context.WithoutCancel(ctx), ledger.Rules, body); err == nil {
+		if index, err = in.append(context.WithoutCancel(ctx), ledger.Rules, body); err == nil {
 			in.roster.Judge(index, uint32(version))
 			return nil
 		}

@@ -18,11 +18,10 @@ const (
 
 // pending is an entry on its way.
 type pending struct {
-	kind       ledger.Kind
-	compressed []byte
-	done       chan struct{} // closed when index and err are set
-	index      uint64
-	err        error
+	entry ledger.Packed
+	done  chan struct{} // closed when index and err are set
+	index uint64
+	err   error
 }
 
 // Append puts an entry into the log and returns its index, when the entry is on
@@ -31,28 +30,30 @@ type pending struct {
 // After any other error than the first, such as the context's end, the entry may be
 // in the log or not.
 func (l *Log) Append(ctx context.Context, kind ledger.Kind, body []byte) (index uint64, err error) {
-	if err := kind.Validate(); err != nil {
-		return 0, fmt.Errorf("appending: %w", err)
-	}
-	compressed, err := ledger.CompressBody(body)
+	entry, err := ledger.Pack(kind, body)
 	if err != nil {
 		return 0, fmt.Errorf("appending %s: %w", kind, err)
 	}
-	p := &pending{kind: kind, compressed: compressed, done: make(chan struct{})}
+	return l.AppendPacked(ctx, entry)
+}
+
+// AppendPacked is [Log.Append] of an entry whose body is compressed.
+func (l *Log) AppendPacked(ctx context.Context, entry ledger.Packed) (index uint64, err error) {
+	p := &pending{entry: entry, done: make(chan struct{})}
 	select {
 	case l.incoming <- p:
 	case <-l.closing:
-		return 0, fmt.Errorf("appending %s: %w", kind, ErrClosed)
+		return 0, fmt.Errorf("appending %s: %w", entry.Kind(), ErrClosed)
 	case <-ctx.Done():
-		return 0, fmt.Errorf("appending %s: %w", kind, ctx.Err())
+		return 0, fmt.Errorf("appending %s: %w", entry.Kind(), ctx.Err())
 	}
 	select {
 	case <-p.done:
 	case <-ctx.Done():
-		return 0, fmt.Errorf("appending %s: %w", kind, ctx.Err())
+		return 0, fmt.Errorf("appending %s: %w", entry.Kind(), ctx.Err())
 	}
 	if p.err != nil {
-		return 0, fmt.Errorf("appending %s: %w", kind, p.err)
+		return 0, fmt.Errorf("appending %s: %w", entry.Kind(), p.err)
 	}
 	return p.index, nil
 }
@@ -124,7 +125,7 @@ func (l *Log) commit(batch []*pending, receivedAt time.Time) error {
 	var files []file
 	encoded := make([][]byte, len(batch))
 	for i, p := range batch {
-		encoded[i] = ledger.AppendEntry(nil, p.kind, receivedAt, p.compressed)
+		encoded[i] = p.entry.Encode(receivedAt)
 		p.index = grown.size
 		grown.add(encoded[i], func(f file) { files = append(files, f) })
 	}

@@ -95,7 +95,7 @@ func fitsEntry(body []byte) bool {
 	if len(body) < ledger.MaxEntrySize/2 {
 		return true
 	}
-	_, err := ledger.CompressBody(body)
+	_, err := ledger.Pack(ledger.OpenPGPSums, body)
 	return err == nil
 }
 

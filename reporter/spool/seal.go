@@ -236,7 +236,7 @@ func (w *Writer) sealBatch(ctx context.Context, batch []queued, sign Sign) (int,
 	if item.Bundle, err = sign(ctx, payload); err != nil {
 		return 0, err
 	}
-	if _, err := ledger.CompressBody(item.Bundle); err != nil {
+	if _, err := ledger.Pack(ledger.Attestation, item.Bundle); err != nil {
 		if !errors.Is(err, ledger.ErrTooLarge) {
 			return 0, err
 		}

@@ -218,7 +218,7 @@ func TestSealFitsLedger(t *testing.T) {
 		if item.Sequence != uint64(i) {
 			t.Errorf("statement %d has sequence %d", i, item.Sequence)
 		}
-		if _, err := ledger.CompressBody(item.Bundle); err != nil {
+		if _, err := ledger.Pack(ledger.Attestation, item.Bundle); err != nil {
 			t.Error(err)
 		}
 		outputs += len(open(t, signer, item).Subjects)
