@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -152,10 +153,11 @@ func (a *Aggregator) sweep() error {
 	return nil
 }
 
+// clickHouseServer reads the URL of a ClickHouse server.
 func clickHouseServer(address string) (*clickhouse.Options, error) {
 	u, err := url.Parse(address)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, errors.New("clickhouse: want http://USER:PASSWORD@HOST:PORT/DATABASE, ClickHouse's HTTP interface")
+	if err != nil || u.Host == "" || !slices.Contains([]string{"clickhouse", "http", "https"}, u.Scheme) {
+		return nil, errors.New("clickhouse: want clickhouse://USER:PASSWORD@HOST:9000/DATABASE, or http:// or https:// with the port of ClickHouse's HTTP interface")
 	}
 	options, err := clickhouse.ParseDSN(address)
 	if err != nil {

@@ -29,8 +29,6 @@ import (
 // breaking is a connection that breaks at an INSERT into a table: before it, or
 // when it is done and nobody gets to know.
 type breaking struct {
-	http.RoundTripper
-
 	mu     sync.Mutex // guards everything below
 	table  string     // "" never breaks
 	left   int        // inserts into it until then
@@ -46,7 +44,7 @@ func (b *breaking) set(table string, left int, after bool) {
 	b.table, b.left, b.after, b.broken = table, left, after, false
 }
 
-func (b *breaking) RoundTrip(r *http.Request) (*http.Response, error) {
+func (b *breaking) send(to http.RoundTripper, r *http.Request) (*http.Response, error) {
 	b.mu.Lock()
 	if b.broken {
 		b.mu.Unlock()
@@ -60,10 +58,10 @@ func (b *breaking) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	b.mu.Unlock()
 	if !last {
-		return b.RoundTripper.RoundTrip(r)
+		return to.RoundTrip(r)
 	}
 	if b.after {
-		response, err := b.RoundTripper.RoundTrip(r)
+		response, err := to.RoundTrip(r)
 		if err == nil {
 			err = response.Body.Close()
 		}
@@ -89,8 +87,8 @@ func TestStatementsFail(t *testing.T) {
 	want := modelOf(w)
 
 	options := chdbtest.Database(t)
-	connection := &breaking{RoundTripper: chdbtest.Open(t).Transport()}
-	options.TransportFunc = func(*http.Transport) (http.RoundTripper, error) { return connection, nil }
+	connection := &breaking{}
+	chdbtest.Through(t, options, connection.send)
 	s := openStoreWith(t, options)
 	tables := []string{
 		"touched", "observations", "outputs", "builds", "digests", "verdict_changes", "entries", "statements",
@@ -145,8 +143,8 @@ func TestResumeEntryByEntry(t *testing.T) {
 	w.attest(a, withdraw("date", "1"))
 
 	options := chdbtest.Database(t)
-	connection := &breaking{RoundTripper: chdbtest.Open(t).Transport()}
-	options.TransportFunc = func(*http.Transport) (http.RoundTripper, error) { return connection, nil }
+	connection := &breaking{}
+	chdbtest.Through(t, options, connection.send)
 	s := openStoreWith(t, options)
 	connection.set("watermark", 1, false)
 	if err := newIndex(t, index.Config{}, s, w.log).CatchUp(t.Context()); !errors.Is(err, errBroken) {

@@ -70,7 +70,7 @@ func restore(t testing.TB, backup, name string) *clickhouse.Options {
 	t.Helper()
 	options := chdbtest.Database(t)
 	base := options.Auth.Database
-	conn := must(clickhouse.Open(options))
+	conn := must(clickhouse.Open(chdbtest.Admin(t, options)))
 	defer conn.Close()
 	for _, statement := range []string{
 		"CREATE TABLE generations (generation UInt32) ENGINE = MergeTree ORDER BY generation",

@@ -26,13 +26,11 @@ import (
 
 // counting notes the statements that go to ClickHouse.
 type counting struct {
-	http.RoundTripper
-
 	mu         sync.Mutex // guards statements
 	statements []string
 }
 
-func (c *counting) RoundTrip(r *http.Request) (*http.Response, error) {
+func (c *counting) send(to http.RoundTripper, r *http.Request) (*http.Response, error) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return nil, err
@@ -44,7 +42,7 @@ func (c *counting) RoundTrip(r *http.Request) (*http.Response, error) {
 		c.statements = append(c.statements, statement)
 		c.mu.Unlock()
 	}
-	return c.RoundTripper.RoundTrip(r)
+	return to.RoundTrip(r)
 }
 
 func (c *counting) take() []string {
@@ -122,8 +120,8 @@ func growing(n int) *dashboardtest.Scenario {
 func pages(t *testing.T, scenario *dashboardtest.Scenario) (http.Handler, *counting) {
 	t.Helper()
 	options := chdbtest.Database(t)
-	statements := &counting{RoundTripper: chdbtest.Open(t).Transport()}
-	options.TransportFunc = func(*http.Transport) (http.RoundTripper, error) { return statements, nil }
+	statements := &counting{}
+	chdbtest.Through(t, options, statements.send)
 	s := must(store.Open(t.Context(), options))
 	ended := context.WithoutCancel(t.Context())
 	t.Cleanup(func() {

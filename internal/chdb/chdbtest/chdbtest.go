@@ -3,6 +3,10 @@
 //
 //	conn, err := clickhouse.Open(chdbtest.Database(t))
 //
+// With the environment variable REPRONET_TEST_CLICKHOUSE=http or native, the database is that of a
+// real server, one for each test process, over that protocol and with no more rights than the
+// aggregator needs.
+//
 // Where the engine's library is missing, the test is skipped and says so on standard error; where
 // the environment variable CI is set, it fails.
 package chdbtest
@@ -12,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -72,12 +77,12 @@ func Exit(status int) { syscall.Exit(status) }
 // is in Auth.Database. It is dropped when the test ends.
 func Database(t testing.TB) *clickhouse.Options {
 	t.Helper()
-	engine := Open(t)
-	admin, err := clickhouse.Open(engine.Options(""))
-	if err != nil {
-		t.Fatalf("connecting to the ClickHouse engine: %v", err)
-	}
 	name := fmt.Sprintf("test_%d_%s", databases.Add(1), strings.Map(identifier, t.Name()))
+	options := optionsFor(t)
+	admin, err := clickhouse.Open(options)
+	if err != nil {
+		t.Fatalf("connecting to ClickHouse: %v", err)
+	}
 	if err := admin.Exec(t.Context(), "CREATE DATABASE "+name+" ENGINE = Atomic"); err != nil {
 		t.Fatalf("making a database for the test: %v", err)
 	}
@@ -87,10 +92,53 @@ func Database(t testing.TB) *clickhouse.Options {
 			t.Errorf("dropping the test's database: %v", err)
 		}
 		if err := admin.Close(); err != nil {
-			t.Errorf("disconnecting from the ClickHouse engine: %v", err)
+			t.Errorf("disconnecting from ClickHouse: %v", err)
 		}
 	})
-	return engine.Options(name)
+	options = optionsFor(t)
+	options.Auth.Database = name
+	return options
+}
+
+// Through has send stand between the connections of options and ClickHouse: it gets each request,
+// and who answers it. The connections speak HTTP.
+func Through(t testing.TB, options *clickhouse.Options, send func(to http.RoundTripper, r *http.Request) (*http.Response, error)) {
+	t.Helper()
+	if options.Protocol == clickhouse.Native {
+		options.Protocol, options.Addr = clickhouse.HTTP, []string{Server(t).Address(clickhouse.HTTP)}
+	}
+	before := options.TransportFunc
+	options.TransportFunc = func(transport *http.Transport) (http.RoundTripper, error) {
+		var to http.RoundTripper = transport
+		if before != nil {
+			var err error
+			if to, err = before(transport); err != nil {
+				return nil, err
+			}
+		}
+		return between(func(r *http.Request) (*http.Response, error) { return send(to, r) }), nil
+	}
+}
+
+// between is an [http.RoundTripper] that is a function.
+type between func(*http.Request) (*http.Response, error)
+
+func (b between) RoundTrip(r *http.Request) (*http.Response, error) { return b(r) }
+
+// optionsFor returns the options of a connection to no database.
+func optionsFor(t testing.TB) *clickhouse.Options {
+	t.Helper()
+	switch protocol := os.Getenv(protocolEnv); protocol {
+	case "":
+		return Open(t).Options("")
+	case "http":
+		return Server(t).Options(clickhouse.HTTP, "")
+	case "native":
+		return Server(t).Options(clickhouse.Native, "")
+	default:
+		t.Fatalf("$%s is %q: want http or native", protocolEnv, protocol)
+		return nil
+	}
 }
 
 // identifier maps a rune to what may stand in an unquoted name.
@@ -108,37 +156,63 @@ type process struct {
 	janitor   io.WriteCloser
 }
 
-// open starts the engine on a temporary directory. A janitor process removes the directory when
-// its standard input ends, that is when this process has ended, however it did.
+// open starts the engine on a temporary directory.
 func open() (process, error) {
 	if _, err := chdb.Find(); err != nil {
 		return process{}, err
 	}
-	directory, err := os.MkdirTemp("", "chdbtest-")
+	directory, janitor, err := temporary()
 	if err != nil {
-		return process{}, err
-	}
-	janitor := exec.Command("sh", "-c", `read -r _; rm -rf -- "$1"`, "janitor", directory)
-	janitor.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt from the terminal is not for it
-	pipe, err := janitor.StdinPipe()
-	if err != nil {
-		return process{}, err
-	}
-	if err := janitor.Start(); err != nil {
 		return process{}, err
 	}
 	engine, err := chdb.Open(context.Background(), chdb.Config{Path: directory, MaxServerMemory: 4 << 30})
-	return process{engine, directory, pipe}, err
+	return process{engine, directory, janitor}, err
 }
 
-// Backup lets the engine of this test process restore from an archive that BACKUP
-// made, and returns the name for it in RESTORE … FROM File('name').
+// temporary makes a directory that a janitor process removes when its standard input ends, that
+// is when this process has ended, however it did.
+func temporary() (directory string, pipe io.WriteCloser, err error) {
+	directory, err = os.MkdirTemp("", "chdbtest-")
+	if err != nil {
+		return "", nil, err
+	}
+	janitor := exec.Command("sh", "-c", `read -r _; sleep 1; rm -rf -- "$1"`, "janitor", directory)
+	janitor.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt from the terminal is not for it
+	if pipe, err = janitor.StdinPipe(); err != nil {
+		return "", nil, err
+	}
+	return directory, pipe, janitor.Start()
+}
+
+// Backup lets ClickHouse restore from an archive that BACKUP made, and returns the name for it in
+// RESTORE … FROM File('name').
 func Backup(t testing.TB, name string, archive []byte) string {
 	t.Helper()
-	Open(t)
-	engine, _ := shared()
-	if err := os.WriteFile(filepath.Join(engine.directory, "backups", name), archive, 0o600); err != nil {
-		t.Fatalf("giving the ClickHouse engine a backup: %v", err)
+	directory := ""
+	if os.Getenv(protocolEnv) == "" {
+		Open(t)
+		engine, _ := shared()
+		directory = engine.directory
+	} else {
+		directory = Server(t).Data()
+	}
+	directory = filepath.Join(directory, "backups")
+	if err := os.MkdirAll(directory, 0o700); err != nil {
+		t.Fatalf("giving ClickHouse a backup: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(directory, name), archive, 0o600); err != nil {
+		t.Fatalf("giving ClickHouse a backup: %v", err)
 	}
 	return name
+}
+
+// Admin returns the options of a connection that may do everything, to the database of options.
+func Admin(t testing.TB, options *clickhouse.Options) *clickhouse.Options {
+	t.Helper()
+	if os.Getenv(protocolEnv) == "" {
+		return options
+	}
+	admin := Server(t).AdminOptions(options.Protocol)
+	admin.Auth.Database = options.Auth.Database
+	return admin
 }
