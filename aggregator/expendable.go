@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -345,9 +347,13 @@ func (k *indexKeeper) isDamage(err error) bool {
 			return false
 		}
 	}
+	if _, ok := errors.AsType[net.Error](err); ok || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return false // a server that is away
+	}
 	if exception, ok := errors.AsType[*clickhouse.Exception](err); ok {
 		switch exception.Code {
-		case 159, 173, 202, 241, 243, 252, 394: // time, memory, too much at once, space, cancelled
+		case 159, 173, 202, 241, 243, 252, 394, // time, memory, too much at once, space, cancelled
+			164, 192, 194, 497, 516, 236, 242: // what a user may do; a server that stops, or is read-only
 			return false
 		}
 	} else if _, ok := errors.AsType[*fs.PathError](err); ok {

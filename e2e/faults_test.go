@@ -37,15 +37,15 @@ type faulty struct {
 }
 
 // newFaulty starts a server whose data directory is a file system of its own, of a size
-// as mount takes it.
-func newFaulty(t *testing.T, size string) *faulty {
+// as mount takes it, with more arguments.
+func newFaulty(t *testing.T, size string, args ...string) *faulty {
 	t.Helper()
 	needtest.Root(t, "mount a small file system")
 	chdbtest.Library(t)
 	disk := t.TempDir()
 	mustRun(t, "mount", "-t", "tmpfs", "-o", "size="+size, "none", disk)
 	t.Cleanup(func() { mustRun(t, "umount", "-l", disk) })
-	s := &server{log: messages(t, "the aggregator"), args: []string{"--listen", "127.0.0.1:0", "--checkpoint-interval", "250ms"}}
+	s := &server{log: messages(t, "the aggregator"), args: append([]string{"--listen", "127.0.0.1:0", "--checkpoint-interval", "250ms"}, args...)}
 	if err := s.start(t.Context(), filepath.Join(disk, "data")); err != nil {
 		t.Fatal(err)
 	}

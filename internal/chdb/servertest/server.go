@@ -82,13 +82,9 @@ func New(dir, library string) (*Server, error) {
 		}
 		s.ports[protocol] = port
 	}
-	users, err := users()
-	if err != nil {
-		return nil, err
-	}
-	err = errors.Join(
+	err := errors.Join(
 		os.WriteFile(filepath.Join(dir, "config.xml"), []byte(s.config()), 0o600),
-		os.WriteFile(filepath.Join(dir, "users.xml"), []byte(users), 0o600),
+		s.Limit(""),
 		syscall.Mkfifo(s.fifo(), 0o600),
 	)
 	if err != nil {
@@ -112,6 +108,16 @@ func (s *Server) options(protocol clickhouse.Protocol, database, user, password 
 		Protocol: protocol, Addr: []string{s.Address(protocol)},
 		Auth: clickhouse.Auth{Database: database, Username: user, Password: password},
 	}
+}
+
+// Limit sets what the user is limited to, as XML of a settings profile
+// ("<readonly>1</readonly>"), from the next start on.
+func (s *Server) Limit(profile string) error {
+	users, err := users(profile)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(s.dir, "users.xml"), []byte(users), 0o600)
 }
 
 // Address is the host and port at which a protocol is spoken.
@@ -221,7 +227,7 @@ func (s *Server) config() string {
 // users makes those of a server: the aggregator's with the rights that docs/operators.md has an
 // administrator grant, and with the same on databases of tests. The program has no place in which
 // statements such as CREATE USER could store one.
-func users() (string, error) {
+func users(profile string) (string, error) {
 	_, file, _, _ := runtime.Caller(0)
 	text, err := os.ReadFile(filepath.Join(filepath.Dir(file), "../../../docs/operators.md"))
 	if err != nil {
@@ -237,10 +243,10 @@ func users() (string, error) {
 		return "", errors.New("docs/operators.md does not say what the aggregator's user may do")
 	}
 	const user = "\t\t<%s><password><![CDATA[%s]]></password><networks><ip>127.0.0.1</ip></networks>%s</%[1]s>\n"
-	return "<clickhouse>\n\t<profiles><default/></profiles>\n\t<quotas><default/></quotas>\n\t<users>\n" +
+	return "<clickhouse>\n\t<profiles><default/><limited>" + profile + "</limited></profiles>\n\t<quotas><default/></quotas>\n\t<users>\n" +
 		"\t\t<default><no_password/><networks><ip>::/0</ip></networks></default><!-- who starts the server -->\n" +
 		fmt.Sprintf(user, admin, adminPassword, "<access_management>1</access_management>") +
-		fmt.Sprintf(user, User, UserPassword, "<grants>"+grants.String()+"</grants>") +
+		fmt.Sprintf(user, User, UserPassword, "<profile>limited</profile><grants>"+grants.String()+"</grants>") +
 		"\t</users>\n</clickhouse>\n", nil
 }
 
