@@ -1,6 +1,8 @@
 package dashboard
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -16,6 +18,7 @@ const divergencesOnPage = 40
 type divergencesPage struct {
 	frame
 	Filter   DivergenceQuery
+	Wrong    string // sentence on a filter that nothing can have; "" if all are good
 	Filtered bool
 	Total    string
 	Rows     []divergenceRow
@@ -123,66 +126,101 @@ func causeChoices() []choice {
 
 func (d *Dashboard) divergences(c *gin.Context) (string, view, error) {
 	ctx := c.Request.Context()
-	query := DivergenceQuery{
-		Set: c.Query("set"), Shape: api.Shape(c.Query("shape")), Cause: api.Side(c.Query("cause")), Maintainer: c.Query("maintainer"),
-		Ecosystem: c.Query("ecosystem"), Project: c.Query("project"),
-		Limit: divergencesOnPage, Cursor: c.Query("cursor"),
-	}
-	shapes, causes := shapeChoices(), causeChoices()
-	if !offered(shapes, string(query.Shape)) {
-		return "", nil, invalid("A divergence's shape is self, scatter, outlier or split.")
-	}
-	if !offered(causes, string(query.Cause)) {
-		return "", nil, invalid("A divergence's cause is own, inherited or unknown.")
-	}
-	if builder := c.Query("builder"); builder != "" {
-		id, err := signing.ParseBuilderID(builder)
-		if err != nil {
-			return "", nil, invalid("A builder is given by its ID: %v.", err)
-		}
-		query.Builder = id
-	}
-	found, err := d.source.Divergences(ctx, query)
-	if err != nil {
-		return "", nil, Missing(err, "There is no such package set, or this page of the list is gone. Begin at the newest divergences.")
-	}
+	query, wrong := divergenceFilter(c)
 	sets, err := d.source.Sets(ctx)
 	if err != nil {
 		return "", nil, err
 	}
+	found := &DivergencePage{}
+	if wrong == nil {
+		found, err = d.source.Divergences(ctx, query)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			wrong = Missing(err, "%s", gone(&query, sets))
+		case err != nil:
+			return "", nil, err
+		}
+	}
+	v := newDivergencesPage(query, sets)
+	if query.Cursor != "" {
+		v.First = v.Filter.URL("/divergences")
+	}
+	if wrong != nil {
+		p := d.config.Problem(wrong)
+		v.status, v.Wrong, v.JSON = p.Status, p.Detail, ""
+		v.Filter.Builder = signing.BuilderID(c.Query("builder")) // as it was typed
+		return "divergences", v, nil
+	}
+	v.Total = count(found.Total, "output")
 	now := time.Now()
-	filter := query
+	for _, divergence := range found.Divergences {
+		v.Rows = append(v.Rows, newDivergenceRow(divergence, now))
+	}
+	if found.Next != "" {
+		next := v.Filter
+		next.Cursor = found.Next
+		v.Next = next.URL("/divergences")
+	}
+	return "divergences", v, nil
+}
+
+// divergenceFilter reads the filters of a request. What no divergence can have is said by
+// the error, and left out of the query.
+func divergenceFilter(c *gin.Context) (query DivergenceQuery, wrong error) {
+	query = DivergenceQuery{
+		Set: c.Query("set"), Maintainer: c.Query("maintainer"), Ecosystem: c.Query("ecosystem"), Project: c.Query("project"),
+		Limit: divergencesOnPage, Cursor: c.Query("cursor"),
+	}
+	if builder := c.Query("builder"); builder != "" {
+		var err error
+		if query.Builder, err = signing.ParseBuilderID(builder); err != nil {
+			wrong = invalid("A builder is given by its ID: %v.", err)
+		}
+	}
+	if cause := c.Query("cause"); offered(causeChoices(), cause) {
+		query.Cause = api.Side(cause)
+	} else {
+		wrong = invalid("A divergence's cause is own, inherited or unknown.")
+	}
+	if shape := c.Query("shape"); offered(shapeChoices(), shape) {
+		query.Shape = api.Shape(shape)
+	} else {
+		wrong = invalid("A divergence's shape is self, scatter, outlier or split.")
+	}
+	return query, wrong
+}
+
+// gone says what of a query there is not, and leaves it out.
+func gone(query *DivergenceQuery, sets []Set) string {
+	if set := query.Set; set != "" && !slices.ContainsFunc(sets, func(s Set) bool { return s.Name == set }) {
+		query.Set = ""
+		return fmt.Sprintf("There is no package set named %q.", set)
+	}
+	return "This page of the list is gone. Begin at the newest divergences."
+}
+
+// newDivergencesPage returns the page with its form, before anything is found.
+func newDivergencesPage(query DivergenceQuery, sets []Set) *divergencesPage {
+	filter, all := query, query
 	filter.Limit, filter.Cursor = 0, ""
-	all := query
 	all.Limit = 0
 	v := &divergencesPage{
 		frame:    frame{Title: "Divergences", Section: "/divergences", JSON: all.URL(api.DivergencesPath)},
 		Filter:   filter,
 		Filtered: filter != DivergenceQuery{},
-		Total:    count(found.Total, "output"),
 		Clear:    "/divergences",
+		Shapes:   shapeChoices(), Causes: causeChoices(),
 	}
 	for _, set := range sets {
 		v.Sets = append(v.Sets, set.Name)
 	}
-	for i := range shapes {
-		shapes[i] = shapes[i].link(filter, string(filter.Shape), func(q *DivergenceQuery, value string) { q.Shape = api.Shape(value) })
+	for i := range v.Shapes {
+		v.Shapes[i] = v.Shapes[i].link(filter, string(filter.Shape), func(q *DivergenceQuery, value string) { q.Shape = api.Shape(value) })
 	}
-	for i := range causes {
-		causes[i] = causes[i].link(filter, string(filter.Cause), func(q *DivergenceQuery, value string) { q.Cause = api.Side(value) })
+	for i := range v.Causes {
+		v.Causes[i] = v.Causes[i].link(filter, string(filter.Cause), func(q *DivergenceQuery, value string) { q.Cause = api.Side(value) })
 	}
-	v.Shapes, v.Causes = shapes, causes
-	for _, divergence := range found.Divergences {
-		v.Rows = append(v.Rows, newDivergenceRow(divergence, now))
-	}
-	if query.Cursor != "" {
-		v.First = filter.URL("/divergences")
-	}
-	if found.Next != "" {
-		filter.Cursor = found.Next
-		v.Next = filter.URL("/divergences")
-	}
-	return "divergences", v, nil
+	return v
 }
 
 // link completes a choice: choosing it sets its filter, choosing it again

@@ -71,6 +71,8 @@ type frame struct {
 	Assets  *assets
 	Indexed uint64 // ledger entries that the page is a function of
 	Now     time.Time
+
+	status int // of the answer; 0 for 200
 }
 
 func (f *frame) framed() *frame { return f }
@@ -88,7 +90,7 @@ func (d *Dashboard) show(c *gin.Context, answer answer) {
 	case err != nil:
 		d.Fail(c, err)
 	case v != nil:
-		d.render(c, http.StatusOK, name, v)
+		d.render(c, cmp.Or(v.framed().status, http.StatusOK), name, v)
 	}
 }
 

@@ -259,6 +259,46 @@ func (b broken) Summary(context.Context, string) (*dashboard.Summary, error) {
 	return nil, b.err
 }
 
+// TestWrongFilter: a filter that nothing can have is said on the page with the form, which
+// keeps the others; the links of the page leave the wrong one out.
+func TestWrongFilter(t *testing.T) {
+	engine := serve(t, sample())
+	const good = "&maintainer=grace&ecosystem=nix&project=p%22%3E%3Cb%3E"
+	for _, c := range []struct {
+		wrong  string
+		status int
+		says   string
+		typed  string // in the form
+	}{
+		{"shape=round", 422, "A divergence’s shape is self, scatter, outlier or split.", ""},
+		{"cause=evil", 422, "A divergence’s cause is own, inherited or unknown.", ""},
+		{"builder=me", 422, "32 characters", `name="builder" value="me"`},
+		{"set=%3Cnone%3E", 404, "There is no package set named &#34;&lt;none&gt;&#34;.", `<option value="">all</option>`},
+		{"cursor=x", 404, "This page of the list is gone.", ""},
+	} {
+		response := get(t, engine, "/divergences?"+c.wrong+good)
+		body := text(t, response)
+		said := strings.ReplaceAll(body, "&#39;", "’")
+		if response.StatusCode != c.status || !strings.Contains(said, `role="alert">`) || !strings.Contains(said, c.says) || !strings.Contains(body, c.typed) {
+			t.Errorf("%s: status %d, want %d, %q and %q in: %s", c.wrong, response.StatusCode, c.status, c.says, c.typed, body)
+		}
+		for _, kept := range []string{`name="maintainer" value="grace"`, `name="ecosystem" value="nix"`, `name="project" value="p&#34;&gt;&lt;b&gt;"`, `<button>Filter</button>`} {
+			if !strings.Contains(body, kept) {
+				t.Errorf("%s: the form has no %s", c.wrong, kept)
+			}
+		}
+		links := regexp.MustCompile(`href="(/divergences\?[^"]*)"`).FindAllStringSubmatch(body, -1)
+		for _, m := range links {
+			if path := html.UnescapeString(m[1]); get(t, engine, path).StatusCode != http.StatusOK {
+				t.Errorf("%s: its page links to %s", c.wrong, path)
+			}
+		}
+		if len(links) < 7 {
+			t.Errorf("%s: %d links with filters", c.wrong, len(links))
+		}
+	}
+}
+
 func TestErrors(t *testing.T) {
 	for _, c := range []struct {
 		name, path string

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -54,6 +55,54 @@ func TestDemo(t *testing.T) {
 			run.interrupt(t)
 		})
 	}
+}
+
+// TestFreshClone does in a copy of the source what the documents begin with: it builds,
+// and runs the demonstration until all is reported, where nobody else has its port.
+func TestFreshClone(t *testing.T) {
+	t.Parallel()
+	needtest.Root(t, "has a network of its own")
+	needtest.Program(t, "make", "make")
+	needtest.Program(t, "ip", "iproute2")
+	s := newClone(t)
+	for _, line := range commandsFor(t) {
+		if line != "make run" {
+			if r := s.run(t, line); r.status != 0 {
+				t.Fatalf("%s: %s", line, r.said())
+			}
+			continue
+		}
+		s.alone = true
+		said := s.runUntil(t, line, "all reported").said()
+		if !strings.Contains(said, "the dashboard is at http://127.0.0.1:8080") || !strings.Contains(said, "all reported") {
+			t.Errorf("%s: %s", line, said)
+		}
+	}
+}
+
+// newClone returns a shell in a copy of the source, for a person with Go. What was
+// downloaded for the source is there for the copy, too.
+func newClone(t *testing.T) *shell {
+	t.Helper()
+	s := newShell(t, "TMPDIR="+t.TempDir()) // where go reads no module, so not the copy
+	for _, name := range []string{"GOCACHE", "GOMODCACHE"} {
+		out, err := exec.CommandContext(t.Context(), "go", "env", name).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.env = append(s.env, name+"="+strings.TrimSpace(string(out)))
+	}
+	s.dir = copySource(t)
+	engine, err := filepath.Abs("../engine/node_modules")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(engine); err == nil { // otherwise it is fetched
+		if err := os.Symlink(engine, filepath.Join(s.dir, "engine", "node_modules")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
 }
 
 type demo struct{ program, with, dir string }

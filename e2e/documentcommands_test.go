@@ -1,23 +1,27 @@
 package e2e
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
 
 // TestDocumentedCommands runs each command of the documents as it is printed, in their
-// order, on fresh directories. What a document cannot know (addresses, keys, IDs of
+// order, on fresh machines. What a document cannot know (addresses, keys, IDs of
 // builders) is put in the place of its example. A command without a line in the table
 // below fails the test, and so does a line whose command is in no document any more.
 func TestDocumentedCommands(t *testing.T) {
 	t.Parallel()
 	d := newDocuments(t)
 	printed := map[string][]string{}
-	for _, document := range documentFiles {
+	for _, document := range documentFiles(t) {
 		printed[document] = commandsOfDocument(t, document)
 	}
 	for _, c := range documentedCommands() {
@@ -27,7 +31,7 @@ func TestDocumentedCommands(t *testing.T) {
 			continue
 		}
 		printed[c.in] = slices.Delete(printed[c.in], at, at+1)
-		if c.not == "" {
+		if c.by == "" {
 			d.run(&c)
 		}
 	}
@@ -38,9 +42,110 @@ func TestDocumentedCommands(t *testing.T) {
 	}
 }
 
-// documentFiles are the documents with commands for users, in the order in which they are
-// followed.
-var documentFiles = []string{"README.md", "docs/operators.md", "docs/volunteers.md", "docs/checking.md", "docs/policy.md", "docs/formats.md", "docs/words.md", "docs/architecture.md"}
+// TestDocumentedElsewhere: what another test is said to run, it takes from the document.
+func TestDocumentedElsewhere(t *testing.T) {
+	t.Parallel()
+	tests := testsOf(t, ".")
+	for _, c := range documentedCommands() {
+		switch test := tests[c.by]; {
+		case c.by == "":
+		case strings.HasPrefix(c.by, "."): // what a machine runs before a change lands
+			if text, err := os.ReadFile(filepath.Join("..", c.by)); err != nil || !slices.Contains(strings.Split(string(text), "\n"), c.line) {
+				t.Errorf("%s does not have the line %q (%v)", c.by, c.line, err)
+			}
+		case test == nil:
+			t.Errorf("there is no test %s to run %q", c.by, c.line)
+		case len(test["commandsFor"]) > 0:
+		case !slices.ContainsFunc(test["follow"], func(title string) bool { return slices.Contains(chapter(t, title), c.line) }):
+			t.Errorf("%s does not take %q from the document", c.by, c.line)
+		}
+	}
+}
+
+// testsOf returns of each test in a directory, whatever its build tags are, which
+// functions it calls, with the text that is their last argument.
+func testsOf(t *testing.T, dir string) map[string]map[string][]string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]map[string][]string{}
+	for _, file := range files {
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, declared := range parsed.Decls {
+			if f, ok := declared.(*ast.FuncDecl); ok && strings.HasPrefix(f.Name.Name, "Test") {
+				tests[f.Name.Name] = callsIn(f.Body)
+			}
+		}
+	}
+	return tests
+}
+
+func callsIn(body ast.Node) map[string][]string {
+	calls := map[string][]string{}
+	ast.Inspect(body, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok {
+			return true
+		}
+		name, text := "", ""
+		switch f := call.Fun.(type) {
+		case *ast.Ident:
+			name = f.Name
+		case *ast.SelectorExpr:
+			name = f.Sel.Name
+		}
+		if len(call.Args) > 0 {
+			if literal, ok := call.Args[len(call.Args)-1].(*ast.BasicLit); ok {
+				text, _ = strconv.Unquote(literal.Value) // "" of what is no text
+			}
+		}
+		calls[name] = append(calls[name], text)
+		return true
+	})
+	return calls
+}
+
+// commandsFor returns the commands that a test runs in the place of
+// TestDocumentedCommands, as the documents print them.
+func commandsFor(t *testing.T) (lines []string) {
+	t.Helper()
+	for _, c := range documentedCommands() {
+		if c.by == t.Name() {
+			if !slices.Contains(commandsOfDocument(t, c.in), c.line) {
+				t.Errorf("%s has no command %q any more", c.in, c.line)
+			}
+			lines = append(lines, c.line)
+		}
+	}
+	if len(lines) == 0 {
+		t.Fatalf("no command of the documents is for %s", t.Name())
+	}
+	return lines
+}
+
+// documentFiles returns the documents for users: first those with commands, in the order
+// in which they are followed.
+func documentFiles(t *testing.T) []string {
+	t.Helper()
+	files := []string{"README.md", "docs/operators.md", "docs/volunteers.md", "docs/checking.md", "docs/policy.md", "docs/formats.md"}
+	for _, pattern := range []string{"docs/*.md", "docs/*/*.md"} {
+		found, err := filepath.Glob(filepath.Join("..", pattern))
+		if err != nil || len(found) == 0 {
+			t.Fatalf("%s: %q, %v", pattern, found, err)
+		}
+		for _, file := range found {
+			if file = strings.TrimPrefix(file, "../"); !slices.Contains(files, file) {
+				files = append(files, file)
+			}
+		}
+	}
+	return files
+}
 
 var (
 	commandBegins = regexp.MustCompile(`^(\$ |sudo |repronet-(aggregator|reporter|verify) |make |go |curl |nix |nix-[a-z-]+ |cosign |openssl )`)
@@ -80,11 +185,33 @@ func commandsOfDocument(t *testing.T, document string) (commands []string) {
 	return commands
 }
 
+// blockOfDocument returns the block of code that begins with a line.
+func blockOfDocument(t *testing.T, document, first string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(text), "\n    "+first+"\n")
+	if !found {
+		t.Fatalf("%s has no block that begins with %q", document, first)
+	}
+	block := first + "\n"
+	for line := range strings.Lines(rest) {
+		code, more := strings.CutPrefix(line, "    ")
+		if !more {
+			break
+		}
+		block += code
+	}
+	return block
+}
+
 // A documented command is one that a document prints.
 type documented struct {
 	in, line string
-	// not says why it is not run here, and what runs it.
-	not string
+	// by is the test that runs it instead, from its document; or the file that does.
+	by string
 	// before prepares what the document takes for granted.
 	before func(d *documents)
 	// replace has pairs of what is an example and what is put in its place.
@@ -97,18 +224,20 @@ type documented struct {
 	says string
 	// asks has a person answer what it asks.
 	asks bool
+	// alone has the command find each port free, and fresh a machine with nothing on it.
+	alone, fresh bool
 }
 
 // documentedCommands is the table of all of them.
 func documentedCommands() []documented {
-	const inRestore = "TestRestore runs all commands of its chapter, as they are printed"
+	const clone, restore = "TestFreshClone", "TestRestore"
+	const hookLine = `post-build-hook = /etc/nix/repronet-post-build-hook`
 	const readme, operators, volunteers, checking = "README.md", "docs/operators.md", "docs/volunteers.md", "docs/checking.md"
-	const anyPort = " --listen 127.0.0.1:0"
 	return []documented{
-		{in: readme, line: "make run", not: "TestDemo runs it"},
-		{in: readme, line: "make test", not: "this is one of the tests"},
+		{in: readme, line: "make run", by: clone},
+		{in: readme, line: "make test", by: ".ci/run"},
 		{in: readme, line: "repronet-reporter init --aggregator https://repro.example.org --operator alice --sets nixos-unstable", asks: true, says: `(?s)Reports +outputs of nixos-unstable.*enrol`},
-		{in: readme, line: "sudo repronet-reporter hook install", replace: []string{"sudo ", "", "install", "install --to hook"}, says: `post-build-hook = /.*/hook`},
+		{in: readme, line: "sudo repronet-reporter hook install --dir ~/.local/state/repronet-reporter", replace: []string{"sudo ", "env -u REPRONET_REPORTER_DIR "}, says: hookLine},
 		{in: readme, line: "repronet-reporter enrol --contact alice@example.org", says: `State +pending`},
 		{in: readme, line: "repronet-reporter run", until: "-"},
 		{in: readme, line: "repronet-reporter exec --build alice/tool-1.0 --output bin=./tool -- make", before: (*documents).writeMakefile, says: `  alice/tool-1.0\^bin`},
@@ -116,16 +245,16 @@ func documentedCommands() []documented {
 		{in: readme, line: "repronet-verify pin --aggregator https://repro.example.org", asks: true, says: `(?s)bob.*carol.*pinned in`},
 		{in: readme, line: "repronet-verify output /nix/store/…-hello-2.12.1 --quorum 2", says: `reproduced`},
 		{in: readme, line: "repronet-verify closure /run/current-system --policy policy.yaml", before: (*documents).writePolicy, replace: []string{"/run/current-system", "closure.txt"}, says: `hello-2\.12\.1|1 `},
-		{in: readme, line: "repronet-verify gate --upstream https://cache.example.org --policy policy.yaml", replace: []string{"policy.yaml", "policy.yaml" + anyPort}, until: "serving on http://"},
+		{in: readme, line: "repronet-verify gate --upstream https://cache.example.org --policy policy.yaml", alone: true, until: "serving on http://"},
 		{in: readme, line: "repronet-verify replay --aggregator https://repro.example.org", says: "identical"},
 		{in: readme, line: "repronet-verify monitor", until: "-"},
-		{in: readme, line: "repronet-verify witness --key w.key --name witness.example.org --log KEY", replace: []string{"KEY", "$KEY" + anyPort}, until: "http://"},
-		{in: readme, line: "repronet-aggregator serve --data /var/lib/repronet-aggregator --origin repro.example.org/2026", replace: []string{"/var/lib/repronet-aggregator", "served" + anyPort}, until: "http://"},
+		{in: readme, line: "repronet-verify witness --key w.key --name witness.example.org --log KEY", replace: []string{"KEY", "$KEY"}, alone: true, until: "http://"},
+		{in: readme, line: "repronet-aggregator serve --data /var/lib/repronet-aggregator --origin repro.example.org/2026", alone: true, fresh: true, until: "http://"},
 		{in: readme, line: "repronet-aggregator builders pending", says: ` alice .*alice@example\.org`},
 		{in: readme, line: "repronet-aggregator sets publish nixos-unstable --revision 5b35d24 --from closure.txt", says: "published nixos-unstable at revision 5b35d24: 1 output"},
 
-		{in: operators, line: "make build engine", not: "it made the programs that are run here"},
-		{in: operators, line: "repronet-aggregator serve --data /var/lib/repronet-aggregator --listen 127.0.0.1:8080 --origin repro.example.org/2026", replace: []string{"/var/lib/repronet-aggregator", "served-too", "127.0.0.1:8080", "127.0.0.1:0"}, until: "http://"},
+		{in: operators, line: "make build engine", by: clone},
+		{in: operators, line: "repronet-aggregator serve --data /var/lib/repronet-aggregator --listen 127.0.0.1:8080 --origin repro.example.org/2026", alone: true, fresh: true, until: "http://127.0.0.1:8080"},
 		{in: operators, line: "repronet-aggregator builders pending", says: ` alice .*alice@example\.org`},
 		{in: operators, line: "repronet-aggregator builders approve BUILDER", before: (*documents).nameAlice, says: "enrolled builder .* of operator alice, tier counted"},
 		{in: operators, line: "repronet-aggregator builders reject BUILDER --reason 'write to us first'", before: (*documents).anotherAsks, says: "refused builder"},
@@ -135,43 +264,43 @@ func documentedCommands() []documented {
 		{in: operators, line: "repronet-aggregator builders enrol --operator org --trusted-root trusted_root.json --sigstore-issuer https://token.actions.githubusercontent.com --sigstore-repository https://github.com/org/repo --sigstore-subject https://github.com/org/repo/.github/workflows/rebuild.yml@refs/heads/main", before: (*documents).writeTrustedRoot, says: "enrolled builder .* of operator org"},
 		{in: operators, line: "repronet-aggregator builders revoke BUILDER --reason 'key lost'", before: (*documents).nameFrank, says: "revoked builder"},
 		{in: operators, line: "repronet-aggregator builders revoke BUILDER --from 1200 --reason 'was not independent'", before: (*documents).nameFrank, replace: []string{"1200", "0"}, says: "revoked builder"},
-		{in: operators, line: "nix-eval-jobs --show-input-drvs --meta release.nix | repronet-aggregator sets publish nixos-unstable --revision 5b35d24 --from -", before: (*documents).writeJobs, replace: []string{"nix-eval-jobs --show-input-drvs --meta release.nix", "cat jobs.jsonl", "5b35d24", "5b35d25"}, says: "published nixos-unstable at revision 5b35d25: 2 outputs"},
+		{in: operators, line: "repronet-aggregator sets publish nixos-unstable --revision 5b35d25 --from jobs.jsonl", before: (*documents).writeJobs, says: "published nixos-unstable at revision 5b35d25: 2 outputs"},
 		{in: operators, line: "repronet-aggregator sets list --all", says: `(?s)5b35d24.*5b35d25`},
 		{in: operators, line: "repronet-aggregator reindex", says: "the new index is in use"},
 		{in: operators, line: "repronet-aggregator builders import-openpgp --project bitcoin-core ~/guix.sigs", before: (*documents).writeSigs, says: "1 certificates enrolled for bitcoin-core"},
 		{in: operators, line: "repronet-aggregator builders enrol --operator nixos-cache --nix-key cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=", says: "of operator nixos-cache"},
 		{in: operators, line: "repronet-reporter relay guix-sigs --project bitcoin-core --aggregator https://repro.example.org ~/guix.sigs", says: "1 accepted"},
 		{in: operators, line: "repronet-reporter relay gitian --project bitcoin-core --aggregator https://repro.example.org ~/gitian.sigs", before: (*documents).writeGitian, status: 1, says: "[1-9][0-9]* accepted"},
-		{in: operators, line: "nix path-info -r nixpkgs#hello | repronet-reporter relay narinfo --aggregator https://repro.example.org https://cache.nixos.org -", before: (*documents).serveCache, replace: []string{"nix path-info -r nixpkgs#hello", "cat closure.txt", "https://cache.nixos.org", "$CACHE"}, says: "1 accepted"},
+		{in: operators, line: "repronet-reporter relay narinfo --aggregator https://repro.example.org https://cache.nixos.org /nix/store/…-hello-2.12.1", before: (*documents).serveCache, replace: []string{"https://cache.nixos.org", "$CACHE"}, says: "1 accepted"},
 		{in: operators, line: "repronet-aggregator erase 5f1c… --reason 'asked for by the person' --yes", replace: []string{"5f1c…", "$DAVE"}, says: "erased attachment"},
 		{in: operators, line: "repronet-aggregator ledger check", says: "."},
 		{in: operators, line: "repronet-aggregator ledger repair", before: (*documents).stop, says: "."},
-		{in: operators, line: "repronet-aggregator ledger repair --from DIR|URL", replace: []string{"DIR|URL", "copy"}, before: (*documents).copyLedger, says: "."},
+		{in: operators, line: "repronet-aggregator ledger repair --from /mnt/mirror/log", replace: []string{"/mnt/mirror/log", "copy"}, before: (*documents).copyLedger, says: "."},
 		{in: operators, line: "repronet-aggregator ledger repair --accept-loss", says: "."},
-		{in: operators, line: "repronet-aggregator ledger check", not: inRestore},
-		{in: operators, line: "repronet-verify pin --yes --aggregator https://repro.example.org", not: inRestore},
-		{in: operators, line: "repronet-verify replay --mirror /tmp/restored --aggregator https://repro.example.org", not: inRestore},
-		{in: operators, line: "repronet-aggregator version", not: inRestore},
-		{in: operators, line: "repronet-aggregator serve --check", not: inRestore},
-		{in: operators, line: "repronet-verify pin --yes --aggregator https://repro.example.org", not: inRestore},
-		{in: operators, line: "repronet-verify replay --mirror /tmp/upgraded --aggregator https://repro.example.org", not: inRestore},
+		{in: operators, line: "repronet-aggregator ledger check", by: restore},
+		{in: operators, line: "repronet-verify pin --yes --aggregator https://repro.example.org", by: restore},
+		{in: operators, line: "repronet-verify replay --mirror /tmp/restored --aggregator https://repro.example.org", by: restore},
+		{in: operators, line: "repronet-aggregator version", by: restore},
+		{in: operators, line: "repronet-aggregator serve --check", by: restore},
+		{in: operators, line: "repronet-verify pin --yes --aggregator https://repro.example.org", by: restore},
+		{in: operators, line: "repronet-verify replay --mirror /tmp/upgraded --aggregator https://repro.example.org", by: restore},
 
 		{in: volunteers, line: "repronet-reporter init --aggregator https://repro.example.org --sets nixos-unstable --operator alice", before: (*documents).restart, asks: true, says: `(?s)Reports +outputs of nixos-unstable.*enrol`},
 		{in: volunteers, line: "repronet-reporter enrol --statement > request.json", says: ""},
-		{in: volunteers, line: "cosign attest-blob --statement request.json --bundle identity.json", not: "another project's program; TestSigstoreJoining runs it"},
-		{in: volunteers, line: "repronet-reporter enrol --identity identity.json", not: "TestJoiningByIdentity runs it, with what a Sigstore client makes"},
-		{in: volunteers, line: "repronet-reporter hook install", replace: []string{"install", "install --to hook"}, says: `post-build-hook = /.*/hook`},
-		{in: volunteers, line: "repronet-reporter init --aggregator https://repro.example.org --report all --consent-cc0 --operator org --key sigstore:signing_config.json", not: "TestSigstore runs it, where a Sigstore deployment is"},
+		{in: volunteers, line: "cosign attest-blob --statement request.json --bundle identity.json", by: "TestSigstoreJoining"},
+		{in: volunteers, line: "repronet-reporter enrol --identity identity.json", before: (*documents).signRequest, says: `(?s)State +enrolled.*open`},
+		{in: volunteers, line: "repronet-reporter hook install", says: hookLine},
+		{in: volunteers, line: "repronet-reporter init --aggregator https://repro.example.org --report all --consent-cc0 --operator org --key sigstore:signing_config.json", before: (*documents).startJob, says: `Signs by +the identity of whoever runs it`},
 		{in: volunteers, line: "repronet-reporter exec --build org/hello-1.2 --output hello=./hello -- make hello", before: (*documents).writeMakefile, says: `  org/hello-1.2\^hello`},
-		{in: volunteers, line: "repronet-reporter run --once", before: (*documents).approveAlice, says: "0 refused"},
-		{in: volunteers, line: "repronet-reporter withdraw /nix/store/…-hello-2.12.1 --reason 'the disk was broken'", before: (*documents).attestHello, says: "hello-2.12.1"},
+		{in: volunteers, line: "repronet-reporter run --once", says: "^1 statements acknowledged"},
+		{in: volunteers, line: "repronet-reporter withdraw /nix/store/…-hello-2.12.1 --reason 'the disk was broken'", before: (*documents).enrolAlice, says: "hello-2.12.1"},
 		{in: volunteers, line: "repronet-reporter withdraw --statement 4711 --reason 'patched compiler'", before: (*documents).attestAgain, replace: []string{"4711", "$STATEMENT"}, says: "hello-2.12.1"},
 		{in: volunteers, line: "repronet-reporter rotate", before: (*documents).attestAgain, says: "State +enrolled"},
 		{in: volunteers, line: "repronet-reporter rotate --revoke", before: (*documents).withdrawFormer, says: "State +enrolled"},
 		{in: volunteers, line: "repronet-reporter status", says: "Waiting "},
-		{in: volunteers, line: "repronet-reporter uninstall", replace: []string{"uninstall", "uninstall --to hook"}, asks: true, says: "is not there any more"},
+		{in: volunteers, line: "repronet-reporter uninstall", before: (*documents).installHook, asks: true, says: `/etc/nix/repronet-post-build-hook is not there any more`},
 
-		{in: checking, line: `go run ./e2e/xmod "$(cat log.key.pub)" conviction.json`, before: (*documents).forkLog, replace: []string{"go run ./e2e/xmod", "$XMOD"}, says: "the log signed two histories"},
+		{in: checking, line: `go run ./e2e/xmod "$(cat log.key.pub)" conviction.json`, before: (*documents).forkLog, says: "the log signed two histories"},
 		{in: "docs/formats.md", line: `$ printf 'nix\0/nix/store/0c7q8xqnp0zbgwp3jlirznfdlp2xrmds-hello-2.12.1' | sha256sum | cut -c1-40`, replace: []string{"$ ", ""}, says: "^[0-9a-f]{40}\n$"},
 	}
 }

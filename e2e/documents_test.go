@@ -24,6 +24,7 @@ import (
 	"repronet.dev/evidence/narinfo"
 	"repronet.dev/evidence/openpgp/openpgptest"
 	"repronet.dev/ledger"
+	"repronet.dev/signing"
 	"repronet.dev/signing/signingtest"
 	"repronet.dev/signing/sigstore/sigstoretest"
 )
@@ -45,17 +46,24 @@ type documents struct {
 	store  string // root of a Nix store with hello's derivation
 	names  map[string]string
 
+	// sigstore is the deployment that certifies identities, as the configuration admits
+	// them that docs/operators.md prints.
+	sigstore *sigstoretest.Sigstore
+
 	attested int // how often alice attested hello
 }
 
 func newDocuments(t *testing.T) *documents {
 	t.Helper()
-	d := &documents{t: t, server: startAggregator(t), store: t.TempDir(), names: map[string]string{}}
+	d := &documents{t: t, store: t.TempDir(), names: map[string]string{}, sigstore: sigstoretest.New(t)}
+	config, root := filepath.Join(t.TempDir(), "config.yaml"), filepath.Join(t.TempDir(), "trusted_root.json")
+	d.write(root, string(d.sigstore.TrustedRoot(t)))
+	d.write(config, strings.Replace(blockOfDocument(t, "docs/operators.md", "admit:"), "/etc/repronet/trusted_root.json", root, 1))
+	d.server = startAggregator(t, "--config", config)
 	d.freshHome()
 	derivation := fmt.Sprintf(`Derive([("out","%s","","")],[],[],"x86_64-linux","/bin/sh",[],[("out","%[1]s")])`, helloPath)
 	d.write(filepath.Join(d.store, helloDrv), derivation)
 	d.write(filepath.Join(d.store, helloPath), "hello\n")
-	d.write(filepath.Join(d.shell.dir, "closure.txt"), helloPath+"\n")
 	for _, operator := range []string{"bob", "carol"} {
 		r, err := network.NewReporter(t.Context(), d.server.Aggregator, t.TempDir(), operator, d.server.URL, "--report", "all")
 		if err != nil {
@@ -68,17 +76,18 @@ func newDocuments(t *testing.T) *documents {
 	return d
 }
 
-// freshHome gives alice another machine.
+// freshHome gives alice another machine, which has the aggregator's data as well. Its
+// reporter is where it is for a user, though the tests are root.
 func (d *documents) freshHome() {
-	closure := ""
-	if d.shell != nil {
-		closure = "from before"
-	}
-	d.shell = newShell(d.t, "REPRONET_AGGREGATOR_DATA="+d.server.Data, "NIX_REMOTE=local?root="+d.store)
-	d.shell.env = append(d.shell.env, "REPRONET_REPORTER_DIR="+filepath.Join(d.shell.dir, "reporter"))
-	if closure != "" {
-		d.write(filepath.Join(d.shell.dir, "closure.txt"), helloPath+"\n")
-	}
+	d.shell = newShell(d.t, "NIX_REMOTE=local?root="+d.store)
+	d.shell.machine = newMachine(d.t, d.server.Data)
+	d.shell.env = append(d.shell.env, "REPRONET_REPORTER_DIR="+d.home())
+	d.write(filepath.Join(d.shell.dir, "closure.txt"), helloPath+"\n")
+}
+
+// home is the directory of alice's reporter.
+func (d *documents) home() string {
+	return filepath.Join(d.shell.dir, ".local", "state", "repronet-reporter")
 }
 
 // report has an installation report a build of hello.
@@ -110,7 +119,13 @@ func (d *documents) run(c *documented) {
 			line = strings.ReplaceAll(line, name, value)
 		}
 	}
-	d.shell.terminal = c.asks
+	usual := d.shell
+	on := *usual
+	d.shell = &on
+	on.terminal, on.alone = c.asks, c.alone
+	if c.fresh {
+		on.machine = newMachine(d.t, "")
+	}
 	var r *ran
 	switch c.until {
 	case "":
@@ -120,7 +135,7 @@ func (d *documents) run(c *documented) {
 	default:
 		r = d.shell.runUntil(d.t, line, c.until)
 	}
-	d.shell.terminal = false
+	d.shell = usual
 	if r.status != c.status || !regexp.MustCompile(c.says).MatchString(r.said()) || !strings.Contains(r.said(), strings.Trim(c.until, "-")) {
 		d.t.Errorf("%s: %s\nas %s\nends with status %d, want %d, and says, where %q%q is wanted:\n%s", c.in, c.line, line, r.status, c.status, c.says, c.until, r.said())
 	}
@@ -205,7 +220,7 @@ func (d *documents) writeKey() {
 }
 
 func (d *documents) writeTrustedRoot() {
-	d.write(filepath.Join(d.shell.dir, "trusted_root.json"), string(sigstoretest.New(d.t).TrustedRoot(d.t)))
+	d.write(filepath.Join(d.shell.dir, "trusted_root.json"), string(d.sigstore.TrustedRoot(d.t)))
 }
 
 // writeJobs writes what nix-eval-jobs prints of two packages.
@@ -274,8 +289,10 @@ func (d *documents) copyLedger() {
 	}
 }
 
-// forkLog has a log that signed two histories, with its key and what convicts it.
+// forkLog has a log that signed two histories, with its key and what convicts it beside
+// the source of this project.
 func (d *documents) forkLog() {
+	d.shell = newClone(d.t)
 	secret, public, err := note.GenerateKey(rand.Reader, "lied.example.org")
 	if err != nil {
 		d.t.Fatal(err)
@@ -298,9 +315,6 @@ func (d *documents) forkLog() {
 	}
 	d.write(filepath.Join(d.shell.dir, "log.key.pub"), public)
 	d.write(filepath.Join(d.shell.dir, "conviction.json"), string(text))
-	program := filepath.Join(d.t.TempDir(), "xmod")
-	mustRun(d.t, "go", "build", "-o", program, "repronet.dev/e2e/xmod")
-	d.names["XMOD"] = program
 }
 
 // restart starts the server again, for a person on another machine.
@@ -311,17 +325,63 @@ func (d *documents) restart() {
 	d.freshHome()
 }
 
-// approveAlice has alice ask, and be enrolled.
-func (d *documents) approveAlice() {
-	if r := d.shell.run(d.t, "repronet-reporter enrol --contact alice@example.org"); r.status != 0 {
+// signRequest has an identity that is admitted sign what alice asks, which is what a
+// Sigstore client does.
+func (d *documents) signRequest() {
+	request, err := os.ReadFile(filepath.Join(d.shell.dir, "request.json"))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	who := signing.Identity{Issuer: "https://github.com/login/oauth", Subject: "alice@users.noreply.github.com"}
+	d.write(filepath.Join(d.shell.dir, "identity.json"), string(d.sigstore.Sign(d.t, who, request, sigstoretest.Job{})))
+}
+
+// startJob has the shell be a job of GitHub Actions, of the workflow that
+// docs/operators.md enrols.
+func (d *documents) startJob() {
+	d.freshHome()
+	d.writeMakefile()
+	config, err := os.ReadFile(d.sigstore.Serve(d.t))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.write(filepath.Join(d.shell.dir, "signing_config.json"), string(config))
+	const repository = "https://github.com/org/repo"
+	token := sigstoretest.Token(signing.Identity{
+		Issuer: "https://token.actions.githubusercontent.com", Repository: repository,
+		Subject: repository + "/.github/workflows/rebuild.yml@refs/heads/main",
+	})
+	tokens := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer a job's" || r.FormValue("audience") != "sigstore" {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		_, _ = w.Write([]byte(`{"value":"` + token + `"}`))
+	}))
+	d.t.Cleanup(tokens.Close)
+	d.shell.env = append(d.shell.env, "ACTIONS_ID_TOKEN_REQUEST_URL="+tokens.URL+"/?", "ACTIONS_ID_TOKEN_REQUEST_TOKEN=a job's")
+}
+
+// enrolAlice has alice, on another machine, ask, be enrolled, and report hello.
+func (d *documents) enrolAlice() {
+	d.freshHome()
+	r := d.shell.run(d.t, "repronet-reporter init --aggregator "+d.server.URL+" --sets nixos-unstable --operator alice --consent-cc0 && repronet-reporter enrol --contact alice@example.org")
+	if r.status != 0 {
 		d.t.Fatal(r.said())
 	}
 	d.command("builders approve", d.builder(), "--operator", "alice")
+	d.attestHello()
+}
+
+func (d *documents) installHook() {
+	if r := d.shell.run(d.t, "repronet-reporter hook install"); r.status != 0 {
+		d.t.Fatal(r.said())
+	}
 }
 
 // attestHello has alice report hello.
 func (d *documents) attestHello() {
-	d.report(filepath.Join(d.shell.dir, "reporter"))
+	d.report(d.home())
 	indexed(d.t, d.server.URL)
 }
 

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -45,23 +44,32 @@ admit:
 	}
 	again := newVolunteer(t, s.URL, "another")
 	payload, _ := again.run(0, "enrol", "--statement")
-	dir := t.TempDir()
-	statement, bundle := filepath.Join(dir, "request.json"), filepath.Join(dir, "identity.json")
-	if err := os.WriteFile(statement, []byte(payload), 0o600); err != nil {
-		t.Fatal(err)
+	sh := at.cosignShell(t, cosign, token)
+	write(t, filepath.Join(sh.dir, "request.json"), payload)
+	for _, line := range commandsFor(t) {
+		r := sh.run(t, line)
+		t.Logf("%s:\n%s", line, r.said())
+		if r.status != 0 {
+			t.Fatalf("%s: status %d", line, r.status)
+		}
 	}
-	command := exec.CommandContext(t.Context(), cosign, "attest-blob", "--statement", statement, "--bundle", bundle,
-		"--signing-config", at.signingConfig, "--trusted-root", at.trustedRoot, "--identity-token", token, "--yes")
-	command.Env = append(os.Environ(), "HOME="+t.TempDir())
-	said, err := command.CombinedOutput()
-	t.Logf("cosign attest-blob:\n%s", said)
-	if err != nil {
-		t.Fatal(err)
-	}
-	second := again.enrol("--identity", bundle)
+	second := again.enrol("--identity", filepath.Join(sh.dir, "identity.json"))
 	if second.State != api.Enrolled || second.Operator != first.Operator || second.Builder == first.Builder {
 		t.Errorf("one identity is %+v and %+v", first, second)
 	}
+}
+
+// cosignShell returns the shell of a person with an identity for whom this deployment is
+// what the public one is to others: cosign is told so, and asks nothing in a browser.
+func (s *sigstoreDeployment) cosignShell(t *testing.T, cosign, token string) *shell {
+	t.Helper()
+	bin := t.TempDir()
+	write(t, filepath.Join(bin, "cosign"), "#!/bin/sh\nexec '"+cosign+"' \"$@\" --signing-config '"+s.signingConfig+
+		"' --trusted-root '"+s.trustedRoot+"' --identity-token '"+token+"' --yes\n")
+	if err := os.Chmod(filepath.Join(bin, "cosign"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return newShell(t, "PATH="+bin+":"+os.Getenv("PATH"))
 }
 
 // token is what the issuer gives to a job of a repository.

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"repronet.dev/internal/needtest"
 )
 
 // A shell runs commands as they are printed, in a directory of its own, for a person with
@@ -22,6 +24,10 @@ type shell struct {
 	terminal bool
 	// nix is a store whose nix/ is at /nix for the command, or "".
 	nix string
+	// machine is the one that the command runs on, if it is not the test's.
+	machine *machine
+	// alone gives the command a network without anybody else, where each port is free.
+	alone bool
 }
 
 // newShell returns a shell in a fresh directory, which is the home as well.
@@ -39,11 +45,43 @@ type ran struct {
 // said is all that the command printed.
 func (r *ran) said() string { return r.stdout + r.stderr }
 
-// shellTimeout bounds a command; shellUntil one that goes on by itself until it is ended.
-const (
-	shellTimeout = 5 * time.Minute
-	shellUntil   = time.Minute
-)
+// shellTimeout bounds a command.
+const shellTimeout = 5 * time.Minute
+
+// A machine is a fresh one, as far as commands as root leave something on it.
+type machine struct {
+	etc, lib   string // directories at /etc and /var/lib
+	aggregator string // the data directory at /var/lib/repronet-aggregator, or "" for none
+}
+
+func newMachine(t *testing.T, aggregator string) *machine {
+	t.Helper()
+	needtest.Root(t, "has a machine of its own")
+	m := &machine{filepath.Join(t.TempDir(), "etc"), t.TempDir(), aggregator}
+	if out, err := exec.CommandContext(t.Context(), "cp", "-a", "/etc", m.etc).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if aggregator != "" {
+		if err := os.Mkdir(filepath.Join(m.lib, "repronet-aggregator"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return m
+}
+
+// mounts are the directories that the command finds elsewhere: each and its place.
+func (s *shell) mounts() (pairs []string) {
+	if s.nix != "" {
+		pairs = append(pairs, filepath.Join(s.nix, "nix"), "/nix")
+	}
+	if m := s.machine; m != nil {
+		pairs = append(pairs, m.etc, "/etc", m.lib, "/var/lib")
+		if m.aggregator != "" {
+			pairs = append(pairs, m.aggregator, "/var/lib/repronet-aggregator")
+		}
+	}
+	return pairs
+}
 
 // command prepares a command line.
 func (s *shell) command(ctx context.Context, line string) *exec.Cmd {
@@ -51,9 +89,12 @@ func (s *shell) command(ctx context.Context, line string) *exec.Cmd {
 	if s.terminal {
 		args = []string{"script", "--quiet", "--return", "--command", line, "/dev/null"}
 	}
-	if s.nix != "" {
-		mounted := `mount --bind "$0" /nix && exec "$@"`
-		args = append([]string{"unshare", "--mount", "sh", "-euc", mounted, filepath.Join(s.nix, "nix")}, args...)
+	if s.alone {
+		args = append([]string{"unshare", "--net", "sh", "-euc", `ip link set lo up && exec "$@"`, "sh"}, args...)
+	}
+	if mounts := s.mounts(); len(mounts) > 0 {
+		const mount = `while [ "$1" != -- ]; do mount --bind "$1" "$2"; shift 2; done; shift; exec "$@"`
+		args = slices.Concat([]string{"unshare", "--mount", "sh", "-euc", mount, "sh"}, mounts, []string{"--"}, args)
 	}
 	command := exec.CommandContext(ctx, args[0], args[1:]...)
 	command.Dir = s.dir
@@ -87,11 +128,11 @@ func (s *shell) run(t *testing.T, line string) *ran {
 	return &ran{command.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
 
-// runUntil runs a command that goes on until it is ended: it is, as by Ctrl-C, as soon as
-// it has said something, and its status is that of the end.
+// runUntil runs a command that goes on until it is ended: it is, by what Ctrl-C does, as
+// soon as it has said something, and its status is that of the end.
 func (s *shell) runUntil(t *testing.T, line, says string) *ran {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), shellUntil)
+	ctx, cancel := context.WithTimeout(t.Context(), shellTimeout)
 	defer cancel()
 	command := s.command(ctx, "exec "+line)
 	file, err := os.Create(filepath.Join(t.TempDir(), "said"))
@@ -120,7 +161,7 @@ func (s *shell) runUntil(t *testing.T, line, says string) *ran {
 			waiting = !strings.Contains(said(), says)
 		}
 	}
-	if err := command.Process.Signal(syscall.SIGINT); err != nil {
+	if err := syscall.Kill(-command.Process.Pid, syscall.SIGINT); err != nil {
 		t.Error(err)
 	}
 	<-ended

@@ -116,7 +116,11 @@ func copySource(t *testing.T) (dir string) {
 		if err != nil {
 			return err
 		}
-		return os.WriteFile(filepath.Join(dir, name), content, 0o644)
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(dir, name), content, info.Mode().Perm())
 	})
 	if err != nil {
 		t.Fatal(err)

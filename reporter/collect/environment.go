@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"repronet.dev/ecosystem"
 	"repronet.dev/internal/durable"
 )
 
@@ -31,13 +32,29 @@ func nixEnvironment(ctx context.Context, platform string, config map[string]stri
 	env := machine()
 	env["system"] = platform
 	env["filesystem"] = filesystem(store.real)
-	env["nix"] = nixVersion(ctx, cache)
+	env["nix"] = withStore(nixVersion(ctx, cache), config, store)
 	env["sandbox"] = "true"
 	if v, ok := config["sandbox"]; ok {
 		env["sandbox"] = v
 	}
 	env["buildDir"] = buildDir(env["sandbox"], config, os.Getenv("TMPDIR"))
 	return prune(env)
+}
+
+// withStore adds to Nix's version what kind of store it builds in, where that is not the
+// usual one: at [ecosystem.NixStore], with users of its own for builds. A trait of its own
+// would be refused by programs of version 0.1 (docs/decisions/0008-values-of-traits.md).
+func withStore(version string, config map[string]string, store *nixStore) string {
+	users, told := config["build-users-group"]
+	switch {
+	case version == "":
+		return ""
+	case store.real != filepath.Clean(ecosystem.NixStore):
+		return version + " in a relocated store"
+	case told && users == "" && config["auto-allocate-uids"] != "true":
+		return version + " in a single-user store"
+	}
+	return version
 }
 
 // buildDir says whether a build saw the directory that builds usually see. In a sandbox

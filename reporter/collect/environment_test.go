@@ -25,6 +25,35 @@ func TestBuildDir(t *testing.T) {
 	}
 }
 
+func TestWithStore(t *testing.T) {
+	usual := map[string]string{"build-users-group": "nixbld", "store": "auto"}
+	for _, c := range []struct {
+		name, answer, uri string
+		config            map[string]string
+		want              string
+	}{
+		{"the daemon", "nix (Nix) 2.8.0", "daemon", usual, "2.8.0"},
+		{"root without the daemon", "nix (Nix) 2.8.0", "local", usual, "2.8.0"},
+		{"Lix", "nix (Lix, like Nix) 2.91.0", "auto", usual, "2.91.0 (Lix)"},
+		{"single-user", "nix (Nix) 2.28.3", "", map[string]string{"build-users-group": ""}, "2.28.3 in a single-user store"},
+		{"a user for each build", "nix (Nix) 2.28.3", "", map[string]string{"build-users-group": "", "auto-allocate-uids": "true"}, "2.28.3"},
+		{"relocated", "nix (Nix) 2.8.0", "local?root=/home/alice/nix", usual, "2.8.0 in a relocated store"},
+		{"relocated, single-user", "nix (Lix, like Nix) 2.91.0", "/home/alice/nix", map[string]string{"build-users-group": ""}, "2.91.0 (Lix) in a relocated store"},
+		{"relocated files of a store", "nix (Nix) 2.8.0", "local?real=/mnt/store", usual, "2.8.0 in a relocated store"},
+		{"nothing told", "nix (Nix) 2.8.0", "", nil, "2.8.0"},
+		{"no version", "", "/home/alice/nix", nil, ""},
+	} {
+		store, err := openStore(c.uri)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := prune(map[string]string{"nix": withStore(implementation(c.answer), c.config, store)})["nix"]
+		if got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
 func TestImplementation(t *testing.T) {
 	for answer, want := range map[string]string{
 		"nix (Nix) 2.8.0\n":                            "2.8.0",

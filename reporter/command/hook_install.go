@@ -50,7 +50,7 @@ EXAMPLES
 					return err
 				}
 				if _, err := os.Stat(string(hook.Home)); err != nil {
-					return fmt.Errorf("%w: %w", err, reporter.ErrNoHome)
+					return fmt.Errorf("%w: %w, or name the directory that it made for another user with --dir", err, reporter.ErrNoHome)
 				}
 				if hook.Program, err = os.Executable(); err != nil {
 					return err

@@ -204,7 +204,7 @@ func TestHookNix(t *testing.T) {
 			t.Errorf("environment has no %s", trait)
 		}
 	}
-	if version, _, err := b.run("nix", "--version"); err != nil || !strings.HasSuffix(strings.TrimSpace(version), env["nix"]) {
+	if version, _, err := b.run("nix", "--version"); err != nil || strings.TrimPrefix(strings.TrimSpace(version), "nix (Nix) ")+" in a relocated store" != env["nix"] {
 		t.Errorf("Nix is %q, recorded as %q (%v)", version, env["nix"], err)
 	}
 	if len(env["nix"]) > 0 && !regexp.MustCompile(`^\d+\.\d+`).MatchString(env["nix"]) {
