@@ -3,6 +3,7 @@ package aggregator
 import (
 	"bytes"
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"golang.org/x/mod/sumdb/tlog"
+	"golang.org/x/time/rate"
 
 	"repronet.dev/aggregator/index"
 	"repronet.dev/aggregator/store"
@@ -45,6 +47,8 @@ type indexKeeper struct {
 	target  atomic.Uint64
 	indexed atomic.Uint64
 	trouble atomic.Pointer[string] // why it cannot be read; nil: it can
+
+	complaints rate.Sometimes // about answers that fail
 }
 
 const (
@@ -67,7 +71,7 @@ const (
 
 // newKeeper prepares what the index is kept in; nothing is opened.
 func newKeeper(a *Aggregator) (*indexKeeper, error) {
-	k := &indexKeeper{Aggregator: a}
+	k := &indexKeeper{Aggregator: a, complaints: rate.Sometimes{Interval: time.Minute}}
 	var options *clickhouse.Options
 	if a.config.ClickHouse != "" {
 		var err error
@@ -336,6 +340,39 @@ func (k *indexKeeper) step(ctx context.Context) error {
 	return err
 }
 
+// away reports whether an error is of a ClickHouse server that does not answer.
+func (k *indexKeeper) away(err error) bool {
+	if k.dir != nil {
+		return false
+	}
+	_, ok := errors.AsType[*net.OpError](err)
+	return ok || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, driver.ErrBadConn)
+}
+
+// lacks reports whether ClickHouse refuses for something that it lacks at the moment.
+func lacks(err error) bool {
+	exception, ok := errors.AsType[*clickhouse.Exception](err)
+	if !ok {
+		return false
+	}
+	switch exception.Code {
+	case 159, 173, 202, 241, 243, 252, 394, // time, memory, too much at once, space, cancelled
+		164, 192, 194, 497, 516, 236, 242: // what a user may do; a server that stops, or is read-only
+		return true
+	}
+	return false
+}
+
+// lacking reports whether an answer fails for what is away or lacking at the moment. It is
+// logged once a minute.
+func (k *indexKeeper) lacking(ctx context.Context, err error) bool {
+	if !k.away(err) && !lacks(err) {
+		return false
+	}
+	k.complaints.Do(func() { k.deps.Logger.ErrorContext(ctx, "reading the index", "error", err) })
+	return true
+}
+
 // isDamage reports whether an error can be the fault of what the index has stored, so
 // that making it anew helps. What the ledger, the disk or the machine lacks does not.
 func (k *indexKeeper) isDamage(err error) bool {
@@ -347,16 +384,10 @@ func (k *indexKeeper) isDamage(err error) bool {
 			return false
 		}
 	}
-	if _, ok := errors.AsType[net.Error](err); ok || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return false // a server that is away
+	if k.away(err) || lacks(err) {
+		return false
 	}
-	if exception, ok := errors.AsType[*clickhouse.Exception](err); ok {
-		switch exception.Code {
-		case 159, 173, 202, 241, 243, 252, 394, // time, memory, too much at once, space, cancelled
-			164, 192, 194, 497, 516, 236, 242: // what a user may do; a server that stops, or is read-only
-			return false
-		}
-	} else if _, ok := errors.AsType[*fs.PathError](err); ok {
+	if _, ok := errors.AsType[*fs.PathError](err); ok {
 		return false // of the ledger's files
 	}
 	text := err.Error()

@@ -142,7 +142,7 @@ func (a *Aggregator) router(config web.Config, source dashboard.Source, schedule
 		Entry: a.ledger.Entry, Roster: a.rosterDocument, MapProof: a.maps.prove,
 		Filter:  func(ctx context.Context, set string) (*web.Filter, error) { return a.setFilter(ctx, source, set) },
 		Started: started,
-		Healthy: a.log.Trouble, Indexed: a.keeper.answers,
+		Healthy: a.log.Trouble, Indexed: a.keeper.answers, Lacking: a.keeper.lacking,
 		Stopped: func() error {
 			if newer := a.index.Newer(); newer != nil {
 				return newer

@@ -72,6 +72,7 @@ func (s *Server) problem(err error) *api.Problem {
 // fail answers with what is wrong: a page where people read, a problem document
 // elsewhere.
 func (s *Server) fail(c *gin.Context, err error) {
+	err = s.momentary(c.Request.Context(), err)
 	if s.pages != nil && !forPrograms(c.Request.URL.Path) {
 		s.pages.Fail(c, err)
 		return
@@ -88,6 +89,14 @@ func (s *Server) fail(c *gin.Context, err error) {
 	body, _ := json.Marshal(p) // strings and a number cannot fail
 	c.Header("Cache-Control", "no-store")
 	c.Data(p.Status, problemType, body)
+}
+
+// momentary puts in the place of an error of the moment what its sender can do.
+func (s *Server) momentary(ctx context.Context, err error) error {
+	if s.parts.Lacking != nil && ProblemOf(err).Status == http.StatusInternalServerError && s.parts.Lacking(ctx, err) {
+		return api.NewProblem(api.ProblemTryLater, "The index cannot be read now. Try again in a moment.")
+	}
+	return err
 }
 
 const problemType = "application/problem+json"

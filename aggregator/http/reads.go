@@ -38,6 +38,7 @@ func read[I, O any](name, path string, answer func(context.Context, *I) (*O, err
 
 // failure logs a fault of the server and hides it behind a problem document.
 func (s *Server) failure(ctx context.Context, route string, err error) *failure {
+	err = s.momentary(ctx, err)
 	p := ProblemOf(err)
 	if p.Status == http.StatusInternalServerError {
 		s.config.Logger.ErrorContext(ctx, "answering request", "route", route, "error", err)

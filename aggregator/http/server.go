@@ -89,6 +89,9 @@ type Parts struct {
 	Healthy func() error
 	Indexed func() error
 	Stopped func() error
+	// Lacking reports whether an error of the Source is one of the moment, such as that of
+	// a database that is away: it takes note of it. nil: none is.
+	Lacking func(ctx context.Context, err error) bool
 }
 
 // A Filter is that of a revision of a package set.
