@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"repronet.dev/internal/cli"
 )
 
@@ -55,12 +53,12 @@ EXIT STATUS
 				}
 				c := mirror.Checkpoint()
 				if *asJSON {
-					return json.MarshalWrite(env.Stdout, struct {
+					return cli.JSONLine(env.Stdout, struct {
 						Origin string    `json:"origin"`
 						Size   uint64    `json:"size"`
 						Root   string    `json:"root"`
 						Alive  time.Time `json:"alive,omitzero"`
-					}{c.Origin, c.Size, c.Root.String(), alive.UTC()}, json.Deterministic(true))
+					}{c.Origin, c.Size, c.Root.String(), alive.UTC()})
 				}
 				_, err = fmt.Fprintf(env.Stdout, "%s: %d entries, root %s, %s\n", c.Origin, c.Size, c.Root, age(alive))
 				return err

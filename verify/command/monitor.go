@@ -9,8 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"repronet.dev/internal/cli"
 	"repronet.dev/verify"
 	"repronet.dev/verify/monitor"
@@ -187,9 +185,7 @@ func (c *watcher) print(ctx context.Context, env *cli.Env, mirror *verify.Mirror
 			Alive   time.Time      `json:"alive,omitzero"`
 			Alert   *monitor.Alert `json:",inline"`
 		}{now, size, alive.UTC(), a}
-		if err := json.MarshalWrite(env.Stdout, event, json.Deterministic(true)); err == nil {
-			fmt.Fprintln(env.Stdout)
-		}
+		_ = cli.JSONLine(env.Stdout, event)
 		return
 	}
 	if a == nil {

@@ -9,9 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-
 	"repronet.dev/attestation"
 	"repronet.dev/divergence"
 	"repronet.dev/ecosystem"
@@ -115,8 +112,7 @@ func (o *outputCommand) run(ctx context.Context, env *cli.Env, args []string) (e
 	}
 	r := newResult(evidence, evidence.Decide(o.quorum, given), o.quorum, given)
 	if o.json {
-		err = json.MarshalWrite(env.Stdout, r, json.Deterministic(true), jsontext.WithIndent("  "))
-		fmt.Fprintln(env.Stdout)
+		err = cli.JSON(env.Stdout, r)
 	} else {
 		r.print(env.Stdout)
 	}
