@@ -95,7 +95,7 @@ func (c *closureRun) run(ctx context.Context, env *cli.Env, args []string) (err 
 	if err != nil {
 		return err
 	}
-	pins, mirror, err := c.open(ctx)
+	pins, mirror, err := c.open(ctx, env)
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ EXIT STATUS
 				if len(args) > 0 {
 					return cli.Usagef("unexpected argument %q", args[0])
 				}
-				pins, mirror, err := s.open(ctx)
+				pins, mirror, err := s.open(ctx, env)
 				if err != nil {
 					return err
 				}
@@ -86,7 +86,7 @@ EXIT STATUS
 				if len(args) > 0 {
 					return cli.Usagef("unexpected argument %q", args[0])
 				}
-				_, mirror, err := s.open(ctx)
+				_, mirror, err := s.open(ctx, env)
 				if err != nil {
 					return err
 				}

@@ -94,7 +94,7 @@ func (c *watcher) run(ctx context.Context, env *cli.Env, args []string) (err err
 	case c.maxAge < 0:
 		return cli.Usagef("--max-age %v: no negative time", c.maxAge)
 	}
-	pins, mirror, err := c.open(ctx)
+	pins, mirror, err := c.open(ctx, env)
 	if err != nil {
 		return err
 	}

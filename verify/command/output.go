@@ -127,7 +127,7 @@ func (o *outputCommand) evidence(ctx context.Context, env *cli.Env, ecosystem, k
 	if o.light {
 		return o.askLight(ctx, ecosystem, key)
 	}
-	pins, mirror, err := o.open(ctx)
+	pins, mirror, err := o.open(ctx, env)
 	if err != nil {
 		return nil, err
 	}

@@ -88,7 +88,7 @@ func (c *replayer) run(ctx context.Context, env *cli.Env, args []string) (err er
 	if len(args) > 0 {
 		return cli.Usagef("unexpected argument %q", args[0])
 	}
-	pins, mirror, err := c.open(ctx)
+	pins, mirror, err := c.open(ctx, env)
 	if err != nil {
 		return err
 	}
