@@ -19,6 +19,7 @@ import (
 
 	"repronet.dev/aggregator/admin"
 	"repronet.dev/internal/chdb"
+	"repronet.dev/internal/redirects"
 	"repronet.dev/ledger/writer"
 )
 
@@ -180,8 +181,10 @@ func checkWitnesses(ctx context.Context, path string) []Check {
 }
 
 // reach asks web addresses for anything, all at once, and returns what went wrong with
-// each. A status that is not a success is an answer too: a witness has nothing to get.
+// each. A status that is not a success is an answer too, a redirect among them: a witness has
+// nothing to get.
 func reach(ctx context.Context, addresses []string) []error {
+	client := &http.Client{CheckRedirect: redirects.None}
 	errs := make([]error, len(addresses))
 	var asking sync.WaitGroup
 	for i, address := range addresses {
@@ -191,7 +194,7 @@ func reach(ctx context.Context, addresses []string) []error {
 				errs[i] = err
 				return
 			}
-			response, err := http.DefaultClient.Do(request)
+			response, err := client.Do(request)
 			if wrapped, ok := errors.AsType[*url.Error](err); ok {
 				err = wrapped.Err
 			}

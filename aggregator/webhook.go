@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"repronet.dev/aggregator/state"
+	"repronet.dev/internal/redirects"
 	"repronet.dev/internal/version"
 )
 
@@ -46,7 +47,7 @@ type webhook struct {
 func newWebhook(address, server string, s *state.State) *webhook {
 	return &webhook{address: address, server: server, state: s, client: &http.Client{
 		Timeout:       webhookTimeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		CheckRedirect: redirects.None,
 	}}
 }
 

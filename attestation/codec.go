@@ -57,8 +57,8 @@ func Parse(payload []byte) (*Statement, error) {
 		return nil, fmt.Errorf("statement of %d bytes: at most %d are accepted", len(payload), MaxPayloadSize)
 	}
 	var w wireStatement
-	if err := json.Unmarshal(payload, &w, json.RejectUnknownMembers(true)); err != nil {
-		return nil, fmt.Errorf("parsing statement: %w", readable(err))
+	if err := DecodeStrict(payload, &w); err != nil {
+		return nil, fmt.Errorf("parsing statement: %w", err)
 	}
 	if err := refuseNull(payload); err != nil {
 		return nil, fmt.Errorf("parsing statement: %w", err)
@@ -153,45 +153,4 @@ func toWire(s *Statement) *wireStatement {
 		})
 	}
 	return w
-}
-
-// readable removes the decoder's Go type names, which mean nothing to the reader
-// sent the document.
-func readable(err error) error {
-	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
-		where := string(semantic.JSONPointer)
-		if where == "" {
-			where = "the document"
-		}
-		switch {
-		case errors.Is(err, json.ErrUnknownName):
-			return fmt.Errorf("%s: unknown member (names are case-sensitive)", clip(where))
-		case semantic.Err != nil:
-			return fmt.Errorf("%s: %w", clip(where), semantic.Err)
-		default:
-			return fmt.Errorf("%s: %s has no place here", clip(where), kindName(semantic.JSONKind))
-		}
-	}
-	if syntactic, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
-		if errors.Is(err, jsontext.ErrDuplicateName) {
-			return fmt.Errorf("%s: the member occurs twice", clip(string(syntactic.JSONPointer)))
-		}
-		return fmt.Errorf("not JSON at byte %d: %w", syntactic.ByteOffset, syntactic.Err)
-	}
-	return err
-}
-
-func kindName(kind jsontext.Kind) string {
-	switch kind {
-	case '{':
-		return "an object"
-	case '[':
-		return "an array"
-	case '"':
-		return "a string"
-	case '0':
-		return "a number"
-	default:
-		return kind.String()
-	}
 }

@@ -157,7 +157,7 @@ func (e *Enrolment) validateOpenPGP() error {
 // identity.
 func ParseEnrolment(body []byte) (*Enrolment, *signing.PublicKey, error) {
 	var e Enrolment
-	if err := json.Unmarshal(body, &e, json.RejectUnknownMembers(true)); err != nil {
+	if err := attestation.DecodeStrict(body, &e); err != nil {
 		return nil, nil, fmt.Errorf("parsing enrolment: %w", err)
 	}
 	key, err := e.validate()
@@ -185,7 +185,7 @@ func (r *Revocation) validate() error {
 // ParseRevocation reads an entry's body.
 func ParseRevocation(body []byte) (*Revocation, error) {
 	var r Revocation
-	if err := json.Unmarshal(body, &r, json.RejectUnknownMembers(true)); err != nil {
+	if err := attestation.DecodeStrict(body, &r); err != nil {
 		return nil, fmt.Errorf("parsing revocation: %w", err)
 	}
 	if err := r.validate(); err != nil {

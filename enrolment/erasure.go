@@ -42,7 +42,7 @@ func (e *Erasure) validate() error {
 // ParseErasure reads an entry's body.
 func ParseErasure(body []byte) (*Erasure, error) {
 	var e Erasure
-	if err := json.Unmarshal(body, &e, json.RejectUnknownMembers(true)); err != nil {
+	if err := attestation.DecodeStrict(body, &e); err != nil {
 		return nil, fmt.Errorf("parsing erasure: %w", err)
 	}
 	if err := e.validate(); err != nil {

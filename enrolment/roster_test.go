@@ -228,7 +228,7 @@ func TestDocuments(t *testing.T) {
 	for name, test := range map[string]struct{ old, replacement, want string }{
 		"not JSON":          {good, "x", "parsing enrolment"},
 		"unknown member":    {`"tier"`, `"x":1,"tier"`, "unknown"},
-		"duplicate member":  {`"tier"`, `"operator":"bob","tier"`, "duplicate"},
+		"duplicate member":  {`"tier"`, `"operator":"bob","tier"`, "occurs twice"},
 		"case variant":      {`"tier"`, `"Operator":"bob","tier"`, "unknown"},
 		"operator":          {"alice", "Alice", "is not 1 to 40 characters"},
 		"no operator":       {"alice", "", "is not 1 to 40 characters"},

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+
+	"repronet.dev/internal/redirects"
 )
 
 // A Fetcher opens a resource of a log by its path ("checkpoint",
@@ -27,7 +29,9 @@ func Dir(dir string) Fetcher {
 
 // HTTP reads a log over HTTP from below a base URL, without a slash at its end.
 // The client's timeout bounds each resource; retrying is the caller's choice.
+// Redirects are followed on the same host only.
 func HTTP(client *http.Client, base string) Fetcher {
+	client = redirects.On(client)
 	return func(ctx context.Context, path string) (io.ReadCloser, error) {
 		url := base + "/" + path
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)

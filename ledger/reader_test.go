@@ -125,6 +125,17 @@ func serve(t *testing.T, files map[string][]byte) (*httptest.Server, Fetcher) {
 	return server, HTTP(server.Client(), server.URL+"/log")
 }
 
+// TestRedirectElsewhere: a log does not decide which other hosts are asked.
+func TestRedirectElsewhere(t *testing.T) {
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the other host was asked") }))
+	defer elsewhere.Close()
+	server := httptest.NewServer(http.RedirectHandler(elsewhere.URL, http.StatusFound))
+	defer server.Close()
+	if _, err := HTTP(http.DefaultClient, server.URL)(t.Context(), "checkpoint"); err == nil || !strings.Contains(err.Error(), "another host") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestReadOverHTTP(t *testing.T) {
 	signer, verifier := testKey(t)
 	for _, size := range []int{1, 255, 256, 257, 700} {

@@ -54,7 +54,7 @@ func ParseProof(data []byte) (*Proof, error) {
 		return nil, fmt.Errorf("map proof of %d bytes: at most %d are accepted", len(data), MaxProofSize)
 	}
 	var p Proof
-	if err := json.Unmarshal(data, &p, json.RejectUnknownMembers(true)); err != nil {
+	if err := attestation.DecodeStrict(data, &p); err != nil {
 		return nil, fmt.Errorf("parsing map proof: %w", err)
 	}
 	return &p, nil

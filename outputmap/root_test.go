@@ -38,7 +38,7 @@ func TestParseRootRefuses(t *testing.T) {
 		"spelling of a number":           {edit("7", "7e0"), 9, "size"},
 		"null":                           {edit("7", "null"), 9, "empty ledger"},
 		"member missing":                 {edit(`"size":7,`, ""), 9, "empty ledger"},
-		"member twice":                   {edit("{", `{"size":7,`), 9, "duplicate"},
+		"member twice":                   {edit("{", `{"size":7,`), 9, "occurs twice"},
 		"unknown member":                 {edit("{", `{"x":7,`), 9, "unknown"},
 		"member of another case":         {edit("size", "Size"), 9, "unknown"},
 		"negative":                       {edit("7", "-7"), 9, "size"},

@@ -63,7 +63,7 @@ func (e *Entry) Encode() ([]byte, error) {
 // ParseEntry reads an entry's body.
 func ParseEntry(body []byte) (*Entry, error) {
 	var e Entry
-	if err := json.Unmarshal(body, &e, json.RejectUnknownMembers(true)); err != nil {
+	if err := attestation.DecodeStrict(body, &e); err != nil {
 		return nil, fmt.Errorf("parsing package set: %w", err)
 	}
 	if err := e.validate(); err != nil {

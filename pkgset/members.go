@@ -134,7 +134,7 @@ func Read(ecosystem string, attachment io.Reader) iter.Seq2[Member, error] {
 }
 
 func decodeLine(ecosystem string, line []byte, m *Member, canonical *bytes.Buffer) error {
-	if err := json.Unmarshal(line, m, json.RejectUnknownMembers(true)); err != nil {
+	if err := attestation.DecodeStrict(line, m); err != nil {
 		return err
 	}
 	canonical.Reset()

@@ -8,6 +8,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"golang.org/x/mod/sumdb/tlog"
+
+	"repronet.dev/attestation"
 )
 
 // A MapRoot is the commitment to a verifiable map (package outputmap). Two maps are the
@@ -68,7 +70,7 @@ func ParseMapRoot(index uint64, body []byte) (MapRoot, error) {
 
 func parseMapRoot(index uint64, body []byte) (MapRoot, error) {
 	var r MapRoot
-	if err := json.Unmarshal(body, &r, json.RejectUnknownMembers(true)); err != nil {
+	if err := attestation.DecodeStrict(body, &r); err != nil {
 		return MapRoot{}, err
 	}
 	canonical, err := r.Encode()

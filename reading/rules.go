@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"repronet.dev/attestation"
 	"repronet.dev/ledger"
 )
 
@@ -59,7 +60,7 @@ func (r Rules) Encode() ([]byte, error) {
 // read is a newer program's: only the ledger's holder writes such entries.
 func parseRules(index uint64, body []byte) (*Rules, error) {
 	var r Rules
-	if err := json.Unmarshal(body, &r, json.RejectUnknownMembers(true)); err != nil || r.Version == 0 {
+	if err := attestation.DecodeStrict(body, &r); err != nil || r.Version == 0 {
 		return nil, &NewerError{index, "what its entry of rules says"}
 	}
 	if r.Version > Newest {

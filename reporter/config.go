@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"repronet.dev/attestation"
 	"repronet.dev/reporter/spool"
 	"repronet.dev/signing"
 	"repronet.dev/signing/keyless"
@@ -122,7 +123,7 @@ func (c *Config) Keyless() bool { return keyless.IsReference(c.Key) }
 
 func parseConfig(data []byte) (*Config, error) {
 	var c Config
-	if err := json.Unmarshal(data, &c, json.RejectUnknownMembers(true)); err != nil {
+	if err := attestation.DecodeStrict(data, &c); err != nil {
 		return nil, err
 	}
 	return &c, c.Validate()

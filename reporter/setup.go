@@ -167,7 +167,7 @@ func absoluteReference(reference string) (string, error) {
 // publicKey returns the key of the configuration, or nil where an identity signs.
 func (h Home) publicKey(c *Config) (*signing.PublicKey, error) {
 	if c.Keyless() {
-		_, err := keyless.Load(c.Key, http.DefaultClient)
+		_, err := keyless.Load(c.Key, new(http.Client))
 		return nil, err
 	}
 	signer, err := signing.LoadSigner(h.keyReference(c.Key))

@@ -123,7 +123,11 @@ func collect(ctx context.Context, tree *ledger.Tree, x finder, pins *Pins, outpu
 	if err != nil {
 		return nil, err
 	}
-	c := collector{tree: tree, roster: roster, reader: reading.New(roster, roster.attachment).TextsFrom(textsOf(tree)).In(tree.Origin()), progress: progress}
+	erased := map[attestation.Digest]struct{}{}
+	c := collector{
+		tree: tree, roster: roster, erased: erased, progress: progress,
+		reader: reading.New(roster, roster.attachment).TextsFrom(textsOf(tree, erased)).In(tree.Origin()),
+	}
 	for i, o := range outputs {
 		c.outputs = append(c.outputs, &collected{
 			id:       ids[i],
@@ -149,6 +153,7 @@ type collector struct {
 	tree     *ledger.Tree
 	roster   *roster
 	reader   *reading.Reader // under the keys of roster
+	erased   map[attestation.Digest]struct{}
 	progress Progress
 	outputs  []*collected
 }
@@ -325,6 +330,7 @@ func (c *collector) takeAway(ctx context.Context, n uint64) error {
 	case *reading.Revocation:
 		c.roster.revoke(said.Builder, said.From, n)
 	case *reading.Erasure:
+		c.erased[said.Attachment] = struct{}{}
 		delete(c.roster.packets, said.Attachment)
 	case *reading.Rules:
 		c.roster.rules.Judge(n, uint32(said.Version))

@@ -27,7 +27,9 @@ import (
 //
 // in ledger order, files "roster", "sets" and "erased" with the indices of
 // enrolments, revocations and versions of the rules, of package sets, and of erasures, and a file
-// "indexed" that says up to which entry this holds. A look-up reads one file: of 50 million observations, 3 MB.
+// "indexed" that says up to which entry this holds, by the newest rules that its program knew. A
+// look-up reads one file: of 50 million observations, 3 MB. A program of other rules makes
+// the index anew: what an entry speaks of follows from them.
 //
 // What a look-up gives are candidates: entries that have to be opened anyway, so
 // records that are there twice after a crash, or of prefixes that collide, do no
@@ -37,13 +39,18 @@ import (
 type index struct {
 	dir  string
 	size uint64 // entries indexed
+	// texts is how many entries, from the first on, have no document whose text is still to
+	// be fetched.
+	texts uint64
+	// remade says that what was there could not be gone on from.
+	remade bool
 	// newer says why it ends before the tree does, nil if it need not: at the first entry
 	// that this program does not know. A newer program goes on from there.
 	newer error
 }
 
 const (
-	indexVersion = 3
+	indexVersion = 4
 	recordSize   = 16
 	rosterFile   = 256 // after those of the outputs
 	setsFile     = 257
@@ -64,10 +71,25 @@ func openIndex(dir string) (*index, error) {
 		return nil, err
 	}
 	var version int
-	if _, err := fmt.Sscanf(string(text), "version %d entries %d\n", &version, &x.size); err != nil || version != indexVersion {
+	var rules reading.Version
+	_, err = fmt.Sscanf(string(text), markFormat, &version, &rules, &x.size, &x.texts)
+	if err != nil || version != indexVersion || rules != reading.Newest {
+		x.remade = true
 		return x, x.reset()
 	}
 	return x, nil
+}
+
+// markFormat is the form of the file "indexed".
+const markFormat = "version %d rules %d entries %d texts %d\n"
+
+// mark says durably how far the index goes, and the texts.
+func (x *index) mark(size, texts uint64) error {
+	if err := durable.WriteFile(x.watermark(), fmt.Appendf(nil, markFormat, indexVersion, reading.Newest, size, texts), 0o644); err != nil {
+		return err
+	}
+	x.size, x.texts = size, texts
+	return nil
 }
 
 func (x *index) watermark() string { return filepath.Join(x.dir, "indexed") }
@@ -86,7 +108,7 @@ func (x *index) path(file int) string {
 
 // reset empties the index.
 func (x *index) reset() error {
-	x.size = 0
+	x.size, x.texts = 0, 0
 	if err := durable.Remove(x.watermark()); err != nil {
 		return err
 	}
@@ -178,10 +200,9 @@ func (x *index) extendTo(ctx context.Context, tree *ledger.Tree, to uint64, prog
 	if err := durable.SyncDir(x.dir); err != nil {
 		return err
 	}
-	if err := durable.WriteFile(x.watermark(), fmt.Appendf(nil, "version %d entries %d\n", indexVersion, to), 0o644); err != nil {
+	if err := x.mark(to, x.texts); err != nil {
 		return err
 	}
-	x.size = to
 	if newer != nil {
 		x.newer = newer
 	}

@@ -130,6 +130,11 @@ func lockFile(ctx context.Context, path string) (*os.File, error) {
 	}
 }
 
+// Remade reports that another version of this program made the index of outputs in the
+// mirror, by other rules: what it says was dropped, and the next [Mirror.Update] or
+// [Mirror.Index] makes it anew from the entries.
+func (m *Mirror) Remade() bool { return m.index.remade }
+
 // Close gives the mirror up.
 func (m *Mirror) Close() error { return m.lock.Close() }
 
@@ -167,7 +172,8 @@ var ErrStale = errors.New("older than what was seen before")
 // Errors that convict the log wrap ledger.ErrInvalid; for a fork, the two
 // contradicting checkpoints are kept. For want of cosignatures, the error wraps
 // ledger.ErrNotCosigned. If the ledger has entries that only a newer program reads, the
-// mirror is extended all the same, and the error wraps reading.ErrNewerRules.
+// mirror is extended all the same, and the error wraps reading.ErrNewerRules. So it is
+// where the text of a document cannot be had; each later Update asks for it again.
 func (m *Mirror) Update(ctx context.Context, fetch ledger.Fetcher, progress Progress) error {
 	remote := ledger.NewReader(fetch, m.key)
 	latest, err := remote.Checkpoint(ctx)
@@ -189,21 +195,27 @@ func (m *Mirror) Update(ctx context.Context, fetch ledger.Fetcher, progress Prog
 		return fmt.Errorf("updating mirror: %w: the log is shown with %d entries, this mirror has %d of it", ErrStale, latest.Size, from)
 	}
 	if latest.Size > from || m.checkpoint == nil {
-		err := remote.Tree(latest).CopyTo(ctx, filepath.Join(m.dir, "log"), from, func(entries uint64) {
+		err = remote.Tree(latest).CopyTo(ctx, filepath.Join(m.dir, "log"), from, func(entries uint64) {
 			progress("fetching", entries, latest.Size)
 		})
-		if err == nil {
-			err = m.fetchTexts(ctx, fetch, m.local.Local(latest.Size), from)
-		}
-		if err != nil {
-			return fmt.Errorf("updating mirror: %w", err)
-		}
-		return m.grow(ctx, latest, from, progress)
+	} else {
+		err = m.renew(latest)
 	}
-	if err := m.renew(latest); err != nil {
+	if err != nil {
 		return fmt.Errorf("updating mirror: %w", err)
 	}
-	return m.Index(ctx, progress)
+	// First the texts, for whoever asks while the index grows.
+	lacking, err := m.fetchTexts(ctx, fetch, m.local.Local(latest.Size))
+	if err != nil {
+		return fmt.Errorf("updating mirror: %w", err)
+	}
+	if err := m.grow(ctx, latest, from, progress); err != nil {
+		return err
+	}
+	if err := m.keepTexts(lacking); err != nil {
+		return fmt.Errorf("updating mirror: %w", err)
+	}
+	return nil
 }
 
 // checkCosigned checks what will be relied on: the latest checkpoint, or that of the
@@ -307,13 +319,16 @@ func (m *Mirror) CheckAge(ctx context.Context, maxAge time.Duration) error {
 	return nil
 }
 
-// grow makes a state that was copied that of the mirror, which had from entries.
+// grow makes a state that was copied that of the mirror, which had from entries, and
+// indexes it.
 func (m *Mirror) grow(ctx context.Context, latest *ledger.Checkpoint, from uint64, progress Progress) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.checkpoint = latest
-	if err := ledger.RemovePartials(filepath.Join(m.dir, "log"), from, latest.Size); err != nil {
-		return fmt.Errorf("updating mirror: %w", err)
+	if latest.Size > from || m.checkpoint == nil {
+		m.checkpoint = latest
+		if err := ledger.RemovePartials(filepath.Join(m.dir, "log"), from, latest.Size); err != nil {
+			return fmt.Errorf("updating mirror: %w", err)
+		}
 	}
 	return m.extendIndex(ctx, progress)
 }

@@ -95,7 +95,7 @@ func LoadPins(path string) (*Pins, error) {
 		return nil, fmt.Errorf("reading pins: %w", err)
 	}
 	var p Pins
-	if err := json.Unmarshal(text, &p, json.RejectUnknownMembers(true)); err != nil {
+	if err := attestation.DecodeStrict(text, &p); err != nil {
 		return nil, fmt.Errorf("reading pins from %s: %w", path, err)
 	}
 	if err := p.validate(); err != nil {

@@ -14,20 +14,31 @@ import (
 )
 
 // textsOf reads the texts of documents that are attachments to a log from where the
-// log is read.
-func textsOf(tree *ledger.Tree) func(context.Context, attestation.Digest) ([]byte, error) {
+// log is read. One that an entry erased was never there.
+func textsOf(tree *ledger.Tree, erased map[attestation.Digest]struct{}) func(context.Context, attestation.Digest) ([]byte, error) {
 	return func(ctx context.Context, sum attestation.Digest) ([]byte, error) {
+		if _, gone := erased[sum]; gone {
+			return nil, ledger.ErrErased
+		}
 		return tree.Attachment(ctx, ledger.AttachmentID(sum))
 	}
 }
 
-// fetchTexts brings the texts of the documents from an index of a tree on into the
-// mirror, which is to answer without the network.
-func (m *Mirror) fetchTexts(ctx context.Context, fetch ledger.Fetcher, tree *ledger.Tree, from uint64) error {
+// lack is a text that could not be had.
+type lack struct {
+	index uint64 // of the document
+	text  ledger.AttachmentID
+	err   error
+}
+
+// fetchTexts brings the texts that the mirror lacks of the documents in a tree into it: it
+// is to answer without the network. One that is not there does not keep it from those after
+// it. Whether an entry that is not indexed yet erased it, keepTexts looks.
+func (m *Mirror) fetchTexts(ctx context.Context, fetch ledger.Fetcher, tree *ledger.Tree) (lacking []lack, err error) {
 	kinds := reading.TextKinds()
-	for record, err := range tree.Records(ctx, from, tree.Size()) {
+	for record, err := range tree.Records(ctx, m.index.texts, tree.Size()) {
 		if err != nil {
-			return err
+			return nil, m.damaged(err)
 		}
 		if !slices.Contains(kinds, record.Kind()) {
 			continue
@@ -42,15 +53,40 @@ func (m *Mirror) fetchTexts(ctx context.Context, fetch ledger.Fetcher, tree *led
 		}
 		id := ledger.AttachmentID(sum)
 		if _, err := m.attachments.Get(ctx, id); !errors.Is(err, fs.ErrNotExist) {
-			continue
+			continue // it is there, or was erased; what is damaged shows where it is read
 		}
 		text, err := ledger.FetchAttachment(ctx, fetch, id)
-		if err == nil {
-			_, err = m.attachments.Put(bytes.NewReader(text))
-		}
 		if err != nil {
-			return fmt.Errorf("fetching the text of the document at ledger index %d: %w", record.Index, err)
+			lacking = append(lacking, lack{record.Index, id, err})
+			if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ledger.ErrInvalid) {
+				break // the next would fare no better
+			}
+			continue
 		}
+		if _, err := m.attachments.Put(bytes.NewReader(text)); err != nil {
+			return nil, err
+		}
+	}
+	return lacking, nil
+}
+
+// keepTexts notes which texts the mirror has, for the next update to go on from, and
+// reports the first that it lacks although no entry erased it.
+func (m *Mirror) keepTexts(lacking []lack) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	lacking = slices.DeleteFunc(lacking, func(l lack) bool { return m.attachments.Erased(l.text) })
+	upTo := m.index.size
+	if len(lacking) > 0 {
+		upTo = lacking[0].index
+	}
+	if upTo > m.index.texts {
+		if err := m.index.mark(m.index.size, upTo); err != nil {
+			return err
+		}
+	}
+	if len(lacking) > 0 {
+		return fmt.Errorf("fetching the text of the document at ledger index %d: %w", lacking[0].index, lacking[0].err)
 	}
 	return nil
 }

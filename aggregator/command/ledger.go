@@ -15,7 +15,6 @@ import (
 	"repronet.dev/aggregator"
 	"repronet.dev/api"
 	"repronet.dev/internal/cli"
-	"repronet.dev/internal/wire"
 	"repronet.dev/ledger"
 	"repronet.dev/ledger/writer"
 )
@@ -179,7 +178,7 @@ func copyOf(place string) ledger.Fetcher {
 	if !strings.HasSuffix(base, api.LogPath) {
 		base += api.LogPath
 	}
-	return ledger.HTTP(&http.Client{Timeout: 2 * time.Minute, CheckRedirect: wire.StayOnHost}, base)
+	return ledger.HTTP(&http.Client{Timeout: 2 * time.Minute}, base)
 }
 
 func showing(line *cli.Progress) writer.Progress {

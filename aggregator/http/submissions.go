@@ -13,6 +13,7 @@ import (
 
 	"repronet.dev/aggregator/ingest"
 	"repronet.dev/api"
+	"repronet.dev/attestation"
 )
 
 // A submitter handles one line of a submission, which is part of a batch.
@@ -151,7 +152,7 @@ func (s *Server) submitBundle(ctx context.Context, batch *ingest.Batch, bundle [
 
 func (s *Server) submitDocument(ctx context.Context, batch *ingest.Batch, line []byte) (*api.Result, error) {
 	var sent api.Evidence
-	if err := json.Unmarshal(line, &sent, json.RejectUnknownMembers(true)); err != nil {
+	if err := attestation.DecodeStrict(line, &sent); err != nil {
 		return nil, api.NewProblem(api.ProblemMalformed, fmt.Sprintf("The line is not written as {\"kind\": …, \"body\": base 64}: %v.", err))
 	}
 	kept, err := batch.SubmitEvidence(ctx, sent.Kind, sent.Body)

@@ -255,7 +255,6 @@ func anonymous(sentence string) string {
 	sentence = regexp.MustCompile(`\b[a-z2-7]{32}\b`).ReplaceAllString(sentence, "‹builder›")
 	sentence = regexp.MustCompile(`finished on \S+,`).ReplaceAllString(sentence, "finished on ‹time›,")
 	sentence = regexp.MustCompile(`\d+ bytes follow the first line, which names \d+ and \d+`).ReplaceAllString(sentence, "‹n› bytes follow the first line, which names ‹n› and ‹n›")
-	sentence = strings.ReplaceAll(sentence, "json: unable to ", "json: cannot ") // the library chooses one, in each process
 	sentence = regexp.MustCompile(`tool-\d+`).ReplaceAllString(sentence, "tool")
 	return regexp.MustCompile(`(at byte|of) \d+( bytes)?`).ReplaceAllString(sentence, "$1 ‹n›$2")
 }

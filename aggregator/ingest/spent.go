@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"repronet.dev/attestation"
 )
 
 // A written is what an account has written, as it is kept over a start.
@@ -36,7 +38,7 @@ func (in *Ingest) Spent() ([]byte, error) {
 // new day.
 func (in *Ingest) Restore(text []byte) error {
 	var list []written
-	if err := json.Unmarshal(text, &list, json.RejectUnknownMembers(true)); err != nil {
+	if err := attestation.DecodeStrict(text, &list); err != nil {
 		return fmt.Errorf("reading what was written of the budgets: %w", err)
 	}
 	in.spending.mu.Lock()

@@ -100,8 +100,8 @@ func (r *Request) Encode() ([]byte, error) {
 // no others, so that no two readers can differ.
 func Parse(payload []byte) (*Request, error) {
 	var s statement
-	if err := json.Unmarshal(payload, &s, json.RejectUnknownMembers(true)); err != nil {
-		return nil, fmt.Errorf("parsing enrolment request: %w", readable(err))
+	if err := attestation.DecodeStrict(payload, &s); err != nil {
+		return nil, fmt.Errorf("parsing enrolment request: %w", err)
 	}
 	if s.PredicateType != PredicateType {
 		return nil, fmt.Errorf("parsing enrolment request: predicateType is %.80q, want %q", s.PredicateType, PredicateType)
@@ -204,23 +204,11 @@ func ParseDocument(text []byte) (*Document, error) {
 		return nil, fmt.Errorf("enrolment request of %d bytes: at most %d are accepted", len(text), MaxSize)
 	}
 	var d Document
-	if err := json.Unmarshal(text, &d, json.RejectUnknownMembers(true)); err != nil {
-		return nil, fmt.Errorf("parsing enrolment request: %w", readable(err))
+	if err := attestation.DecodeStrict(text, &d); err != nil {
+		return nil, fmt.Errorf("parsing enrolment request: %w", err)
 	}
 	if d.Request.Kind() != '{' {
 		return nil, errors.New("parsing enrolment request: /request is not a bundle")
 	}
 	return &d, nil
-}
-
-// readable drops the names of Go types, which mean nothing to the sender.
-func readable(err error) error {
-	if semantic, ok := errors.AsType[*json.SemanticError](err); ok {
-		where := string(semantic.JSONPointer)
-		if semantic.Err != nil {
-			return fmt.Errorf("%.80s: %w", where, semantic.Err)
-		}
-		return fmt.Errorf("%.80s has another type", where)
-	}
-	return err
 }

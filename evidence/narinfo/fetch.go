@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"repronet.dev/ecosystem"
+	"repronet.dev/internal/redirects"
 )
 
 // ErrNotThere is wrapped by [Fetch] where a cache does not have the path.
@@ -25,15 +26,13 @@ func URL(cache, path string) (string, error) {
 
 // Fetch gets the file at a URL, of at most [MaxSize] bytes. Nothing of it is
 // proven before [Open]. The client bounds the time. Redirects are followed on the same
-// host only: a cache does not decide which other machines are asked.
+// host only.
 func Fetch(ctx context.Context, client *http.Client, url string) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, fmt.Errorf("fetching narinfo: %w", err)
 	}
-	bound := *client
-	bound.CheckRedirect = stay
-	response, err := bound.Do(request)
+	response, err := redirects.On(client).Do(request)
 	if err != nil {
 		return nil, fmt.Errorf("fetching narinfo: %w", err)
 	}
@@ -53,17 +52,4 @@ func Fetch(ctx context.Context, client *http.Client, url string) ([]byte, error)
 		return nil, fmt.Errorf("fetching narinfo: %w", err)
 	}
 	return data, nil
-}
-
-// maxRedirects is how often a cache may lead on.
-const maxRedirects = 5
-
-func stay(to *http.Request, via []*http.Request) error {
-	if len(via) > maxRedirects {
-		return fmt.Errorf("it redirects more than %d times", maxRedirects)
-	}
-	if from := via[0].URL; to.URL.Scheme != from.Scheme || to.URL.Host != from.Host {
-		return fmt.Errorf("it redirects to another host, %.200q: name that as the cache if it is meant", to.URL.Host)
-	}
-	return nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"repronet.dev/attestation"
 	"repronet.dev/evidence"
 )
 
@@ -71,7 +72,7 @@ func ParseDocument(body []byte) (*Document, error) {
 		return nil, fmt.Errorf("%w checksum document: %d bytes, at most %d are accepted", ErrMalformed, len(body), largest)
 	}
 	var d Document
-	if err := json.Unmarshal(body, &d, json.RejectUnknownMembers(true)); err != nil {
+	if err := attestation.DecodeStrict(body, &d); err != nil {
 		return nil, fmt.Errorf("%w checksum document: %w", ErrMalformed, err)
 	}
 	canonical, err := d.Encode()

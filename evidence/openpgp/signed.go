@@ -174,7 +174,7 @@ func parseSigned(body []byte) (*Signed, error) {
 	}
 	rest := slices.Clip(body[len(line)+1:])
 	var header signedHeader
-	if err := json.Unmarshal(line, &header, json.RejectUnknownMembers(true)); err != nil {
+	if err := attestation.DecodeStrict(line, &header); err != nil {
 		return nil, err
 	}
 	s := &Signed{Project: header.Project, Attachment: header.Attachment}

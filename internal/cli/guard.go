@@ -5,14 +5,16 @@ import (
 	"io"
 	"sync"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
 // A guard writes text so that nothing in it acts on a terminal: control characters
 // other than line end and tab, those that turn the direction of text, invisible
-// ones, and bytes that are no UTF-8 are written as Go's escapes (\x1b, \u202e). All
-// that a program prints goes through it, since names, reasons and problem texts of
-// peers are in most of it.
+// ones are written as JSON's escapes (\u001b, \u202e), which leave a JSON document one:
+// there they can only stand in a string. Bytes that are no UTF-8, which are in no JSON
+// document, are written as Go's (\xff). All that a program prints goes through it, since
+// names, reasons and problem texts of peers are in most of it.
 type guard struct {
 	w io.Writer
 
@@ -37,7 +39,9 @@ func (g *guard) Write(p []byte) (int, error) {
 		case r == utf8.RuneError && size == 1:
 			out = fmt.Appendf(out, `\x%02x`, text[0])
 		case acts(r):
-			out = append(out, escape(r)...)
+			for _, unit := range utf16.Encode([]rune{r}) {
+				out = fmt.Appendf(out, `\u%04x`, unit)
+			}
 		default:
 			out = append(out, text[:size]...)
 		}
@@ -52,17 +56,6 @@ func (g *guard) Write(p []byte) (int, error) {
 // acts reports whether a character does something in place of being shown.
 func acts(r rune) bool {
 	return r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029')
-}
-
-func escape(r rune) string {
-	switch {
-	case r < 0x80:
-		return fmt.Sprintf(`\x%02x`, r)
-	case r < 0x10000:
-		return fmt.Sprintf(`\u%04x`, r)
-	default:
-		return fmt.Sprintf(`\U%08x`, r)
-	}
 }
 
 // guarded returns the world with both streams behind guards.

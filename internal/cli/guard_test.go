@@ -15,13 +15,13 @@ func TestNothingActsOnATerminal(t *testing.T) {
 	for text, want := range map[string]string{
 		"plain\ttext\n":               "plain\ttext\n",
 		"größer als 漢字 🙂":             "größer als 漢字 🙂",
-		"\x1b[2J\x1b]0;title\a":       `\x1b[2J\x1b]0;title\x07`,
-		"over\rwritten\b\x7f":         `over\x0dwritten\x08\x7f`,
+		"\x1b[2J\x1b]0;title\a":       `\u001b[2J\u001b]0;title\u0007`,
+		"over\rwritten\b\x7f":         `over\u000dwritten\u0008\u007f`,
 		"\u009b2J":                    `\u009b2J`,
 		"abc\u202egpj.exe\u2066":      `abc\u202egpj.exe\u2066`,
 		"in\u200bvisible\ufeff\u2028": `in\u200bvisible\ufeff\u2028`,
 		"\xff\xc3(":                   `\xff\xc3(`,
-		"\U000e0041":                  `\U000e0041`,
+		"\U000e0041":                  `\udb40\udc41`,
 	} {
 		for _, step := range []int{len(text), 1, 2} { // characters come in pieces too
 			var out bytes.Buffer
@@ -50,7 +50,7 @@ func TestCommandsAreGuarded(t *testing.T) {
 	}}}}
 	var stdout, stderr strings.Builder
 	p.Run(t.Context(), &Env{Stdout: &stdout, Stderr: &stderr}, []string{"c"})
-	if all := stdout.String() + stderr.String(); strings.Contains(all, "\x1b") || strings.Count(all, `\x1b[31m`) != 2 {
+	if all := stdout.String() + stderr.String(); strings.Contains(all, "\x1b") || strings.Count(all, `\u001b[31m`) != 2 {
 		t.Errorf("%q", all)
 	}
 }

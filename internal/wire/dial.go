@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"repronet.dev/internal/redirects"
 	"repronet.dev/internal/version"
 )
 
@@ -32,7 +33,7 @@ func Client(address string, timeout time.Duration) (*http.Client, string, error)
 		if err != nil {
 			return nil, "", err
 		}
-		return &http.Client{Transport: named{transport}, Timeout: timeout}, base, nil
+		return &http.Client{Transport: named{transport}, Timeout: timeout, CheckRedirect: redirects.StayOnHost}, base, nil
 	}
 	base, err := baseURL(address)
 	if err != nil {
@@ -49,26 +50,7 @@ func Client(address string, timeout time.Duration) (*http.Client, string, error)
 		// kernel gives it up, which can take a quarter of an hour.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second},
 	}
-	return &http.Client{Transport: named{transport}, Timeout: timeout, CheckRedirect: StayOnHost}, base, nil
-}
-
-// maxRedirects is how often an answer may lead on.
-const maxRedirects = 5
-
-// StayOnHost, the CheckRedirect of a client, follows redirects on the host that was asked, also from http to https, and no
-// others: who answers does not decide which machines are asked next, those of an internal
-// network among them.
-func StayOnHost(to *http.Request, via []*http.Request) error {
-	from := via[0].URL
-	switch {
-	case len(via) > maxRedirects:
-		return fmt.Errorf("it redirects more than %d times", maxRedirects)
-	case to.URL.Scheme == from.Scheme && to.URL.Host == from.Host:
-		return nil
-	case from.Scheme == "http" && to.URL.Scheme == "https" && to.URL.Hostname() == from.Hostname() && from.Port() == "" && to.URL.Port() == "":
-		return nil
-	}
-	return fmt.Errorf("it redirects to another host, %.200q: name that if it is meant", to.URL.Host)
+	return &http.Client{Transport: named{transport}, Timeout: timeout, CheckRedirect: redirects.StayOnHost}, base, nil
 }
 
 // named is a transport whose requests say which program asks.

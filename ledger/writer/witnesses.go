@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/transparency-dev/tessera"
+
+	"repronet.dev/internal/redirects"
 )
 
 const (
@@ -38,7 +40,7 @@ func withWitnesses(options *tessera.AppendOptions, policy []byte) (*tessera.Appe
 func witnessClient() *http.Client {
 	return &http.Client{
 		Transport: bounded{http.DefaultTransport}, Timeout: witnessPatience,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		CheckRedirect: redirects.None,
 	}
 }
 

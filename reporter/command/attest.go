@@ -11,9 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-
 	"repronet.dev/attestation"
 	"repronet.dev/ecosystem"
 	"repronet.dev/internal/cli"
@@ -267,11 +264,7 @@ func printOutputs(env *cli.Env, outputs []spool.Output, asJSON bool) error {
 		for i, o := range outputs {
 			list[i] = output{o.Key, o.Digest.String()}
 		}
-		if err := json.MarshalWrite(env.Stdout, list, jsontext.WithIndent("  ")); err != nil {
-			return err
-		}
-		_, err := fmt.Fprintln(env.Stdout)
-		return err
+		return cli.JSON(env.Stdout, list)
 	}
 	for _, o := range outputs {
 		if _, err := fmt.Fprintf(env.Stdout, "%s  %s\n", o.Digest, o.Key); err != nil {

@@ -11,9 +11,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-
 	"repronet.dev/api"
 	"repronet.dev/enrolment/request"
 	"repronet.dev/internal/cli"
@@ -229,10 +226,10 @@ func printEnrolment(w io.Writer, e *api.Enrolment, asJSON bool) error {
 	if asJSON {
 		shown := *e
 		shown.Receipt = nil // long, and verified
-		return json.MarshalWrite(w, struct {
+		return cli.JSON(w, struct {
 			api.Enrolment `json:",inline"`
 			Index         *uint64 `json:"index,omitempty"`
-		}{shown, index}, jsontext.WithIndent("  "))
+		}{shown, index})
 	}
 	fmt.Fprintf(w, "Builder   %s\nState     %s\n", e.Builder, e.State)
 	if e.Operator != "" {

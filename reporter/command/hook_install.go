@@ -8,9 +8,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-
 	"repronet.dev/internal/cli"
 	"repronet.dev/reporter"
 )
@@ -62,10 +59,10 @@ EXAMPLES
 					return err
 				}
 				if *asJSON {
-					return json.MarshalWrite(env.Stdout, struct {
+					return cli.JSON(env.Stdout, struct {
 						Script  string `json:"script"`   // file
 						NixConf string `json:"nix_conf"` // line to add
-					}{hook.File, "post-build-hook = " + hook.File}, jsontext.WithIndent("  "))
+					}{hook.File, "post-build-hook = " + hook.File})
 				}
 				_, err = fmt.Fprintf(env.Stdout, "Add to nix.conf, and restart the daemon:\n  post-build-hook = %s\n", hook.File)
 				return err
@@ -110,11 +107,11 @@ func removeHook(env *cli.Env, file string, asJSON bool) error {
 	case err != nil:
 		return err
 	case asJSON:
-		err = json.MarshalWrite(env.Stdout, struct {
+		err = cli.JSON(env.Stdout, struct {
 			Script  string `json:"script"`             // file
 			Removed bool   `json:"removed"`            // otherwise it does nothing
 			NamedIn string `json:"named_in,omitempty"` // file with Nix's settings, which names it
-		}{file, named == "", named}, jsontext.WithIndent("  "))
+		}{file, named == "", named})
 	case named != "":
 		_, err = fmt.Fprintf(env.Stdout, "%s does nothing from now on. Take post-build-hook out of %s, then delete it.\n", file, named)
 	default:

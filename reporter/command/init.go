@@ -9,9 +9,6 @@ import (
 	"os"
 	"strings"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-
 	"repronet.dev/internal/cli"
 	"repronet.dev/reporter"
 )
@@ -144,7 +141,7 @@ func writePrepared(w io.Writer, home reporter.Home, p *reporter.Prepared) error 
 	if p.PublicKey != nil {
 		who.Builder, who.PublicKey, who.PublicKeyFile = string(p.Config.Builder), string(p.PublicKey.PEM()), p.PublicKeyFile
 	}
-	return json.MarshalWrite(w, &who, jsontext.WithIndent("  "))
+	return cli.JSON(w, &who)
 }
 
 func printPrepared(w io.Writer, home reporter.Home, p *reporter.Prepared, program string) error {

@@ -6,8 +6,6 @@ import (
 	"io"
 	"slices"
 
-	"github.com/go-json-experiment/json"
-
 	"repronet.dev/internal/cli"
 	"repronet.dev/reporter/relay"
 )
@@ -184,7 +182,7 @@ func (s *accounts) print(env *cli.Env, asJSON bool) error {
 		fmt.Fprintf(env.Stderr, "not read: %d rows of %q; the first, in line %d: %s\n", u.Rows, u.Document, u.Line, u.Reason)
 	}
 	if asJSON {
-		return json.MarshalWrite(env.Stdout, s, json.Deterministic(true))
+		return cli.JSONLine(env.Stdout, s)
 	}
 	return s.printText(env.Stdout)
 }

@@ -7,9 +7,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-
 	"repronet.dev/internal/cli"
 	"repronet.dev/reporter"
 	"repronet.dev/reporter/spool"
@@ -52,7 +49,7 @@ EXIT STATUS
 					return err
 				}
 				if *asJSON {
-					return json.MarshalWrite(env.Stdout, r, jsontext.WithIndent("  "))
+					return cli.JSON(env.Stdout, r)
 				}
 				return r.print(env.Stdout)
 			}

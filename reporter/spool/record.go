@@ -65,7 +65,7 @@ func (r *Record) encode() ([]byte, error) {
 
 func decodeRecord(data []byte) (*Record, error) {
 	var r Record
-	if err := json.Unmarshal(data, &r, json.RejectUnknownMembers(true)); err != nil {
+	if err := attestation.DecodeStrict(data, &r); err != nil {
 		return nil, err
 	}
 	if err := r.Validate(); err != nil {

@@ -61,7 +61,7 @@ func (s *Spool) readState() (*state, error) {
 		return nil, err
 	}
 	var st state
-	if err := json.Unmarshal(data, &st, json.RejectUnknownMembers(true)); err != nil {
+	if err := attestation.DecodeStrict(data, &st); err != nil {
 		return nil, fmt.Errorf("%s is damaged (%w): move it away to begin a new chain of statements", filepath.Join(s.dir, stateFile), err)
 	}
 	return &st, nil

@@ -225,7 +225,7 @@ func (s *Spool) readItemAs(name, dir, file string) (*Item, error) {
 		return nil, err
 	}
 	var item Item
-	if err := json.Unmarshal(data, &item, json.RejectUnknownMembers(true)); err != nil {
+	if err := attestation.DecodeStrict(data, &item); err != nil {
 		return nil, err
 	}
 	if item.name() != name {

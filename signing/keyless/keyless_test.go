@@ -138,6 +138,30 @@ func TestHostileServices(t *testing.T) {
 	}
 }
 
+// TestRedirectElsewhere: neither an identity token nor what an authority is asked is sent
+// to a host that a redirect names.
+func TestRedirectElsewhere(t *testing.T) {
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("the other host was asked for %s", r.URL)
+	}))
+	t.Cleanup(elsewhere.Close)
+	server := httptest.NewServer(http.RedirectHandler(elsewhere.URL, http.StatusTemporaryRedirect))
+	t.Cleanup(server.Close)
+	for name, environment := range map[string]map[string]string{
+		"an authority":   {"SIGSTORE_ID_TOKEN": sigstoretest.Token(job)},
+		"GitHub Actions": {"ACTIONS_ID_TOKEN_REQUEST_URL": server.URL + "/token", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "secret"},
+	} {
+		noToken(t)
+		for variable, value := range environment {
+			t.Setenv(variable, value)
+		}
+		_, err := load(t, services(t, server.URL, "2020-01-01T00:00:00Z", "")).SignPayload(t.Context(), nil)
+		if err == nil || !strings.Contains(err.Error(), "another host") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func services(t *testing.T, url, start, end string) string {
 	t.Helper()
 	valid := `"validFor":{"start":"` + start + `"`

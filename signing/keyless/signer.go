@@ -28,6 +28,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"repronet.dev/attestation"
+	"repronet.dev/internal/redirects"
 	"repronet.dev/signing"
 )
 
@@ -61,7 +62,8 @@ type certified struct {
 }
 
 // Load returns a signer for a reference "sigstore:FILE", where the file is a
-// signing_config.json. It asks no service yet.
+// signing_config.json. It asks no service yet. Tokens and signatures are posted to the
+// hosts that the file and the environment name, and to none that they redirect to.
 func Load(reference string, client *http.Client) (*Signer, error) {
 	path, ok := strings.CutPrefix(reference, scheme)
 	if !ok || path == "" {
@@ -71,7 +73,7 @@ func Load(reference string, client *http.Client) (*Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Signer{services: services, client: client}, nil
+	return &Signer{services: services, client: redirects.On(client)}, nil
 }
 
 // Close lets go of connections.

@@ -11,9 +11,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-
 	"repronet.dev/attestation"
 	"repronet.dev/ecosystem"
 	"repronet.dev/internal/cli"
@@ -98,7 +95,7 @@ func (c *closureRun) run(ctx context.Context, env *cli.Env, args []string) (err 
 	if err != nil {
 		return err
 	}
-	pins, mirror, err := c.open(ctx)
+	pins, mirror, err := c.open(ctx, env)
 	if err != nil {
 		return err
 	}
@@ -113,8 +110,7 @@ func (c *closureRun) run(ctx context.Context, env *cli.Env, args []string) (err 
 		return err
 	}
 	if c.json {
-		err = json.MarshalWrite(env.Stdout, newClosureResult(report, list), json.Deterministic(true), jsontext.WithIndent("  "))
-		fmt.Fprintln(env.Stdout)
+		err = cli.JSON(env.Stdout, newClosureResult(report, list))
 	} else {
 		err = printClosure(env.Stdout, report, list)
 	}

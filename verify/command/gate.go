@@ -88,7 +88,7 @@ func (g *gateRun) run(ctx context.Context, env *cli.Env, args []string) (err err
 	if g.options.Policy, err = policy.Load(g.policy); err != nil {
 		return cli.Usagef("%w", err)
 	}
-	pins, mirror, err := g.open(ctx)
+	pins, mirror, err := g.open(ctx, env)
 	if err != nil {
 		return err
 	}

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"repronet.dev/internal/cli"
 )
 
@@ -41,7 +39,7 @@ EXIT STATUS
 				if len(args) > 0 {
 					return cli.Usagef("unexpected argument %q", args[0])
 				}
-				pins, mirror, err := s.open(ctx)
+				pins, mirror, err := s.open(ctx, env)
 				if err != nil {
 					return err
 				}
@@ -55,12 +53,12 @@ EXIT STATUS
 				}
 				c := mirror.Checkpoint()
 				if *asJSON {
-					return json.MarshalWrite(env.Stdout, struct {
+					return cli.JSONLine(env.Stdout, struct {
 						Origin string    `json:"origin"`
 						Size   uint64    `json:"size"`
 						Root   string    `json:"root"`
 						Alive  time.Time `json:"alive,omitzero"`
-					}{c.Origin, c.Size, c.Root.String(), alive.UTC()}, json.Deterministic(true))
+					}{c.Origin, c.Size, c.Root.String(), alive.UTC()})
 				}
 				_, err = fmt.Fprintf(env.Stdout, "%s: %d entries, root %s, %s\n", c.Origin, c.Size, c.Root, age(alive))
 				return err
@@ -88,7 +86,7 @@ EXIT STATUS
 				if len(args) > 0 {
 					return cli.Usagef("unexpected argument %q", args[0])
 				}
-				_, mirror, err := s.open(ctx)
+				_, mirror, err := s.open(ctx, env)
 				if err != nil {
 					return err
 				}

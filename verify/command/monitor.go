@@ -9,8 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"repronet.dev/internal/cli"
 	"repronet.dev/verify"
 	"repronet.dev/verify/monitor"
@@ -96,7 +94,7 @@ func (c *watcher) run(ctx context.Context, env *cli.Env, args []string) (err err
 	case c.maxAge < 0:
 		return cli.Usagef("--max-age %v: no negative time", c.maxAge)
 	}
-	pins, mirror, err := c.open(ctx)
+	pins, mirror, err := c.open(ctx, env)
 	if err != nil {
 		return err
 	}
@@ -187,9 +185,7 @@ func (c *watcher) print(ctx context.Context, env *cli.Env, mirror *verify.Mirror
 			Alive   time.Time      `json:"alive,omitzero"`
 			Alert   *monitor.Alert `json:",inline"`
 		}{now, size, alive.UTC(), a}
-		if err := json.MarshalWrite(env.Stdout, event, json.Deterministic(true)); err == nil {
-			fmt.Fprintln(env.Stdout)
-		}
+		_ = cli.JSONLine(env.Stdout, event)
 		return
 	}
 	if a == nil {

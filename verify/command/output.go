@@ -9,9 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-
 	"repronet.dev/attestation"
 	"repronet.dev/divergence"
 	"repronet.dev/ecosystem"
@@ -115,8 +112,7 @@ func (o *outputCommand) run(ctx context.Context, env *cli.Env, args []string) (e
 	}
 	r := newResult(evidence, evidence.Decide(o.quorum, given), o.quorum, given)
 	if o.json {
-		err = json.MarshalWrite(env.Stdout, r, json.Deterministic(true), jsontext.WithIndent("  "))
-		fmt.Fprintln(env.Stdout)
+		err = cli.JSON(env.Stdout, r)
 	} else {
 		r.print(env.Stdout)
 	}
@@ -131,7 +127,7 @@ func (o *outputCommand) evidence(ctx context.Context, env *cli.Env, ecosystem, k
 	if o.light {
 		return o.askLight(ctx, ecosystem, key)
 	}
-	pins, mirror, err := o.open(ctx)
+	pins, mirror, err := o.open(ctx, env)
 	if err != nil {
 		return nil, err
 	}

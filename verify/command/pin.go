@@ -9,9 +9,6 @@ import (
 	"os"
 	"slices"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-
 	"repronet.dev/enrolment"
 	"repronet.dev/internal/cli"
 	"repronet.dev/signing"
@@ -124,10 +121,10 @@ func (p *pinCommand) run(ctx context.Context, env *cli.Env, args []string) error
 	if !p.json {
 		return nil
 	}
-	return json.MarshalWrite(env.Stdout, struct {
+	return cli.JSON(env.Stdout, struct {
 		Config string `json:"config"` // file
 		*verify.Pins
-	}{path, pins}, json.Deterministic(true), jsontext.WithIndent("  "))
+	}{path, pins})
 }
 
 // given pins what the command line says.

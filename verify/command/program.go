@@ -113,13 +113,23 @@ func (s *settings) mirrorDir(key note.Verifier) (string, error) {
 }
 
 // open reads the pins and opens the mirror.
-func (s *settings) open(ctx context.Context) (*verify.Pins, *verify.Mirror, error) {
+func (s *settings) open(ctx context.Context, env *cli.Env) (*verify.Pins, *verify.Mirror, error) {
 	pins, dir, err := s.pins()
 	if err != nil {
 		return nil, nil, err
 	}
 	mirror, err := pins.OpenMirror(ctx, dir)
-	return pins, mirror, err
+	if err != nil || !mirror.Remade() {
+		return pins, mirror, err
+	}
+	fmt.Fprintf(env.Stderr, "the index in %s is another version's: making it anew from the entries there\n", dir)
+	progress, done := progressLine(env.Stderr)
+	err = mirror.Index(ctx, progress)
+	done()
+	if err != nil && !errors.Is(err, reading.ErrNewerRules) { // an update says that again
+		return nil, nil, errors.Join(err, mirror.Close())
+	}
+	return pins, mirror, nil
 }
 
 // defaultMaxAge is twice the time after which a ledger that nobody has anything to

@@ -8,8 +8,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"repronet.dev/divergence"
 	"repronet.dev/internal/cli"
 	"repronet.dev/ledger"
@@ -90,7 +88,7 @@ func (c *replayer) run(ctx context.Context, env *cli.Env, args []string) (err er
 	if len(args) > 0 {
 		return cli.Usagef("unexpected argument %q", args[0])
 	}
-	pins, mirror, err := c.open(ctx)
+	pins, mirror, err := c.open(ctx, env)
 	if err != nil {
 		return err
 	}
@@ -212,11 +210,7 @@ func (r *replayResult) count(o *replay.Output) {
 
 func (c *replayer) print(env *cli.Env, r *replayResult) error {
 	if c.json {
-		if err := json.MarshalWrite(env.Stdout, r, json.Deterministic(true)); err != nil {
-			return err
-		}
-		_, err := fmt.Fprintln(env.Stdout)
-		return err
+		return cli.JSONLine(env.Stdout, r)
 	}
 	if r.Difference != nil {
 		_, err := fmt.Fprintf(env.Stdout, "different: %v\n", r.Difference)

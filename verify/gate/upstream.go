@@ -19,6 +19,7 @@ import (
 	"repronet.dev/attestation"
 	"repronet.dev/ecosystem"
 	"repronet.dev/evidence/narinfo"
+	"repronet.dev/internal/redirects"
 )
 
 // upstream is the cache behind the gate. Nothing that it says is believed.
@@ -44,21 +45,8 @@ func newUpstream(base *url.URL, timeout time.Duration) *upstream {
 	if base.Scheme == "file" {
 		transport.RegisterProtocol("file", http.NewFileTransport(http.Dir("/"))) //nolint:gosec // the user named the directory, and NARs are asked for below it
 	}
-	u := &upstream{base: base, timeout: timeout}
-	u.client = &http.Client{Transport: transport, CheckRedirect: func(to *http.Request, via []*http.Request) error {
-		switch {
-		case len(via) >= maxRedirects:
-			return fmt.Errorf("it redirects more than %d times", maxRedirects)
-		case !u.same(to.URL):
-			return fmt.Errorf("it redirects to another host, %.200q: name that as the upstream if it is meant", to.URL.Host)
-		}
-		return nil
-	}}
-	return u
+	return &upstream{base: base, timeout: timeout, client: &http.Client{Transport: transport, CheckRedirect: redirects.StayOnHost}}
 }
-
-// maxRedirects is how often an answer of upstream may lead on.
-const maxRedirects = 5
 
 // same reports whether an address is on upstream's host.
 func (u *upstream) same(at *url.URL) bool {

@@ -24,12 +24,15 @@ import (
 
 // audit computes the maps to which the ledger commits, and compares. In its directory
 // are the map of the entries that were read, named by their number, and the file
-// "audited"; both can be lost, and are made again. The files wrong-INDEX.json there
-// are evidence, and stay.
+// "audited"; both can be lost, and are made again, as they are where a program of other
+// rules wrote them. The files wrong-INDEX.json there are evidence, and stay; those of a
+// program of other rules are judged again.
 type audit struct {
 	dir     string
 	read    uint64 // entries that were looked at for roots
 	pending []committed
+	// again are the ledger indices of roots that a program of other rules found wrong.
+	again map[uint64]struct{}
 	// newer says why no entries from read on are looked at: this program does not know
 	// the first of them. A newer one goes on from there.
 	newer error
@@ -58,6 +61,16 @@ func (a *audit) run(ctx context.Context, tree *ledger.Tree, receipt func(context
 		}
 		a.pending = nil
 	}
+	return a.found(func(path string, w *WrongRoot) {
+		if w.Rules != reading.Newest {
+			return // not judged again yet, for want of its entry
+		}
+		raise(Alert{MapRoot, fmt.Sprintf("%s; the log's receipt of that entry is kept in %s: who has the ledger computes the root again, with repronet-verify replay --all-maps or any other program", w.Finding, path), path})
+	})
+}
+
+// found visits what was found wrong.
+func (a *audit) found(visit func(path string, w *WrongRoot)) error {
 	evidence, err := filepath.Glob(filepath.Join(a.dir, "wrong-*.json"))
 	if err != nil {
 		return err
@@ -71,15 +84,23 @@ func (a *audit) run(ctx context.Context, tree *ledger.Tree, receipt func(context
 		if err := json.Unmarshal(text, &w); err != nil {
 			return fmt.Errorf("reading %s: %w", path, err)
 		}
-		raise(Alert{MapRoot, fmt.Sprintf("%s; the log's receipt of that entry is kept in %s: who has the ledger computes the root again, with repronet-verify replay --all-maps or any other program", w.Finding, path), path})
+		if w.Receipt == nil {
+			return fmt.Errorf("reading %s: it has no receipt", path)
+		}
+		visit(path, &w)
 	}
 	return nil
+}
+
+func (a *audit) wrong(index uint64) string {
+	return filepath.Join(a.dir, fmt.Sprintf("wrong-%d.json", index))
 }
 
 // WrongRoot is the evidence of a wrong map root: the log signed an entry that commits
 // to a map which is not that of its entries.
 type WrongRoot struct {
 	Finding  string          `json:"finding"`
+	Rules    reading.Version `json:"rules,omitzero"`     // the newest that its program knew; 0 of release 0.1.0
 	Receipt  *ledger.Receipt `json:"receipt"`            // of the entry with the root
 	Computed *outputmap.Root `json:"computed,omitempty"` // from the entries; none of what is no root at all
 }
@@ -88,8 +109,7 @@ type WrongRoot struct {
 // not know, and notes the roots in it.
 func (a *audit) look(ctx context.Context, tree *ledger.Tree) error {
 	if a.read == 0 {
-		var err error
-		if a.read, err = a.audited(); err != nil {
+		if err := a.resume(); err != nil {
 			return err
 		}
 	}
@@ -119,27 +139,54 @@ func (a *audit) look(ctx context.Context, tree *ledger.Tree) error {
 	return nil
 }
 
-// audited returns up to which entry roots were audited.
-func (a *audit) audited() (size uint64, err error) {
-	text, err := os.ReadFile(filepath.Join(a.dir, "audited"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
-	}
+// auditedFormat is the form of the file "audited". Release 0.1.0 wrote the number of
+// entries alone: it knew no rules, and passed over kinds of entries that it did not know.
+const auditedFormat = "rules %d entries %d\n"
+
+// resume goes on from where the last audit by the same rules ended, or begins anew.
+func (a *audit) resume() error {
+	a.again = map[uint64]struct{}{}
+	err := a.found(func(_ string, w *WrongRoot) {
+		if w.Rules != reading.Newest {
+			a.again[w.Receipt.Index] = struct{}{}
+		}
+	})
 	if err != nil {
-		return 0, err
+		return err
 	}
-	if _, err := fmt.Sscanf(string(text), "%d\n", &size); err != nil {
-		return 0, nil // as if it were lost
+	text, err := os.ReadFile(filepath.Join(a.dir, "audited"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	return size, nil
+	var rules reading.Version
+	if _, err := fmt.Sscanf(string(text), auditedFormat, &rules, &a.read); err == nil && rules == reading.Newest {
+		return nil
+	}
+	a.read = 0
+	maps, err := a.maps()
+	if err != nil {
+		return err
+	}
+	for _, size := range maps {
+		if err := os.RemoveAll(a.path(size)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// chosen are the pending roots to compute, in ledger order.
+// chosen are the pending roots to compute, in ledger order: those that have to be judged
+// again among them.
 func (a *audit) chosen() []committed {
 	newest := len(a.pending) - 1
 	chosen := []committed{a.pending[newest]}
 	for _, n := range rand.Perm(newest)[:min(newest, rootsAtOnce-1)] { //nolint:gosec // the ledger's holder cannot foresee it well enough
 		chosen = append(chosen, a.pending[n])
+	}
+	for _, c := range a.pending {
+		if _, again := a.again[c.index]; again && !slices.ContainsFunc(chosen, func(o committed) bool { return o.index == c.index }) {
+			chosen = append(chosen, c)
+		}
 	}
 	slices.SortFunc(chosen, func(x, y committed) int { return cmp.Compare(x.index, y.index) })
 	return chosen
@@ -157,7 +204,7 @@ func (a *audit) check(ctx context.Context, tree *ledger.Tree, receipt func(conte
 	}
 	defer snapshot.Close() // read only
 	for _, c := range a.chosen() {
-		wrong := &WrongRoot{}
+		wrong := &WrongRoot{Rules: reading.Newest}
 		if c.err != nil {
 			wrong.Finding = fmt.Sprintf("ledger index %d commits to a map that cannot be: %v", c.index, c.err)
 		} else {
@@ -166,6 +213,9 @@ func (a *audit) check(ctx context.Context, tree *ledger.Tree, receipt func(conte
 				return err
 			}
 			if ours == c.root {
+				if err := durable.Remove(a.wrong(c.index)); err != nil { // by other rules
+					return err
+				}
 				continue
 			}
 			wrong.Computed = &ours
@@ -179,11 +229,11 @@ func (a *audit) check(ctx context.Context, tree *ledger.Tree, receipt func(conte
 		if err != nil {
 			return err
 		}
-		if err := durable.WriteFile(filepath.Join(a.dir, fmt.Sprintf("wrong-%d.json", c.index)), append(text, '\n'), 0o644); err != nil {
+		if err := durable.WriteFile(a.wrong(c.index), append(text, '\n'), 0o644); err != nil {
 			return err
 		}
 	}
-	return durable.WriteFile(filepath.Join(a.dir, "audited"), fmt.Appendf(nil, "%d\n", a.read), 0o644)
+	return durable.WriteFile(filepath.Join(a.dir, "audited"), fmt.Appendf(nil, auditedFormat, reading.Newest, a.read), 0o644)
 }
 
 // sum computes the root of the map of the first size entries.
@@ -239,18 +289,31 @@ func (a *audit) extend(ctx context.Context, tree *ledger.Tree, size uint64) (sna
 	return snapshot, os.RemoveAll(a.path(from))
 }
 
+// maps returns the sizes of the maps that there are.
+func (a *audit) maps() (sizes []uint64, err error) {
+	entries, err := os.ReadDir(a.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	for _, e := range entries {
+		if n, err := strconv.ParseUint(e.Name(), 10, 64); err == nil {
+			sizes = append(sizes, n)
+		}
+	}
+	return sizes, err
+}
+
 func (a *audit) path(size uint64) string { return filepath.Join(a.dir, strconv.FormatUint(size, 10)) }
 
 // newest opens the largest map that there is of fewer than size entries; nil if there
 // is none.
 func (a *audit) newest(size uint64) (older *outputmap.Snapshot, from uint64) {
-	entries, err := os.ReadDir(a.dir)
+	maps, err := a.maps()
 	if err != nil {
 		return nil, 0
 	}
-	for _, e := range entries {
-		n, err := strconv.ParseUint(e.Name(), 10, 64)
-		if err != nil || n >= size || n < from {
+	for _, n := range maps {
+		if n >= size || n < from {
 			continue
 		}
 		if snapshot, err := outputmap.Open(a.path(n)); err == nil {

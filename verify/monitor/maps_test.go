@@ -2,8 +2,12 @@ package monitor_test
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -20,8 +24,18 @@ import (
 // root computes the map of the ledger's first size entries without one of them.
 func (s *scene) root(size, without uint64) outputmap.Root {
 	s.t.Helper()
+	root, err := outputmap.Sum(s.pairs(size, without).Pairs(nil), size)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return root
+}
+
+// pairs are those of the ledger's first size entries without one of them.
+func (s *scene) pairs(size, without uint64) *outputmap.Sorter {
+	s.t.Helper()
 	sorter := outputmap.NewSorter(s.t.TempDir())
-	defer sorter.Close()
+	s.t.Cleanup(func() { sorter.Close() })
 	tree := ledger.NewReader(ledger.Dir(s.ledger.Dir), nil).Local(size)
 	for record, err := range tree.Records(s.t.Context(), 0, size) {
 		if err != nil {
@@ -37,11 +51,7 @@ func (s *scene) root(size, without uint64) outputmap.Root {
 			}
 		}
 	}
-	root, err := outputmap.Sum(sorter.Pairs(nil), size)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return root
+	return sorter
 }
 
 const nothing = 1 << 62 // is left out
@@ -123,6 +133,61 @@ func TestMapRootThatOmitsAnEntry(t *testing.T) {
 			s.restart()
 			s.want(monitor.MapRoot)
 		})
+	}
+}
+
+// TestAuditOfOtherRules: neither how far a program of other rules audited, nor its map, nor
+// what it found wrong is gone on from. Release 0.1.0 noted no rules.
+func TestAuditOfOtherRules(t *testing.T) {
+	for name, form := range map[string]struct{ audited, rules string }{
+		"release 0.1.0": {"%d\n", ""},
+		"older rules":   {fmt.Sprintf("rules %d entries %%d\n", reading.Newest-1), fmt.Sprintf(`"rules":%d,`, reading.Newest-1)},
+		"newer rules":   {fmt.Sprintf("rules %d entries %%d\n", reading.Newest+1), fmt.Sprintf(`"rules":%d,`, reading.Newest+1)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t)
+			dissent := s.ledger.Attest(s.alice, verifytest.Digest(1))
+			s.ledger.Attest(s.alice, verifytest.Digest(2))
+			size := s.ledger.Publish().Size
+			right := s.commit(size, nothing)
+			body, err := s.root(size, nothing).Encode()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 60 { // of which few are chosen
+				s.ledger.Append(ledger.MapRoot, body)
+			}
+			wrong := s.commit(size, dissent)
+			s.plant(right, form.rules)
+			if snapshot, err := outputmap.Build(filepath.Join(s.Maps, fmt.Sprint(size)), s.pairs(size, dissent).Pairs(nil), size); err != nil || snapshot.Close() != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(s.Maps, "audited"), fmt.Appendf(nil, form.audited, wrong+1), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s.restart()
+			if alert := s.want(monitor.MapRoot)[0]; alert.Evidence != filepath.Join(s.Maps, fmt.Sprintf("wrong-%d.json", wrong)) {
+				t.Errorf("%+v", alert)
+			}
+			if _, err := os.Stat(filepath.Join(s.Maps, fmt.Sprintf("wrong-%d.json", right))); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("what is not wrong by the rules of today is kept: %v", err)
+			}
+		})
+	}
+}
+
+// plant keeps a finding against a root, as a program of other rules does.
+func (s *scene) plant(index uint64, rules string) {
+	s.t.Helper()
+	receipt, err := json.Marshal(s.ledger.Receipt(index))
+	if err == nil {
+		err = os.MkdirAll(s.Maps, 0o700)
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(s.Maps, fmt.Sprintf("wrong-%d.json", index)), fmt.Appendf(nil, `{"finding":"planted",%s"receipt":%s}`, rules, receipt), 0o600)
+	}
+	if err != nil {
+		s.t.Fatal(err)
 	}
 }
 
