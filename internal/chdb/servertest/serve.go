@@ -17,7 +17,7 @@ const (
 )
 
 // A test's program that [Server.Restart] runs again is a server, and nothing else.
-func init() {
+func init() { //nolint:gochecknoinits // before the program's own main or any test
 	if dir := os.Getenv(directoryEnv); dir != "" {
 		if err := serve(dir, os.Getenv(libraryEnv)); err != nil {
 			fmt.Fprintln(os.Stderr, err)
