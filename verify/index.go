@@ -39,6 +39,7 @@ import (
 type index struct {
 	dir  string
 	size uint64 // entries indexed
+	kept uint64 // those that are on disk
 	// texts is how many entries, from the first on, have no document whose text is still to
 	// be fetched.
 	texts uint64
@@ -47,6 +48,8 @@ type index struct {
 	// newer says why it ends before the tree does, nil if it need not: at the first entry
 	// that this program does not know. A newer program goes on from there.
 	newer error
+	// settling has one error when the files, and then the file "indexed", are on disk; nil: they are.
+	settling chan error
 }
 
 const (
@@ -77,19 +80,67 @@ func openIndex(dir string) (*index, error) {
 		x.remade = true
 		return x, x.reset()
 	}
+	x.kept = x.size
 	return x, nil
 }
 
 // markFormat is the form of the file "indexed".
 const markFormat = "version %d rules %d entries %d texts %d\n"
 
-// mark says durably how far the index goes, and the texts.
-func (x *index) mark(size, texts uint64) error {
-	if err := durable.WriteFile(x.watermark(), fmt.Appendf(nil, markFormat, indexVersion, reading.Newest, size, texts), 0o644); err != nil {
-		return err
+// later does something after all that was to be done before, and beside what the caller goes on with.
+func (x *index) later(do func() error) {
+	before, done := x.settling, make(chan error, 1)
+	x.settling = done
+	go func() {
+		var err error
+		if before != nil {
+			err = <-before
+		}
+		if err == nil {
+			err = do()
+		}
+		done <- err
+	}()
+}
+
+// settled waits until all that was indexed is on disk.
+func (x *index) settled() error {
+	if x.settling == nil {
+		return nil
 	}
-	x.size, x.texts = size, texts
+	err := <-x.settling
+	x.settling = nil
+	if err != nil { // on disk is what was there before
+		x.size, x.texts = x.kept, 0
+		return fmt.Errorf("keeping the index: %w", err)
+	}
+	x.kept = x.size
 	return nil
+}
+
+// settle makes files durable, and then says durably that the index goes so far.
+func (x *index) settle(files []*os.File, size uint64) {
+	x.later(func() error {
+		// Disks make many small files durable together, if asked at once.
+		var group errgroup.Group
+		group.SetLimit(64)
+		for _, f := range files {
+			group.Go(func() error { return errors.Join(f.Sync(), f.Close()) })
+		}
+		return errors.Join(group.Wait(), durable.SyncDir(x.dir))
+	})
+	x.mark(size, x.texts)
+}
+
+// mark says how far the index goes, and the texts: to this program at once, and durably when all
+// that was indexed is.
+func (x *index) mark(size, texts uint64) {
+	x.size, x.texts = size, texts
+	x.later(func() error { return x.writeMark(size, texts) })
+}
+
+func (x *index) writeMark(size, texts uint64) error {
+	return durable.WriteFile(x.watermark(), fmt.Appendf(nil, markFormat, indexVersion, reading.Newest, size, texts), 0o644)
 }
 
 func (x *index) watermark() string { return filepath.Join(x.dir, "indexed") }
@@ -108,7 +159,10 @@ func (x *index) path(file int) string {
 
 // reset empties the index.
 func (x *index) reset() error {
-	x.size, x.texts = 0, 0
+	if err := x.settled(); err != nil {
+		return err
+	}
+	x.size, x.kept, x.texts = 0, 0, 0
 	if err := durable.Remove(x.watermark()); err != nil {
 		return err
 	}
@@ -188,21 +242,21 @@ func (x *index) extendTo(ctx context.Context, tree *ledger.Tree, to uint64, prog
 		}
 		progress("indexing", from, tree.Size())
 	}
-	// Disks make many small files durable together, if asked at once.
-	var group errgroup.Group
-	group.SetLimit(64)
+	if err := x.settled(); err != nil { // of the step before
+		return err
+	}
+	var written []*os.File
 	for file, data := range files {
-		group.Go(func() error { return appendRecords(x.path(file), data) })
+		if len(data) == 0 {
+			continue
+		}
+		f, err := appendRecords(x.path(file), data)
+		if err != nil {
+			return errors.Join(err, closeAll(written))
+		}
+		written = append(written, f)
 	}
-	if err := group.Wait(); err != nil {
-		return err
-	}
-	if err := durable.SyncDir(x.dir); err != nil {
-		return err
-	}
-	if err := x.mark(to, x.texts); err != nil {
-		return err
-	}
+	x.settle(written, to)
 	if newer != nil {
 		x.newer = newer
 	}
@@ -248,24 +302,28 @@ func (r *records) add(file int, prefix [8]byte, index uint64) {
 	r.files[file] = binary.BigEndian.AppendUint64(append(r.files[file], prefix[:]...), index)
 }
 
-// appendRecords appends to a file durably. The end of a record that a crash cut
-// off is overwritten.
-func appendRecords(path string, data []byte) error {
-	if len(data) == 0 {
-		return nil
-	}
+// appendRecords appends to a file, which is still to be made durable. The end of a record that a
+// crash cut off is overwritten.
+func appendRecords(path string, data []byte) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	info, err := f.Stat()
 	if err == nil {
 		_, err = f.WriteAt(data, info.Size()/recordSize*recordSize)
 	}
-	if err == nil {
-		err = f.Sync()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
-	return errors.Join(err, f.Close())
+	return f, nil
+}
+
+func closeAll(files []*os.File) (err error) {
+	for _, f := range files {
+		err = errors.Join(err, f.Close())
+	}
+	return err
 }
 
 // lookup returns for each output the indices of all entries that may speak of

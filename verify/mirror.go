@@ -136,7 +136,7 @@ func lockFile(ctx context.Context, path string) (*os.File, error) {
 func (m *Mirror) Remade() bool { return m.index.remade }
 
 // Close gives the mirror up.
-func (m *Mirror) Close() error { return m.lock.Close() }
+func (m *Mirror) Close() error { return errors.Join(m.index.settled(), m.lock.Close()) }
 
 // Checkpoint is the state that the mirror is verified up to; nil if it has none.
 func (m *Mirror) Checkpoint() *ledger.Checkpoint {

@@ -81,9 +81,7 @@ func (m *Mirror) keepTexts(lacking []lack) error {
 		upTo = lacking[0].index
 	}
 	if upTo > m.index.texts {
-		if err := m.index.mark(m.index.size, upTo); err != nil {
-			return err
-		}
+		m.index.mark(m.index.size, upTo)
 	}
 	if len(lacking) > 0 {
 		return fmt.Errorf("fetching the text of the document at ledger index %d: %w", lacking[0].index, lacking[0].err)
