@@ -14,6 +14,7 @@ import (
 	"repronet.dev/aggregator/admin"
 	"repronet.dev/ledger"
 	"repronet.dev/pkgset"
+	"repronet.dev/reading"
 )
 
 // setCatalogue knows every revision of every package set: what a new one is compared
@@ -301,11 +302,12 @@ func (a administration) showSet(ctx context.Context, name admin.SetName) (admin.
 }
 
 func (a *Aggregator) setMembers(ctx context.Context, r *admin.SetRevision) ([]pkgset.Member, error) {
-	attachment, err := a.ledger.Attachment(ctx, r.SHA256)
+	set := reading.Set{Entry: &pkgset.Entry{Name: r.Name, Revision: r.Revision, Ecosystem: r.Ecosystem, Members: r.Outputs, SHA256: r.SHA256}}
+	members, err := set.Members(ctx, a.ledger.Attachment)
 	if err != nil {
 		return nil, fmt.Errorf("reading the members of package set %s: %w", r.Name, err)
 	}
-	return pkgset.Decode(r.Ecosystem, attachment)
+	return members.All(), nil
 }
 
 func (a administration) diffSets(ctx context.Context, pair admin.SetPair) (admin.SetDifference, error) {

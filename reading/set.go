@@ -3,6 +3,8 @@ package reading
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"repronet.dev/pkgset"
 )
@@ -15,6 +17,13 @@ type Set struct{ *pkgset.Entry }
 type Members struct {
 	Counted []pkgset.Member // outputs of the set
 	Fixed   []pkgset.Member // whose recipes fix their hash: in no rate
+}
+
+// All returns counted and fixed members, in the order of their keys.
+func (m *Members) All() []pkgset.Member {
+	all := slices.Concat(m.Counted, m.Fixed)
+	slices.SortFunc(all, func(a, b pkgset.Member) int { return strings.Compare(a.Key, b.Key) })
+	return all
 }
 
 // Members reads the attachment. An error is a [Refused] where the attachment is not
