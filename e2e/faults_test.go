@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -414,6 +415,26 @@ func faults() []fault {
 			time.Sleep(4 * time.Second)
 			f.limit("20000:20000")
 			f.until(http.StatusOK)
+		}},
+		{"2,000 connections that say nothing", func(f *faulty) {
+			address := strings.TrimPrefix(f.URL, "http://")
+			for range 2000 {
+				conn, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(f.t.Context(), "tcp", address)
+				if err != nil {
+					f.t.Fatal(err)
+				}
+				defer conn.Close()
+			}
+			f.taken() // by connections that were there, and by those that are made now
+			fresh := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+			response, err := fresh.Get(f.URL + api.LogPath + "/checkpoint")
+			if err != nil {
+				f.t.Fatal(err)
+			}
+			defer response.Body.Close()
+			if response.StatusCode != http.StatusOK {
+				f.t.Errorf("the checkpoint: %s", response.Status)
+			}
 		}},
 		{"it is stopped for a while", func(f *faulty) {
 			f.signal(syscall.SIGSTOP)
