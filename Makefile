@@ -95,6 +95,10 @@ test-gpg: ## Compare every real OpenPGP document with what gpg makes of it (REPR
 test-faults: build engine ## Damage a server under load in every way, look for everything after each, and kill it 1,000 times
 	REPRONET_BIN=$(CURDIR)/bin go test -tags long -count=1 -v -timeout 2h -run 'TestFault|TestClockFarOff|TestKills' ./e2e
 
+.PHONY: test-canonical
+test-canonical: ## Hold the readers of the one spelling against the strict parsers, on 10⁸ texts each
+	go test -tags long -count=1 -v -timeout 2h -run TestCanonical ./attestation ./signing ./signing/sigstore
+
 .PHONY: test-load
 test-load: build engine ## Attack a server as strangers can, alone and together, and in 2 GiB: what the honest wait for, memory, bytes
 	REPRONET_BIN=$(CURDIR)/bin go test -tags long -count=1 -v -timeout 1h ./e2e/load

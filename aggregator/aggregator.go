@@ -24,6 +24,7 @@ import (
 	"repronet.dev/internal/durable"
 	"repronet.dev/ledger"
 	"repronet.dev/ledger/writer"
+	"repronet.dev/reading"
 )
 
 // Dependencies are what an Aggregator is given from outside.
@@ -49,6 +50,7 @@ type Aggregator struct {
 	applied   uint64
 	undecided sync.Once // said at the first entry that only a newer program can read
 	ingest    *ingest.Ingest
+	recent    reading.Recent // from ingest to index
 
 	state    *state.State // what is no evidence
 	budgeted bool         // what was kept of the budgets is taken up
@@ -92,7 +94,7 @@ func Open(ctx context.Context, config Config, deps Dependencies) (a *Aggregator,
 		return a, err
 	}
 	a.ingest = ingest.New(ingest.Config{
-		Logger: deps.Logger, Registry: deps.Registry, Attach: a.ledger.attachments.Put, Origin: a.config.Origin, Budget: config.Budget,
+		Logger: deps.Logger, Registry: deps.Registry, Attach: a.ledger.attachments.Put, Origin: a.config.Origin, Budget: config.Budget, Recent: &a.recent,
 	}, a.log, a.roster, a.ledger.Attachment)
 	if err := a.openJoining(ctx); err != nil {
 		return a, err

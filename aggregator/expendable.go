@@ -48,6 +48,8 @@ type indexKeeper struct {
 	indexed atomic.Uint64
 	trouble atomic.Pointer[string] // why it cannot be read; nil: it can
 
+	restUntil time.Time // of run alone, see indexRest
+
 	complaints rate.Sometimes // about answers that fail
 }
 
@@ -56,6 +58,12 @@ const (
 	indexPatience = 10 * time.Second
 	// indexPoll is how often the ledger is asked for news.
 	indexPoll = 100 * time.Millisecond
+	// A batch of the index costs about as much for one entry as for hundreds. So it rests
+	// after each, indexRest times as long as that took but no longer than indexMaxRest,
+	// unless indexFull entries wait. What comes after silence is indexed at once.
+	indexRest    = 20
+	indexMaxRest = 2 * time.Second
+	indexFull    = 200
 	// indexRetry is how long is waited after a failure: the ledger or ClickHouse may
 	// come back.
 	indexRetry = 2 * time.Second
@@ -193,7 +201,7 @@ func (k *indexKeeper) attach(ctx context.Context) {
 	defer k.mu.Unlock()
 	told := k.catchingUp()
 	config := index.Config{
-		Logger: k.deps.Logger, Origin: k.key.String(), Root: k.root,
+		Logger: k.deps.Logger, Origin: k.key.String(), Root: k.root, Recent: &k.recent,
 		Progress: func(indexed, size uint64) { k.indexed.Store(indexed); told(indexed, size) },
 	}
 	k.index = index.Unread(config, k.store, k.ledger)
@@ -286,6 +294,10 @@ func (k *indexKeeper) run(ctx context.Context) error {
 			return nil
 		case <-time.After(wait):
 		}
+		if k.resting() {
+			wait = indexPoll
+			continue
+		}
 		err := k.step(ctx)
 		if ctx.Err() != nil {
 			return nil
@@ -323,6 +335,11 @@ func (k *indexKeeper) run(ctx context.Context) error {
 
 var errIndexGone = errors.New("the index's directory was removed")
 
+// resting reports whether the next batch can wait for more entries.
+func (k *indexKeeper) resting() bool {
+	return time.Now().Before(k.restUntil) && k.log.Size() < k.indexed.Load()+indexFull
+}
+
 // step brings the index up to date once.
 func (k *indexKeeper) step(ctx context.Context) error {
 	if k.dir != nil && k.dir.gone() {
@@ -333,7 +350,12 @@ func (k *indexKeeper) step(ctx context.Context) error {
 			return err
 		}
 	}
+	began, from := time.Now(), k.indexed.Load()
 	err := k.index.CatchUp(ctx)
+	if k.indexed.Load() != from {
+		now := time.Now()
+		k.restUntil = now.Add(min(indexRest*now.Sub(began), indexMaxRest))
+	}
 	if err == nil || errors.Is(err, reading.ErrNewerRules) { // it goes no further
 		k.target.Store(0)
 	}

@@ -56,6 +56,21 @@ func Parse(payload []byte) (*Statement, error) {
 	if len(payload) > MaxPayloadSize {
 		return nil, fmt.Errorf("statement of %d bytes: at most %d are accepted", len(payload), MaxPayloadSize)
 	}
+	s := parseCanonical(payload)
+	if s == nil {
+		var err error
+		if s, err = parseStrict(payload); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// parseStrict reads a statement in any spelling, and does not validate it.
+func parseStrict(payload []byte) (*Statement, error) {
 	var w wireStatement
 	if err := DecodeStrict(payload, &w); err != nil {
 		return nil, fmt.Errorf("parsing statement: %w", err)
@@ -69,11 +84,7 @@ func Parse(payload []byte) (*Statement, error) {
 	if w.Predicate == nil {
 		return nil, errors.New("statement has no predicate")
 	}
-	s := fromWire(&w)
-	if err := s.Validate(); err != nil {
-		return nil, err
-	}
-	return s, nil
+	return fromWire(&w), nil
 }
 
 // refuseNull refuses the one JSON value that the decoder takes for an absent

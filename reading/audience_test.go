@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"repronet.dev/attestation"
-	"repronet.dev/enrolment"
 	"repronet.dev/ledger"
 	"repronet.dev/reading"
 	"repronet.dev/signing/signingtest"
@@ -17,17 +15,7 @@ import (
 // otherwise.
 func TestAudience(t *testing.T) {
 	signer := signingtest.New(t)
-	roster := enrolment.NewRoster()
-	body, err := (&enrolment.Enrolment{
-		Builder: signer.Public().Builder(), PublicKey: signer.Public().DER(), Operator: "alice", Tier: enrolment.Counted,
-	}).Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := roster.Apply(0, ledger.Enrolment, body); err != nil {
-		t.Fatal(err)
-	}
-	const output = "alice/tool-1^out"
+	roster := rosterOf(t, signer)
 	for name, test := range map[string]struct {
 		audience   []string
 		kind       ledger.Kind
@@ -45,20 +33,7 @@ func TestAudience(t *testing.T) {
 		"for all, in the other kind":     {nil, ledger.Addressed, "a.example/log", false, false, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			payload, err := (&attestation.Statement{
-				Type: attestation.Rebuild, Ecosystem: "generic", DigestKind: attestation.File, Audience: test.audience,
-				Subjects: []attestation.Subject{{Name: output, Digest: attestation.Digest{1}}},
-				Builds: []attestation.Build{{
-					Name: "alice/tool-1", Outputs: []int{0}, Finished: time.Now().Truncate(time.Second), Occasion: attestation.OccasionBuild,
-				}},
-			}).Encode()
-			if err != nil {
-				t.Fatal(err)
-			}
-			bundle, err := signer.SignPayload(t.Context(), payload)
-			if err != nil {
-				t.Fatal(err)
-			}
+			bundle := rebuildBy(t, signer, test.audience)
 			e := &ledger.Entry{Kind: test.kind, ReceivedAt: time.Now(), Body: bundle}
 			said, err := reading.New(roster, nil).In(test.in).Read(t.Context(), 1, e)
 			if err != nil {

@@ -42,6 +42,7 @@ type Reader struct {
 	attachments Attachments
 	texts       Attachments // see TextsFrom
 	origin      string      // see In
+	recent      *Recent     // see After
 
 	mu     sync.Mutex // guards what follows
 	rings  map[string]*ring
@@ -69,6 +70,13 @@ func (r *Reader) TextsFrom(texts Attachments) *Reader {
 // statement counts that names the ledgers in which it does.
 func (r *Reader) In(origin string) *Reader {
 	r.origin = origin
+	return r
+}
+
+// After takes statements from those that were opened a moment ago by who puts them there,
+// and returns the reader.
+func (r *Reader) After(recent *Recent) *Reader {
+	r.recent = recent
 	return r
 }
 

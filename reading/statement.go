@@ -43,6 +43,21 @@ type Statement struct {
 // Statement opens an attestation that was received at a time. An error is a [Refused],
 // or says that a trusted root cannot be had now.
 func (r *Reader) Statement(ctx context.Context, bundle []byte, at time.Time) (*Statement, error) {
+	s := r.opened(bundle, at)
+	if s == nil {
+		var err error
+		if s, err = r.open(ctx, bundle, at); err != nil {
+			return nil, err
+		}
+	}
+	if s.Audience != nil && !slices.Contains(s.Audience, r.origin) {
+		return nil, &Refused{fmt.Errorf("%w: it counts in %q, and this is %q", ErrOtherLedger, s.Audience, r.origin)}
+	}
+	return s, nil
+}
+
+// open checks a bundle completely.
+func (r *Reader) open(ctx context.Context, bundle []byte, at time.Time) (*Statement, error) {
 	v, err := sigstore.OpenAny(ctx, bundle, r.roster.Lookup, r.keyless, at)
 	switch {
 	case err == nil:
@@ -55,15 +70,10 @@ func (r *Reader) Statement(ctx context.Context, bundle []byte, at time.Time) (*S
 	if !ok {
 		return nil, &Refused{signing.ErrUnknownBuilder}
 	}
-	s := &Statement{
+	return &Statement{
 		Statement: v.Statement(), Key: NewKey(builder.ID, v.PayloadDigest()), Payload: v.PayloadDigest(),
-		Builder: builder.ID, Number: builder.Number,
-	}
-	if s.Audience != nil && !slices.Contains(s.Audience, r.origin) {
-		return nil, &Refused{fmt.Errorf("%w: it counts in %q, and this is %q", ErrOtherLedger, s.Audience, r.origin)}
-	}
-	s.Outputs = outputsOf(s.Statement)
-	return s, nil
+		Builder: builder.ID, Number: builder.Number, Outputs: outputsOf(v.Statement()),
+	}, nil
 }
 
 // ErrOtherLedger is wrapped where a statement is for other ledgers than this one.

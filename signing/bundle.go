@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
+	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
+	protodsse "github.com/sigstore/protobuf-specs/gen/pb-go/dsse"
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"repronet.dev/attestation"
@@ -21,12 +23,40 @@ const MediaType = "application/vnd.dev.sigstore.bundle.v0.3+json"
 
 // A Bundle is one whose form is right and whose signature is not checked.
 type Bundle struct {
-	Message *protobundle.Bundle
 	// Builder is whose key it names; empty of a keyless bundle.
 	Builder BuilderID
 	// Certificate is what a keyless bundle names instead (X.509, DER).
 	Certificate []byte
 	Payload     []byte
+	Signature   []byte
+
+	message *protobundle.Bundle // nil of one that was read by parseCanonical
+	hint    string              // of that one
+}
+
+// Message returns the bundle in the form that Sigstore's libraries take.
+func (b *Bundle) Message() *protobundle.Bundle {
+	if b.message != nil {
+		return b.message
+	}
+	return newMessage(b.hint, b.Payload, b.Signature)
+}
+
+// Canonical reports whether the bundle is by a key, and spelled as [Signer.Sign] spells it:
+// of its form there is nothing left to check.
+func (b *Bundle) Canonical() bool { return b.message == nil }
+
+func newMessage(hint string, payload, signature []byte) *protobundle.Bundle {
+	return &protobundle.Bundle{
+		MediaType: MediaType,
+		VerificationMaterial: &protobundle.VerificationMaterial{
+			Content: &protobundle.VerificationMaterial_PublicKey{PublicKey: &protocommon.PublicKeyIdentifier{Hint: hint}},
+		},
+		Content: &protobundle.Bundle_DsseEnvelope{DsseEnvelope: &protodsse.Envelope{
+			Payload: payload, PayloadType: attestation.PayloadType,
+			Signatures: []*protodsse.Signature{{Sig: signature}},
+		}},
+	}
 }
 
 // Peek returns the builder that a bundle names and the SHA-256 of its payload
@@ -48,6 +78,14 @@ func ParseBundle(bundleJSON []byte) (*Bundle, error) {
 	if len(bundleJSON) > MaxBundleSize {
 		return nil, fmt.Errorf("%w: a bundle of %d bytes, at most %d are accepted: split the statement", ErrTooLarge, len(bundleJSON), MaxBundleSize)
 	}
+	if b := parseCanonical(bundleJSON); b != nil {
+		return b.bounded()
+	}
+	return parseAny(bundleJSON)
+}
+
+// parseAny reads a bundle in any spelling.
+func parseAny(bundleJSON []byte) (*Bundle, error) {
 	var message protobundle.Bundle
 	if err := protojson.Unmarshal(bundleJSON, &message); err != nil {
 		return nil, malformed("not a Sigstore bundle in JSON: %s", readable(err))
@@ -64,22 +102,37 @@ func ParseBundle(bundleJSON []byte) (*Bundle, error) {
 		return nil, malformed("it has %d signatures, want one", len(envelope.Signatures))
 	case envelope.Signatures[0].GetKeyid() != "":
 		return nil, malformed("its signature has a keyid: leave it empty, publicKey.hint names the key")
-	case len(envelope.Payload) > attestation.MaxPayloadSize:
-		return nil, fmt.Errorf("%w: a payload of %d bytes, at most %d are accepted: split the statement", ErrTooLarge, len(envelope.Payload), attestation.MaxPayloadSize)
 	}
+	b := &Bundle{Payload: envelope.Payload, Signature: envelope.Signatures[0].GetSig(), message: &message}
 	if certificate := message.GetVerificationMaterial().GetCertificate(); certificate != nil {
 		if len(certificate.GetRawBytes()) == 0 {
 			return nil, malformed("its certificate is empty")
 		}
-		return &Bundle{Message: &message, Certificate: certificate.GetRawBytes(), Payload: envelope.Payload}, nil
+		b.Certificate = certificate.GetRawBytes()
+		return b.bounded()
 	}
-	var sum [sha256.Size]byte
-	hint, err := base64.StdEncoding.Strict().DecodeString(message.GetVerificationMaterial().GetPublicKey().GetHint())
-	if err != nil || len(hint) != len(sum) {
+	var ok bool
+	if b.Builder, ok = hinted(message.GetVerificationMaterial().GetPublicKey().GetHint()); !ok {
 		return nil, malformed("it names no key: publicKey.hint is the base 64 of the SHA-256 of the builder's public key (keyless: certificate)")
 	}
-	copy(sum[:], hint)
-	return &Bundle{Message: &message, Builder: builderID(sum), Payload: envelope.Payload}, nil
+	return b.bounded()
+}
+
+// bounded refuses a bundle whose payload is too large.
+func (b *Bundle) bounded() (*Bundle, error) {
+	if len(b.Payload) > attestation.MaxPayloadSize {
+		return nil, fmt.Errorf("%w: a payload of %d bytes, at most %d are accepted: split the statement", ErrTooLarge, len(b.Payload), attestation.MaxPayloadSize)
+	}
+	return b, nil
+}
+
+// hinted returns the builder that a hint names.
+func hinted(hint string) (BuilderID, bool) {
+	sum, err := base64.StdEncoding.Strict().DecodeString(hint)
+	if err != nil || len(sum) != sha256.Size {
+		return "", false
+	}
+	return builderID([sha256.Size]byte(sum)), true
 }
 
 func malformed(format string, args ...any) error {

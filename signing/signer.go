@@ -8,11 +8,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 
-	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
-	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
-	protodsse "github.com/sigstore/protobuf-specs/gen/pb-go/dsse"
-	"google.golang.org/protobuf/encoding/protojson"
-
 	"repronet.dev/attestation"
 )
 
@@ -69,20 +64,7 @@ func (s *Signer) SignPayload(_ context.Context, payload []byte) ([]byte, error) 
 	if err != nil {
 		return nil, fmt.Errorf("signing statement: %w", err)
 	}
-	text, err := protojson.Marshal(&protobundle.Bundle{
-		MediaType: MediaType,
-		VerificationMaterial: &protobundle.VerificationMaterial{
-			Content: &protobundle.VerificationMaterial_PublicKey{PublicKey: &protocommon.PublicKeyIdentifier{Hint: s.public.Hint()}},
-		},
-		Content: &protobundle.Bundle_DsseEnvelope{DsseEnvelope: &protodsse.Envelope{
-			Payload: payload, PayloadType: attestation.PayloadType,
-			Signatures: []*protodsse.Signature{{Sig: signature}},
-		}},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("encoding bundle: %w", err)
-	}
-	return text, nil
+	return encodeCanonical(s.public.Hint(), payload, signature), nil
 }
 
 // PreAuthEncoding is what DSSE signs: PAE of the protocol's specification,

@@ -54,7 +54,7 @@ func newFold(ctx context.Context, config Config, tables *store.Tables, l Ledger)
 		members: map[uint32][]*scope{},
 	}
 	origin, _, _ := strings.Cut(config.Origin, "+") // which is a key as C2SP signed notes write it
-	f.reader = reading.New(f.roster, f.attachment).In(origin)
+	f.reader = reading.New(f.roster, f.attachment).In(origin).After(config.Recent)
 	if err := fill(ctx, config, tables, l); err != nil {
 		return nil, fmt.Errorf("completing the index of an earlier version: %w", err)
 	}

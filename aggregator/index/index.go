@@ -42,6 +42,8 @@ type Config struct {
 	// key: what the index notes of the ledger that it is made from. Nil: nothing.
 	Root   func(ctx context.Context, size uint64) ([]byte, error)
 	Origin string
+	// Recent are statements that were opened a moment ago; nil: none.
+	Recent *reading.Recent
 	// Progress is called after each batch, if it is not nil.
 	Progress func(indexed, size uint64)
 	Logger   *slog.Logger

@@ -44,6 +44,8 @@ type Config struct {
 	// Origin is the ledger's. Without it no statement is taken that names the ledgers in
 	// which it counts.
 	Origin string
+	// Recent takes the statements that are written to the ledger, for who indexes them.
+	Recent *reading.Recent
 	Logger *slog.Logger
 	// Registry takes the metrics, if there is one.
 	Registry prometheus.Registerer
@@ -140,6 +142,7 @@ func (b *Batch) Submit(ctx context.Context, bundle []byte) (index uint64, duplic
 		return in.within(in.accountsOf(verified.Builder), entrySize(entry), func() (uint64, int, error) {
 			// A sender that goes away must not leave the claim written but
 			// unknown to the duplicate check.
+			in.config.Recent.Put(bundle, verified) // before the entry can be read
 			index, err := in.log.AppendPacked(context.WithoutCancel(ctx), entry)
 			return index, 0, err
 		})

@@ -77,7 +77,7 @@ func (r *TrustedRoot) OpenKeyless(bundleJSON []byte, payloadType string) (payloa
 	if err != nil {
 		return nil, signing.Identity{}, time.Time{}, err
 	}
-	if got := u.Message.GetDsseEnvelope().GetPayloadType(); got != payloadType {
+	if got := u.Message().GetDsseEnvelope().GetPayloadType(); got != payloadType {
 		return nil, signing.Identity{}, time.Time{}, fmt.Errorf("%w bundle: payloadType is %.60q, want %q", signing.ErrMalformed, got, payloadType)
 	}
 	who, err = u.identity()

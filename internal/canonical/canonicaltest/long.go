@@ -1,0 +1,6 @@
+//go:build long
+
+package canonicaltest
+
+// Inputs is how many texts a parser is tried on.
+const Inputs = 100_000_000
