@@ -94,11 +94,11 @@ func (m *Mirror) Evidence(ctx context.Context, pins *Pins, ecosystem, output str
 func (m *Mirror) EvidenceOn(ctx context.Context, pins *Pins, outputs []Output, progress Progress) ([]*Evidence, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	if err := m.index.covers(m.tree().Size()); err != nil {
+	if err := m.index.covers(m.Tree().Size()); err != nil {
 		return nil, fmt.Errorf("collecting evidence: %w", err)
 	}
-	evidence, err := collect(ctx, m.tree(), m.index, pins, outputs, progress)
-	return evidence, m.damaged(err)
+	evidence, err := collect(ctx, m.Tree(), m.index, pins, outputs, progress)
+	return evidence, m.replica.Damaged(err)
 }
 
 // A finder tells which entries of a tree to look at.

@@ -2,22 +2,19 @@ package verify
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
 
 	"repronet.dev/internal/durable"
 	"repronet.dev/ledger"
+	"repronet.dev/ledger/replica"
 )
 
 // A Mirror is a checked copy of a ledger in a directory:
@@ -31,17 +28,10 @@ import (
 // has a mirror open at a time. Evidence may be asked for by several goroutines
 // while one updates the mirror.
 type Mirror struct {
-	dir   string
-	key   note.Verifier
-	lock  *os.File
-	local *ledger.Reader
-	// witnesses must have cosigned what is taken in; nil: nobody must.
-	witnesses   *ledger.Witnesses
-	attachments *ledger.Attachments
+	replica *replica.Replica // log, forks and convictions
 
-	mu         sync.RWMutex       // guards what is below and the files that it names
-	checkpoint *ledger.Checkpoint // nil: empty
-	index      *index
+	mu    sync.RWMutex // guards what is below, the files that it names, and that the replica is of its state
+	index *index
 }
 
 // DefaultMirrorDir is where the mirror of a ledger is kept unless the user says
@@ -63,71 +53,26 @@ func DefaultMirrorDir(key note.Verifier) (string, error) {
 // OpenMirror opens the mirror of the log with the key in a directory, which is
 // made if it is not there. If another process has it open, it waits.
 func OpenMirror(ctx context.Context, dir string, key note.Verifier) (m *Mirror, err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("opening mirror in %s: %w", dir, err)
-		}
-	}()
-	for _, d := range []string{"log", "index"} {
-		if err := durable.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
-			return nil, err
-		}
+	return openMirror(ctx, dir, key, nil)
+}
+
+// openMirror is [OpenMirror] where witnesses must have cosigned what is taken in; nil: nobody must.
+func openMirror(ctx context.Context, dir string, key note.Verifier, witnesses *ledger.Witnesses) (m *Mirror, err error) {
+	m = &Mirror{}
+	if err = durable.MkdirAll(filepath.Join(dir, "index"), 0o755); err == nil {
+		m.replica, err = replica.Open(ctx, dir, key, witnesses)
 	}
-	lock, err := lockFile(ctx, filepath.Join(dir, "lock"))
 	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, lock.Close())
-		}
-	}()
-	m = &Mirror{dir: dir, key: key, lock: lock, local: ledger.NewReader(ledger.Dir(filepath.Join(dir, "log")), key)}
-	if m.attachments, err = ledger.OpenAttachments(filepath.Join(dir, "log")); err != nil {
-		return nil, err
-	}
-	m.checkpoint, err = m.local.Checkpoint(ctx)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, m.damaged(err)
+		return nil, fmt.Errorf("opening mirror in %s: %w", dir, err)
 	}
 	m.index, err = openIndex(filepath.Join(dir, "index"))
-	if err == nil && m.checkpoint == nil {
+	if err == nil && m.Checkpoint() == nil {
 		err = m.index.reset()
 	}
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(fmt.Errorf("opening mirror in %s: %w", dir, err), m.replica.Close())
 	}
 	return m, nil
-}
-
-// damaged tells trouble with the copy from trouble with the log: what is in the
-// copy was right when it was written.
-func (m *Mirror) damaged(err error) error {
-	if _, fork := errors.AsType[*ledger.ForkError](err); fork || !errors.Is(err, ledger.ErrInvalid) {
-		return err
-	}
-	return fmt.Errorf("the mirror on this disk is damaged (%v): remove %s and try again", err, m.dir) //nolint:errorlint // the log is not to blame
-}
-
-func lockFile(ctx context.Context, path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return f, nil
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, errors.Join(err, f.Close())
-		}
-		select {
-		case <-time.After(50 * time.Millisecond):
-		case <-ctx.Done():
-			return nil, errors.Join(fmt.Errorf("waiting for another process that has it open: %w", ctx.Err()), f.Close())
-		}
-	}
 }
 
 // Remade reports that another version of this program made the index of outputs in the
@@ -136,28 +81,21 @@ func lockFile(ctx context.Context, path string) (*os.File, error) {
 func (m *Mirror) Remade() bool { return m.index.remade }
 
 // Close gives the mirror up.
-func (m *Mirror) Close() error { return errors.Join(m.index.settled(), m.lock.Close()) }
+func (m *Mirror) Close() error { return errors.Join(m.index.settled(), m.replica.Close()) }
 
 // Checkpoint is the state that the mirror is verified up to; nil if it has none.
-func (m *Mirror) Checkpoint() *ledger.Checkpoint {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	return m.checkpoint
-}
+func (m *Mirror) Checkpoint() *ledger.Checkpoint { return m.replica.Checkpoint() }
 
 // Tree is the mirrored ledger. What is read from it is checked again.
-func (m *Mirror) Tree() *ledger.Tree {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	return m.tree()
-}
+func (m *Mirror) Tree() *ledger.Tree { return m.replica.Tree() }
 
-func (m *Mirror) tree() *ledger.Tree {
-	if m.checkpoint == nil {
-		return m.local.Local(0)
-	}
-	return m.local.Tree(m.checkpoint)
-}
+// CheckCosigned checks that enough of the pinned witnesses cosigned the mirror's
+// state: it may have been taken in before they were pinned.
+func (m *Mirror) CheckCosigned() error { return m.replica.CheckCosigned() }
+
+// Convict saves a proof that the log signed two histories, and returns reason as an
+// error that names the file.
+func (m *Mirror) Convict(c *ledger.Conviction, reason error) error { return m.replica.Convict(c, reason) }
 
 // Progress tells how much of some work is done, in entries. It is called by one
 // goroutine at a time, often.
@@ -165,7 +103,7 @@ type Progress func(work string, done, total uint64)
 
 // ErrStale is what [Mirror.Update] wraps if the log was shown in an older state
 // than has been seen. The mirror is as good as before.
-var ErrStale = errors.New("older than what was seen before")
+var ErrStale = replica.ErrStale
 
 // Update extends the mirror to the log's latest checkpoint, after a check that
 // it continues what the mirror has, and that the pinned witnesses cosigned it.
@@ -175,37 +113,12 @@ var ErrStale = errors.New("older than what was seen before")
 // mirror is extended all the same, and the error wraps reading.ErrNewerRules. So it is
 // where the text of a document cannot be had; each later Update asks for it again.
 func (m *Mirror) Update(ctx context.Context, fetch ledger.Fetcher, progress Progress) error {
-	remote := ledger.NewReader(fetch, m.key)
-	latest, err := remote.Checkpoint(ctx)
-	if err != nil {
-		return fmt.Errorf("updating mirror: %w", err)
-	}
-	from, err := m.checkContinues(ctx, remote, latest)
-	if err != nil {
-		if fork, ok := errors.AsType[*ledger.ForkError](err); ok {
-			err = m.keepFork(ctx, remote, fork)
-		}
-		return fmt.Errorf("updating mirror: %w", err)
-	}
-	// A fork without cosignatures convicts the log all the same: so they come second.
-	if err := m.checkCosigned(latest, from); err != nil {
-		return fmt.Errorf("updating mirror: %w", err)
-	}
-	if latest.Size < from {
-		return fmt.Errorf("updating mirror: %w: the log is shown with %d entries, this mirror has %d of it", ErrStale, latest.Size, from)
-	}
-	if latest.Size > from || m.checkpoint == nil {
-		err = remote.Tree(latest).CopyTo(ctx, filepath.Join(m.dir, "log"), from, func(entries uint64) {
-			progress("fetching", entries, latest.Size)
-		})
-	} else {
-		err = m.renew(latest)
-	}
+	latest, from, err := m.replica.Fetch(ctx, fetch, func(done, total uint64) { progress("fetching", done, total) })
 	if err != nil {
 		return fmt.Errorf("updating mirror: %w", err)
 	}
 	// First the texts, for whoever asks while the index grows.
-	lacking, err := m.fetchTexts(ctx, fetch, m.local.Local(latest.Size))
+	lacking, err := m.fetchTexts(ctx, fetch, m.replica.Local(latest.Size))
 	if err != nil {
 		return fmt.Errorf("updating mirror: %w", err)
 	}
@@ -215,42 +128,6 @@ func (m *Mirror) Update(ctx context.Context, fetch ledger.Fetcher, progress Prog
 	if err := m.keepTexts(lacking); err != nil {
 		return fmt.Errorf("updating mirror: %w", err)
 	}
-	return nil
-}
-
-// checkCosigned checks what will be relied on: the latest checkpoint, or that of the
-// mirror if it is ahead.
-func (m *Mirror) checkCosigned(latest *ledger.Checkpoint, from uint64) error {
-	if latest.Size < from {
-		return m.CheckCosigned()
-	}
-	_, err := m.witnesses.Check(latest)
-	return err
-}
-
-// CheckCosigned checks that enough of the pinned witnesses cosigned the mirror's
-// state: it may have been taken in before they were pinned.
-func (m *Mirror) CheckCosigned() error {
-	c := m.Checkpoint()
-	if c == nil {
-		return nil
-	}
-	_, err := m.witnesses.Check(c)
-	return err
-}
-
-// renew keeps a checkpoint of the mirror's own state that was cosigned later.
-func (m *Mirror) renew(latest *ledger.Checkpoint) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	before, err := m.witnesses.Check(m.checkpoint)
-	if at, _ := m.witnesses.Check(latest); err == nil && !at.After(before) {
-		return nil
-	}
-	if err := durable.WriteFile(filepath.Join(m.dir, "log", "checkpoint"), latest.Text, 0o644); err != nil {
-		return err
-	}
-	m.checkpoint = latest
 	return nil
 }
 
@@ -281,13 +158,13 @@ func CheckAhead(at time.Time) error {
 func (m *Mirror) Alive(ctx context.Context) (time.Time, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	tree := m.tree()
+	tree := m.Tree()
 	if tree.Size() == 0 {
 		return time.Time{}, nil
 	}
 	record, err := tree.Record(ctx, tree.Size()-1)
 	if err != nil {
-		return time.Time{}, m.damaged(err)
+		return time.Time{}, m.replica.Damaged(err)
 	}
 	entry, err := record.Entry()
 	if err != nil {
@@ -295,7 +172,7 @@ func (m *Mirror) Alive(ctx context.Context) (time.Time, error) {
 	}
 	alive := entry.ReceivedAt
 	// A witness whose clock is ahead proves nothing about the age.
-	if cosigned, err := m.witnesses.Check(m.checkpoint); err == nil && cosigned.After(alive) && CheckAhead(cosigned) == nil {
+	if cosigned, err := m.replica.Cosigned(); err == nil && cosigned.After(alive) && CheckAhead(cosigned) == nil {
 		alive = cosigned
 	}
 	return alive, nil
@@ -324,56 +201,11 @@ func (m *Mirror) CheckAge(ctx context.Context, maxAge time.Duration) error {
 func (m *Mirror) grow(ctx context.Context, latest *ledger.Checkpoint, from uint64, progress Progress) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if latest.Size > from || m.checkpoint == nil {
-		m.checkpoint = latest
-		if err := ledger.RemovePartials(filepath.Join(m.dir, "log"), from, latest.Size); err != nil {
-			return fmt.Errorf("updating mirror: %w", err)
-		}
+	m.replica.Advance(latest)
+	if err := m.replica.Tidy(from); err != nil { // whoever reads the mirror holds mu
+		return fmt.Errorf("updating mirror: %w", err)
 	}
 	return m.extendIndex(ctx, progress)
-}
-
-// checkContinues checks the latest checkpoint against the mirror's, and returns
-// the mirror's size.
-func (m *Mirror) checkContinues(ctx context.Context, remote *ledger.Reader, latest *ledger.Checkpoint) (uint64, error) {
-	switch {
-	case m.checkpoint == nil:
-		return 0, nil
-	case latest.Size <= m.checkpoint.Size:
-		return m.checkpoint.Size, m.damaged(m.Tree().CheckContinues(ctx, latest))
-	default:
-		return m.checkpoint.Size, remote.Tree(latest).CheckContinues(ctx, m.checkpoint)
-	}
-}
-
-// keepFork saves the proof of a fork and returns an error that names it.
-func (m *Mirror) keepFork(ctx context.Context, remote *ledger.Reader, fork *ledger.ForkError) error {
-	dir := filepath.Join(m.dir, "forks")
-	if err := durable.MkdirAll(dir, 0o755); err != nil {
-		return errors.Join(fork, err)
-	}
-	var paths []string
-	for _, c := range []*ledger.Checkpoint{fork.Old, fork.New} {
-		sum := sha256.Sum256(c.Text)
-		path := filepath.Join(dir, fmt.Sprintf("%d-%s", c.Size, hex.EncodeToString(sum[:8])))
-		if err := durable.WriteFile(path, c.Text, 0o644); err != nil {
-			return errors.Join(fork, err)
-		}
-		paths = append(paths, path)
-	}
-	err := fmt.Errorf("%w; the two signed checkpoints are kept in %s and %s: show them to the log's operator and to other users of the log", fork, paths[0], paths[1])
-	proof := &ledger.Fork{Old: string(fork.Old.Text), New: string(fork.New.Text), Root: fork.Root}
-	if fork.Old.Size < fork.New.Size {
-		tree := m.Tree()
-		if fork.New != m.checkpoint {
-			tree = remote.Tree(fork.New)
-		}
-		var proving error
-		if proof.Proof, proving = tree.ProveConsistency(ctx, fork.Old.Size); proving != nil {
-			return errors.Join(err, proving)
-		}
-	}
-	return m.Convict(&ledger.Conviction{Fork: proof}, err)
 }
 
 // Index brings the index of outputs up to the mirror's state.
@@ -384,7 +216,7 @@ func (m *Mirror) Index(ctx context.Context, progress Progress) error {
 }
 
 func (m *Mirror) extendIndex(ctx context.Context, progress Progress) error {
-	err := m.index.extend(ctx, m.tree(), progress)
+	err := m.index.extend(ctx, m.Tree(), progress)
 	if err == nil {
 		err = m.erase(ctx)
 	}
@@ -392,7 +224,7 @@ func (m *Mirror) extendIndex(ctx context.Context, progress Progress) error {
 		err = m.index.newer
 	}
 	if err != nil {
-		return fmt.Errorf("indexing mirror: %w", m.damaged(err))
+		return fmt.Errorf("indexing mirror: %w", m.replica.Damaged(err))
 	}
 	return nil
 }

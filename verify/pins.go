@@ -196,12 +196,7 @@ func (p *Pins) OpenMirror(ctx context.Context, dir string) (*Mirror, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := OpenMirror(ctx, dir, key)
-	if err != nil {
-		return nil, err
-	}
-	m.witnesses = witnesses
-	return m, nil
+	return openMirror(ctx, dir, key, witnesses)
 }
 
 func (p *Pins) validate() error {

@@ -90,7 +90,7 @@ type revision struct {
 func (m *Mirror) published(ctx context.Context) (map[string][]revision, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	if err := m.index.covers(m.tree().Size()); err != nil {
+	if err := m.index.covers(m.Tree().Size()); err != nil {
 		return nil, err
 	}
 	indices, err := m.index.all(setsFile)
@@ -99,9 +99,9 @@ func (m *Mirror) published(ctx context.Context) (map[string][]revision, error) {
 	}
 	sets := map[string][]revision{}
 	for _, n := range indices {
-		record, err := m.tree().Record(ctx, n)
+		record, err := m.Tree().Record(ctx, n)
 		if err != nil {
-			return nil, m.damaged(err)
+			return nil, m.replica.Damaged(err)
 		}
 		entry, err := record.Entry()
 		if err != nil {

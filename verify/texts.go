@@ -38,7 +38,7 @@ func (m *Mirror) fetchTexts(ctx context.Context, fetch ledger.Fetcher, tree *led
 	kinds := reading.TextKinds()
 	for record, err := range tree.Records(ctx, m.index.texts, tree.Size()) {
 		if err != nil {
-			return nil, m.damaged(err)
+			return nil, m.replica.Damaged(err)
 		}
 		if !slices.Contains(kinds, record.Kind()) {
 			continue
@@ -52,7 +52,7 @@ func (m *Mirror) fetchTexts(ctx context.Context, fetch ledger.Fetcher, tree *led
 			continue
 		}
 		id := ledger.AttachmentID(sum)
-		if _, err := m.attachments.Get(ctx, id); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := m.replica.Attachments.Get(ctx, id); !errors.Is(err, fs.ErrNotExist) {
 			continue // it is there, or was erased; what is damaged shows where it is read
 		}
 		text, err := ledger.FetchAttachment(ctx, fetch, id)
@@ -63,7 +63,7 @@ func (m *Mirror) fetchTexts(ctx context.Context, fetch ledger.Fetcher, tree *led
 			}
 			continue
 		}
-		if _, err := m.attachments.Put(bytes.NewReader(text)); err != nil {
+		if _, err := m.replica.Attachments.Put(bytes.NewReader(text)); err != nil {
 			return nil, err
 		}
 	}
@@ -75,7 +75,7 @@ func (m *Mirror) fetchTexts(ctx context.Context, fetch ledger.Fetcher, tree *led
 func (m *Mirror) keepTexts(lacking []lack) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	lacking = slices.DeleteFunc(lacking, func(l lack) bool { return m.attachments.Erased(l.text) })
+	lacking = slices.DeleteFunc(lacking, func(l lack) bool { return m.replica.Attachments.Erased(l.text) })
 	upTo := m.index.size
 	if len(lacking) > 0 {
 		upTo = lacking[0].index

@@ -27,9 +27,9 @@ func (m *Mirror) Erasures() ([]uint64, error) { return m.index.all(erasedFile) }
 func (m *Mirror) Attachments(from ...ledger.Fetcher) func(context.Context, attestation.Digest) ([]byte, error) {
 	return func(ctx context.Context, sum attestation.Digest) ([]byte, error) {
 		id := ledger.AttachmentID(sum)
-		data, err := m.attachments.Get(ctx, id)
+		data, err := m.replica.Attachments.Get(ctx, id)
 		if !errors.Is(err, fs.ErrNotExist) {
-			return data, m.damaged(err)
+			return data, m.replica.Damaged(err)
 		}
 		if len(from) == 0 {
 			return nil, fmt.Errorf("attachment %s is not in the mirror: name an aggregator to fetch it from", sum.Hex())
@@ -39,7 +39,7 @@ func (m *Mirror) Attachments(from ...ledger.Fetcher) func(context.Context, attes
 		for _, fetch := range from {
 			data, err := ledger.FetchAttachment(ctx, fetch, id)
 			if err == nil {
-				_, err = m.attachments.Put(bytes.NewReader(data))
+				_, err = m.replica.Attachments.Put(bytes.NewReader(data))
 				return data, err
 			}
 			if errors.Is(err, fs.ErrNotExist) {
@@ -62,7 +62,7 @@ func (m *Mirror) erase(ctx context.Context) error {
 		return err
 	}
 	for _, n := range erasures {
-		record, err := m.tree().Record(ctx, n)
+		record, err := m.Tree().Record(ctx, n)
 		if err != nil {
 			return err
 		}
@@ -74,8 +74,8 @@ func (m *Mirror) erase(ctx context.Context) error {
 		if !ok {
 			continue // moves nothing, for any reader
 		}
-		if id := ledger.AttachmentID(e.Attachment); !m.attachments.Erased(id) {
-			if err := m.attachments.Erase(id); err != nil {
+		if id := ledger.AttachmentID(e.Attachment); !m.replica.Attachments.Erased(id) {
+			if err := m.replica.Attachments.Erase(id); err != nil {
 				return err
 			}
 		}

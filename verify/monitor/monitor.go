@@ -12,6 +12,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"repronet.dev/ledger"
+	"repronet.dev/ledger/replica"
 	"repronet.dev/reading"
 	"repronet.dev/verify"
 )
@@ -89,7 +90,7 @@ func (m *Monitor) Round(ctx context.Context) ([]Alert, error) {
 	var alerts []Alert
 	raise := func(kind Kind, err error) {
 		a := Alert{Kind: kind, Detail: err.Error()}
-		if convicted, ok := errors.AsType[*verify.ConvictedError](err); ok {
+		if convicted, ok := errors.AsType[*replica.ConvictedError](err); ok {
 			a.Evidence = convicted.Path
 		}
 		alerts = append(alerts, a)

@@ -1,4 +1,4 @@
-package verify
+package replica
 
 import (
 	"crypto/sha256"
@@ -30,8 +30,8 @@ func (e *ConvictedError) Unwrap() error { return e.Err }
 
 // Convict saves a proof that the log signed two histories, and returns reason as an
 // error that names the file.
-func (m *Mirror) Convict(c *ledger.Conviction, reason error) error {
-	if err := c.Verify(m.key); err != nil {
+func (r *Replica) Convict(c *ledger.Conviction, reason error) error {
+	if err := c.Verify(r.key); err != nil {
 		return errors.Join(reason, err)
 	}
 	text, err := json.Marshal(c, json.Deterministic(true), jsontext.WithIndent("  "))
@@ -39,7 +39,7 @@ func (m *Mirror) Convict(c *ledger.Conviction, reason error) error {
 		return errors.Join(reason, err)
 	}
 	sum := sha256.Sum256(text)
-	path := filepath.Join(m.dir, "convictions", hex.EncodeToString(sum[:8])+".json")
+	path := filepath.Join(r.dir, "convictions", hex.EncodeToString(sum[:8])+".json")
 	if err := durable.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return errors.Join(reason, err)
 	}
