@@ -15,16 +15,13 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"repronet.dev/aggregator/index"
 	"repronet.dev/aggregator/ingest"
 	"repronet.dev/aggregator/joining"
 	"repronet.dev/aggregator/state"
-	"repronet.dev/aggregator/store"
 	"repronet.dev/enrolment"
 	"repronet.dev/internal/durable"
 	"repronet.dev/ledger"
 	"repronet.dev/ledger/writer"
-	"repronet.dev/reading"
 )
 
 // Dependencies are what an Aggregator is given from outside.
@@ -36,27 +33,19 @@ type Dependencies struct {
 // An Aggregator owns an open data directory. [Aggregator.Serve] runs it as a
 // server; without that it does administrative work alone.
 type Aggregator struct {
-	config Config
-	deps   Dependencies
-	key    *writer.Key
+	view
 	log    *writer.Log
-	ledger ownLedger
-	keeper *indexKeeper // of store and index
-	store  *store.Store
-	index  *index.Index
 	maps   *maps
 	roster *enrolment.Roster // up to the ledger's end; the index has its own, up to the watermark
 	// applied is up to which entry Load, and nothing else, has applied them to roster.
 	applied   uint64
 	undecided sync.Once // said at the first entry that only a newer program can read
 	ingest    *ingest.Ingest
-	recent    reading.Recent // from ingest to index
 
 	state    *state.State // what is no evidence
 	budgeted bool         // what was kept of the budgets is taken up
 	joining  *joining.Joining
 	sets     setCatalogue
-	filters  *filters
 
 	witnesses *witnesses // nil: none are asked
 }
@@ -76,14 +65,14 @@ func Open(ctx context.Context, config Config, deps Dependencies) (a *Aggregator,
 	if config.Origin == "" {
 		config.Origin = origin
 	}
-	a = &Aggregator{config: config, deps: deps, roster: enrolment.NewRoster()}
+	a = &Aggregator{view: view{config: config, deps: deps}, roster: enrolment.NewRoster()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Close(context.WithoutCancel(ctx)))
 			a = nil
 		}
 	}()
-	if a.keeper, err = newKeeper(a); err != nil {
+	if a.keeper, err = newKeeper(&a.view); err != nil {
 		return a, err
 	}
 	if err := a.openLedger(ctx); err != nil {
@@ -109,10 +98,11 @@ func (a *Aggregator) Origin() string { return a.config.Origin }
 func (a *Aggregator) ledgerDir() string { return filepath.Join(a.config.Data, LedgerDir) }
 
 func (a *Aggregator) openLedger(ctx context.Context) (err error) {
-	a.key, err = writer.LoadOrCreateKey(keyPath(a.config.Data), a.config.Origin)
+	key, err := writer.LoadOrCreateKey(keyPath(a.config.Data), a.config.Origin)
 	if err != nil {
 		return err
 	}
+	a.logKey = key.String()
 	var witnesses []byte
 	if a.config.Witnesses != "" {
 		if witnesses, err = os.ReadFile(a.config.Witnesses); err != nil {
@@ -124,7 +114,7 @@ func (a *Aggregator) openLedger(ctx context.Context) (err error) {
 	}
 	var engineErr error // of a configuration that cannot work
 	a.log, err = writer.Open(ctx, writer.Config{
-		Dir: a.ledgerDir(), Key: a.key, CheckpointInterval: a.config.CheckpointInterval, Witnesses: witnesses, Logger: a.deps.Logger,
+		Dir: a.ledgerDir(), Key: key, CheckpointInterval: a.config.CheckpointInterval, Witnesses: witnesses, Logger: a.deps.Logger,
 		ClockIsRight: a.config.ClockIsRight,
 		// The ledger's lock is held now: no other server has the index.
 		Known: func(ctx context.Context) []writer.Tree {
@@ -139,7 +129,7 @@ func (a *Aggregator) openLedger(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	a.ledger = ownLedger{a.log, attachments}
+	a.ledger = diskLedger{log: a.log, attachments: attachments}
 	a.filters = newFilters(attachments)
 	return a.sweep()
 }
@@ -173,7 +163,7 @@ func clickHouseServer(address string) (*clickhouse.Options, error) {
 
 // catchingUp returns a function that logs the index's progress while it is far
 // behind.
-func (a *Aggregator) catchingUp() func(indexed, size uint64) {
+func (v *view) catchingUp() func(indexed, size uint64) {
 	var told uint64
 	return func(indexed, size uint64) {
 		const step = 50_000
@@ -181,7 +171,7 @@ func (a *Aggregator) catchingUp() func(indexed, size uint64) {
 			return
 		}
 		told = indexed
-		a.deps.Logger.Info("indexing", "indexed", indexed, "ledger_size", size)
+		v.deps.Logger.Info("indexing", "indexed", indexed, "ledger_size", size)
 	}
 }
 

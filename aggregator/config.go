@@ -50,6 +50,15 @@ type Config struct {
 	ClickHouse string `yaml:"clickhouse"`
 	// CheckpointInterval is how often the ledger publishes its state.
 	CheckpointInterval time.Duration `yaml:"checkpoint_interval"`
+	// Follow is the address of an aggregator whose ledger is served from a checked copy,
+	// with submissions passed on to it; empty: this server writes a ledger of its own.
+	Follow string `yaml:"follow"`
+	// LogKey is the key of the followed ledger, as its /log/key shows it, which has to be
+	// got in a way that can be trusted.
+	LogKey string `yaml:"log_key"`
+	// MaxLag is for how long the followed aggregator may be silent until the follower says
+	// that it is not ready.
+	MaxLag time.Duration `yaml:"max_lag"`
 	// MapInterval is how often the ledger commits to the verifiable map of its
 	// outputs, if it has grown.
 	MapInterval time.Duration `yaml:"map_interval"`
@@ -88,7 +97,7 @@ type Libp2p struct {
 func DefaultConfig() Config {
 	return Config{
 		Data: "/var/lib/repronet-aggregator", Listen: "127.0.0.1:8080",
-		CheckpointInterval: time.Second, MapInterval: time.Hour, Budget: ingest.DefaultBudget(),
+		CheckpointInterval: time.Second, MapInterval: time.Hour, MaxLag: 10 * time.Minute, Budget: ingest.DefaultBudget(),
 	}
 }
 
@@ -143,11 +152,38 @@ func (c *Config) Validate() error {
 	if c.Origin != "" && (!originPattern.MatchString(c.Origin) || len(c.Origin) > 200) {
 		return wrong("origin", "%q is not a host name and path, such as repro.example.org/2026", c.Origin)
 	}
+	if err := c.validateFollowing(); err != nil {
+		return err
+	}
 	if c.CheckpointInterval < 100*time.Millisecond || c.CheckpointInterval > time.Hour {
 		return wrong("checkpoint_interval", "%v is not between 100ms and 1h", c.CheckpointInterval)
 	}
 	if c.MapInterval < time.Second || c.MapInterval > 24*time.Hour {
 		return wrong("map_interval", "%v is not between 1s and 24h", c.MapInterval)
+	}
+	return nil
+}
+
+// validateFollowing refuses what a follower cannot do without, or cannot use.
+func (c *Config) validateFollowing() error {
+	if c.Follow == "" {
+		if c.LogKey != "" {
+			return wrong("log_key", "it is the key of a ledger that is followed: name its server with follow")
+		}
+		return nil
+	}
+	if c.LogKey == "" {
+		return wrong("log_key", "name the key of the ledger of %s, which its operator publishes: a follower believes nobody else", c.Follow)
+	}
+	if c.MaxLag < time.Second {
+		return wrong("max_lag", "%v is less than 1s", c.MaxLag)
+	}
+	for setting, set := range map[string]bool{
+		"witnesses": c.Witnesses != "", "webhook": c.Webhook != "", "caches": len(c.Caches) > 0,
+	} {
+		if set {
+			return wrong(setting, "it is for the server that writes the ledger, and this one follows %s", c.Follow)
+		}
 	}
 	return nil
 }

@@ -122,7 +122,7 @@ func TestErase(t *testing.T) {
 
 	w.settle()
 	stranger := must(verify.Dial(w.url))
-	pins := must(stranger.Builders(t.Context(), must(stranger.BuilderList(t.Context(), w.key.Verifier()))))
+	pins := must(stranger.Builders(t.Context(), must(stranger.BuilderList(t.Context(), w.verifier()))))
 	if len(pins) != 1 || pins[0].Operator != "alice" {
 		t.Errorf("a stranger pins %+v", pins)
 	}

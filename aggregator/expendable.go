@@ -36,7 +36,7 @@ import (
 // the machine's (a full disk, no memory, a database server that is away) it is tried
 // again. Pages say so meanwhile, see availability.go.
 type indexKeeper struct {
-	*Aggregator
+	*view
 	dir *engineDir // nil with a ClickHouse server
 
 	mu     sync.Mutex   // held while the index is opened or made anew
@@ -78,23 +78,23 @@ const (
 )
 
 // newKeeper prepares what the index is kept in; nothing is opened.
-func newKeeper(a *Aggregator) (*indexKeeper, error) {
-	k := &indexKeeper{Aggregator: a, complaints: rate.Sometimes{Interval: time.Minute}}
+func newKeeper(v *view) (*indexKeeper, error) {
+	k := &indexKeeper{view: v, complaints: rate.Sometimes{Interval: time.Minute}}
 	var options *clickhouse.Options
-	if a.config.ClickHouse != "" {
+	if v.config.ClickHouse != "" {
 		var err error
-		if options, err = clickHouseServer(a.config.ClickHouse); err != nil {
+		if options, err = clickHouseServer(v.config.ClickHouse); err != nil {
 			return nil, err
 		}
 	} else {
 		k.dir = &engineDir{config: chdb.Config{
-			Library: a.config.Engine, Path: filepath.Join(a.config.Data, "index"),
-			MaxServerMemory: engineMemory(availableMemory()), Connections: engineConnections, Logger: a.deps.Logger,
+			Library: v.config.Engine, Path: filepath.Join(v.config.Data, "index"),
+			MaxServerMemory: engineMemory(availableMemory()), Connections: engineConnections, Logger: v.deps.Logger,
 		}}
 		options = k.dir.options()
 	}
 	var err error
-	a.store, err = store.Unopened(options)
+	v.store, err = store.Unopened(options)
 	return k, err
 }
 
@@ -141,7 +141,7 @@ func (k *indexKeeper) known(ctx context.Context) []writer.Tree {
 		return nil
 	}
 	w, err := k.store.Current().Watermark(ctx)
-	if err != nil || w.Origin != k.key.String() || len(w.Root) != tlog.HashSize {
+	if err != nil || w.Origin != k.logKey || len(w.Root) != tlog.HashSize {
 		return nil
 	}
 	return []writer.Tree{{Size: w.Size, Root: tlog.Hash(w.Root), Source: "the index beside it"}}
@@ -154,13 +154,13 @@ func (k *indexKeeper) compare(ctx context.Context) error {
 		return err
 	}
 	why := ""
-	switch size := k.log.Size(); {
-	case w.Origin != "" && w.Origin != k.key.String():
+	switch size := k.ledger.Size(); {
+	case w.Origin != "" && w.Origin != k.logKey:
 		why = "it was made from another ledger: " + w.Origin
 	case w.Size > size:
 		why = fmt.Sprintf("it was made from %d entries, and the ledger has %d", w.Size, size)
 	case len(w.Root) == tlog.HashSize:
-		root, err := k.log.Local().Root(ctx, w.Size)
+		root, err := k.ledger.log.Local().Root(ctx, w.Size)
 		if err != nil {
 			return err
 		}
@@ -188,7 +188,7 @@ func (k *indexKeeper) ready(ctx context.Context, remade bool) error {
 		return err
 	}
 	k.indexed.Store(w.Size)
-	if size := k.log.Size(); size > w.Size && (remade || size-w.Size > indexLag) {
+	if size := k.ledger.Size(); size > w.Size && (remade || size-w.Size > indexLag) {
 		k.target.Store(size)
 	}
 	k.trouble.Store(nil)
@@ -201,7 +201,7 @@ func (k *indexKeeper) attach(ctx context.Context) {
 	defer k.mu.Unlock()
 	told := k.catchingUp()
 	config := index.Config{
-		Logger: k.deps.Logger, Origin: k.key.String(), Root: k.root, Recent: &k.recent,
+		Logger: k.deps.Logger, Origin: k.logKey, Root: k.root, Recent: &k.recent,
 		Progress: func(indexed, size uint64) { k.indexed.Store(indexed); told(indexed, size) },
 	}
 	k.index = index.Unread(config, k.store, k.ledger)
@@ -221,7 +221,7 @@ func (k *indexKeeper) attach(ctx context.Context) {
 }
 
 func (k *indexKeeper) root(ctx context.Context, size uint64) ([]byte, error) {
-	root, err := k.log.Local().Root(ctx, size)
+	root, err := k.ledger.log.Local().Root(ctx, size)
 	return root[:], err
 }
 
@@ -252,10 +252,10 @@ func (k *indexKeeper) renew(ctx context.Context) error {
 }
 
 func (k *indexKeeper) sizeNow() uint64 {
-	if k.log == nil {
+	if k.ledger.log == nil {
 		return 0
 	}
-	return k.log.Size()
+	return k.ledger.Size()
 }
 
 // remake makes the index anew while the server runs.
@@ -337,7 +337,7 @@ var errIndexGone = errors.New("the index's directory was removed")
 
 // resting reports whether the next batch can wait for more entries.
 func (k *indexKeeper) resting() bool {
-	return time.Now().Before(k.restUntil) && k.log.Size() < k.indexed.Load()+indexFull
+	return time.Now().Before(k.restUntil) && k.ledger.Size() < k.indexed.Load()+indexFull
 }
 
 // step brings the index up to date once.

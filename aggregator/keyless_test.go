@@ -116,7 +116,7 @@ func TestKeylessBuilders(t *testing.T) {
 	aggregator := must(verify.Dial(w.url))
 	pin := func() *verify.Pins {
 		t.Helper()
-		list := must(aggregator.BuilderList(t.Context(), w.key.Verifier()))
+		list := must(aggregator.BuilderList(t.Context(), w.verifier()))
 		w.update(m)
 		if err := m.CheckBuilders(t.Context(), list, 0); err != nil {
 			t.Error(err)

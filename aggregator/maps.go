@@ -31,7 +31,7 @@ type maps struct {
 	dir      string
 	interval time.Duration
 	log      *writer.Log
-	ledger   ownLedger
+	ledger   diskLedger
 
 	mu      sync.RWMutex // guards what follows; held for reading while current is read
 	current *committedMap
@@ -51,7 +51,7 @@ const heartbeat = 24
 // mapTimeout bounds the building of a map.
 const mapTimeout = 2 * time.Hour
 
-func openMaps(ctx context.Context, dir string, interval time.Duration, log *writer.Log, l ownLedger, logger *slog.Logger) (*maps, error) {
+func openMaps(ctx context.Context, dir string, interval time.Duration, log *writer.Log, l diskLedger, logger *slog.Logger) (*maps, error) {
 	m := &maps{dir: dir, interval: interval, log: log, ledger: l}
 	err := m.open(ctx)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -92,7 +92,7 @@ func TestMaps(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.settle()
-	pins := &verify.Pins{LogKey: w.key.String()}
+	pins := &verify.Pins{LogKey: w.logKey}
 	for operator, signer := range map[string]*signing.Signer{"alice": alice, "bob": bob, "carol": carol} {
 		pins.Pin(verify.NewBuilder(signer.Public(), operator))
 	}

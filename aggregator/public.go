@@ -8,9 +8,7 @@ import (
 
 	web "repronet.dev/aggregator/http"
 	"repronet.dev/api"
-	"repronet.dev/attestation"
 	"repronet.dev/dashboard"
-	"repronet.dev/ledger"
 	"repronet.dev/pkgset"
 	"repronet.dev/reading"
 )
@@ -53,11 +51,11 @@ func (a *Aggregator) setFilter(ctx context.Context, source dashboard.Source, nam
 			return nil, err
 		}
 	}
-	return &web.Filter{Index: index, Bytes: func(ctx context.Context) ([]byte, error) { return a.filters.get(ctx, set) }}, nil
+	return a.filterOf(set, index), nil
 }
 
 // indexedSet finds a set's newest revision as the index has it.
-func (a *Aggregator) indexedSet(ctx context.Context, source dashboard.Source, name string) (*pkgset.Entry, uint64, error) {
+func (v *view) indexedSet(ctx context.Context, source dashboard.Source, name string) (*pkgset.Entry, uint64, error) {
 	sets, err := source.Sets(ctx)
 	if err != nil {
 		return nil, 0, err
@@ -67,7 +65,7 @@ func (a *Aggregator) indexedSet(ctx context.Context, source dashboard.Source, na
 		return nil, 0, dashboard.ErrNotFound
 	}
 	index := sets[at].Index
-	entry, err := a.ledger.Entry(ctx, index)
+	entry, err := v.ledger.Entry(ctx, index)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -76,9 +74,4 @@ func (a *Aggregator) indexedSet(ctx context.Context, source dashboard.Source, na
 		return nil, 0, fmt.Errorf("ledger index %d publishes no package set", index)
 	}
 	return set.Entry, index, nil
-}
-
-// erased reports whether an attachment was erased.
-func (a *Aggregator) erased(sum attestation.Digest) bool {
-	return a.ledger.attachments.Erased(ledger.AttachmentID(sum))
 }

@@ -35,13 +35,11 @@ func (a *Aggregator) Serve(ctx context.Context, listening func(addresses []strin
 	}
 	a.deps.Registry.MustRegister(watched{a})
 	var loaded atomic.Bool
-	proxies, err := a.config.proxies()
+	connections, config, err := a.connections()
 	if err != nil {
 		return err
 	}
-	connections := conns.New(conns.Config{Max: a.config.MaxConnections, Networks: fair.Behind(proxies), Registry: a.deps.Registry})
-	limits := web.Config{MaxConnections: connections.Max(), Proxies: proxies}
-	router, err := a.router(limits, source, scheduler, loaded.Load) //nolint:contextcheck,nolintlint // handlers have their requests' contexts
+	router, err := a.router(config, source, scheduler, loaded.Load) //nolint:contextcheck,nolintlint // handlers have their requests' contexts
 	if err != nil {
 		return err
 	}
@@ -75,18 +73,18 @@ func (a *Aggregator) Serve(ctx context.Context, listening func(addresses []strin
 
 // listen opens the HTTP listener and, where configured, libp2p's, which takes as many
 // connections at most.
-func (a *Aggregator) listen(ctx context.Context, most int) (listeners []net.Listener, addresses []string, err error) {
-	plain, err := (&net.ListenConfig{}).Listen(ctx, "tcp", a.config.Listen)
+func (v *view) listen(ctx context.Context, most int) (listeners []net.Listener, addresses []string, err error) {
+	plain, err := (&net.ListenConfig{}).Listen(ctx, "tcp", v.config.Listen)
 	if err != nil {
-		return nil, nil, cannotListen(a.config.Listen, err)
+		return nil, nil, cannotListen(v.config.Listen, err)
 	}
 	listeners, addresses = append(listeners, plain), append(addresses, "http://"+plain.Addr().String())
-	if len(a.config.Libp2p.Listen) == 0 {
+	if len(v.config.Libp2p.Listen) == 0 {
 		return listeners, addresses, nil
 	}
 	// Shutting the server down closes it, and lets requests finish first.
 	peer, err := p2p.Listen(context.WithoutCancel(ctx), p2p.Config{
-		Listen: a.config.Libp2p.Listen, KeyFile: filepath.Join(a.config.Data, "libp2p.key"), MaxConns: most, Logger: a.deps.Logger,
+		Listen: v.config.Libp2p.Listen, KeyFile: filepath.Join(v.config.Data, "libp2p.key"), MaxConns: most, Logger: v.deps.Logger,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("listening: %w", err), plain.Close())
@@ -127,29 +125,30 @@ func serveUntil(ctx context.Context, server *http.Server, l net.Listener) error 
 	return <-stopped
 }
 
+// connections returns what limits the listeners' connections, and the router's configuration
+// as far as it is the same for every server.
+func (v *view) connections() (*conns.Limiter, web.Config, error) {
+	proxies, err := v.config.proxies()
+	if err != nil {
+		return nil, web.Config{}, err
+	}
+	connections := conns.New(conns.Config{Max: v.config.MaxConnections, Networks: fair.Behind(proxies), Registry: v.deps.Registry})
+	return connections, web.Config{
+		MaxConnections: connections.Max(), Proxies: proxies, Dashboard: dashboard.Config{URL: v.config.URL},
+		Logger: v.deps.Logger, Registry: v.deps.Registry, TempDir: v.config.Data,
+	}, nil
+}
+
 // router puts the parts behind one router.
 func (a *Aggregator) router(config web.Config, source dashboard.Source, scheduler *schedule.Scheduler, started func() bool) (*web.Server, error) {
 	a.deps.Registry.MustRegister(&sizes{a.log.Size, a.store, a.deps.Logger}, build())
-	config.Dashboard = dashboard.Config{
-		URL:     a.config.URL,
-		Jobs:    func() []dashboard.Job { return dashboardJobs(scheduler.States()) },
-		Waiting: func(ctx context.Context) (int, error) { return a.state.Waiting(ctx, time.Now()) },
-	}
-	config.Logger, config.Registry, config.TempDir = a.deps.Logger, a.deps.Registry, a.config.Data
-	return web.New(config, web.Parts{
-		Source: source, Ingest: a.ingest, Joining: a.joining, Exports: &exporter{a.store, a.index},
-		Log:   web.Log{Dir: a.ledgerDir(), Key: a.key.String(), Erased: a.erased},
-		Entry: a.ledger.Entry, Roster: a.rosterDocument, MapProof: a.maps.prove,
-		Filter:  func(ctx context.Context, set string) (*web.Filter, error) { return a.setFilter(ctx, source, set) },
-		Started: started,
-		Healthy: a.log.Trouble, Indexed: a.keeper.answers, Lacking: a.keeper.lacking,
-		Stopped: func() error {
-			if newer := a.index.Newer(); newer != nil {
-				return newer
-			}
-			return nil
-		},
-	})
+	config.Dashboard.Jobs = func() []dashboard.Job { return dashboardJobs(scheduler.States()) }
+	config.Dashboard.Waiting = func(ctx context.Context) (int, error) { return a.state.Waiting(ctx, time.Now()) }
+	parts := a.parts(source, a.ledgerDir())
+	parts.Ingest, parts.Joining, parts.Roster, parts.MapProof = a.ingest, a.joining, a.rosterDocument, a.maps.prove
+	parts.Filter = func(ctx context.Context, set string) (*web.Filter, error) { return a.setFilter(ctx, source, set) }
+	parts.Started, parts.Healthy = started, a.log.Trouble
+	return web.New(config, parts)
 }
 
 func dashboardJobs(states []schedule.State) []dashboard.Job {

@@ -13,7 +13,7 @@ import (
 
 // TestStopWaitsForCalls: a server that stops finishes the calls that it has begun.
 func TestStopWaitsForCalls(t *testing.T) {
-	a := &Aggregator{config: Config{Data: t.TempDir()}, roster: enrolment.NewRoster()}
+	a := &Aggregator{view: view{config: Config{Data: t.TempDir()}}, roster: enrolment.NewRoster()}
 	ctx, stop := context.WithCancel(t.Context())
 	ready, ended := make(chan struct{}), make(chan error, 1)
 	go func() { ended <- a.serveAdmin(ctx, ready) }()
@@ -53,7 +53,7 @@ func TestStopEndsLongCalls(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for adminPatience")
 	}
-	a := &Aggregator{config: Config{Data: t.TempDir()}, roster: enrolment.NewRoster()}
+	a := &Aggregator{view: view{config: Config{Data: t.TempDir()}}, roster: enrolment.NewRoster()}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- a.serveAdmin(ctx, make(chan struct{})) }() // never ready

@@ -116,7 +116,7 @@ func (w *world) keepsBudgets(signer *signing.Signer) {
 		w.t.Error(err)
 	}
 	// A start that failed before it took them up closes what it has opened.
-	failed := &Aggregator{deps: w.deps, ingest: ingest.New(ingest.Config{}, nil, w.roster, nil), state: w.state}
+	failed := &Aggregator{view: view{deps: w.deps}, ingest: ingest.New(ingest.Config{}, nil, w.roster, nil), state: w.state}
 	if err := failed.keepBudgets(w.t.Context()); err != nil || must(w.state.Fact(w.t.Context(), factSpent)) != kept {
 		w.t.Errorf("a start that failed keeps other budgets (%v)", err)
 	}

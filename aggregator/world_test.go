@@ -14,6 +14,7 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/mod/sumdb/note"
 
 	"repronet.dev/aggregator/admin"
 	"repronet.dev/attestation"
@@ -181,10 +182,20 @@ func (w *world) sql(statement string) {
 	}
 }
 
+// verifier checks what the log signs.
+func (w *world) verifier() note.Verifier {
+	w.t.Helper()
+	verifier, err := note.NewVerifier(w.logKey)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return verifier
+}
+
 // mirror returns a new, verified copy of the ledger.
 func (w *world) mirror() *verify.Mirror {
 	w.t.Helper()
-	m, err := verify.OpenMirror(w.t.Context(), w.t.TempDir(), w.key.Verifier())
+	m, err := verify.OpenMirror(w.t.Context(), w.t.TempDir(), w.verifier())
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -81,6 +81,9 @@ func (s *settings) declareServe(flags *flag.FlagSet) {
 	s.declare("webhook", "webhook", "`URL` to which is posted that requests to be enrolled wait (setting webhook)")
 	s.declare("origin", "origin", "`name` of the ledger, for ever: a host name and path of yours. Where no\nledger is, one of that name is founded (setting origin; the ledger's)")
 	s.declare("checkpoint-interval", "checkpoint_interval", "`time` between checkpoints of the ledger\n(setting checkpoint_interval; "+aggregator.DefaultConfig().CheckpointInterval.String()+")")
+	s.declare("follow", "follow", "`address` of an aggregator whose ledger is copied and served (setting follow)")
+	s.declare("log-key", "log_key", "`key` of the ledger that is followed (setting log_key)")
+	s.declare("max-lag", "max_lag", "`time` for which the followed aggregator may be silent until the follower is\nnot ready any more (setting max_lag; "+aggregator.DefaultConfig().MaxLag.String()+")")
 	s.declare("libp2p", "libp2p.listen", "`multiaddrs` to listen on, with commas, such as\n/ip4/0.0.0.0/tcp/4001,/ip4/0.0.0.0/udp/4001/quic-v1 (setting libp2p.listen)")
 }
 

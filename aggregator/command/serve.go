@@ -22,6 +22,11 @@ func serve() cli.Command {
   --check opens what the configuration names, says of each whether it works, and
   prints the configuration as it would hold.
 
+  With --follow the server writes no ledger. It keeps a checked copy of that of
+  another aggregator, which --log-key pins, indexes it by itself, and serves pages,
+  API and the ledger's files from there; submissions are passed on. If it sees that
+  the ledger has two histories, it keeps the proof, says so and ends.
+
   The data directory belongs to one server at a time. What cannot be made again
   is in its ledger/ and in log.key: back these up.
 
@@ -37,7 +42,9 @@ EXIT STATUS
 
 EXAMPLES
   repronet-aggregator serve --data /srv/repronet --origin repro.example.org/2026
-  repronet-aggregator serve --config /etc/repronet/aggregator.yaml --check`,
+  repronet-aggregator serve --config /etc/repronet/aggregator.yaml --check
+  repronet-aggregator serve --data /srv/follower --listen 127.0.0.1:8090 \
+      --follow https://repro.example.org --log-key "$(cat log.pub)"`,
 		Prepare: func(flags *flag.FlagSet) func(context.Context, *cli.Env, []string) error {
 			var s settings
 			s.declareServe(flags)
@@ -66,6 +73,9 @@ EXAMPLES
 
 func runServer(ctx context.Context, env *cli.Env, config aggregator.Config) (err error) {
 	deps := newDependencies(env.Stderr, slog.LevelInfo)
+	if config.Follow != "" {
+		return runFollower(ctx, env, config, deps)
+	}
 	if _, err := aggregator.Origin(config.Data); errors.Is(err, aggregator.ErrNoLedger) && config.Origin != "" {
 		founded, err := aggregator.Found(config)
 		if err != nil {
@@ -84,6 +94,21 @@ func runServer(ctx context.Context, env *cli.Env, config aggregator.Config) (err
 			fmt.Fprintln(env.Stdout, address)
 		}
 		deps.Logger.Info("serving", "addresses", addresses, "data", config.Data, "origin", a.Origin())
+	})
+}
+
+func runFollower(ctx context.Context, env *cli.Env, config aggregator.Config, deps aggregator.Dependencies) (err error) {
+	aggregator.LimitMemory(ctx, config, deps.Logger)
+	f, err := aggregator.OpenFollower(ctx, config, deps)
+	if err != nil {
+		return cannotOpen(config, err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return f.Serve(ctx, func(addresses []string) {
+		for _, address := range addresses {
+			fmt.Fprintln(env.Stdout, address)
+		}
+		deps.Logger.Info("serving", "addresses", addresses, "data", config.Data, "follows", config.Follow)
 	})
 }
 

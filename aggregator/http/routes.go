@@ -28,11 +28,19 @@ type route struct {
 	first bool
 	// costly is of a route whose answers take a place, see places.
 	costly bool
+	// written is of a route that only the server that writes the ledger can answer.
+	written bool
 }
 
 // fromIndex marks a route that only the index can answer.
 func (r route) fromIndex() route {
 	r.indexed = true
+	return r
+}
+
+// ofWriter marks a route that a server which follows another passes on to it.
+func (r route) ofWriter() route {
+	r.written = true
 	return r
 }
 
@@ -73,17 +81,17 @@ func (s *Server) routes() []route {
 
 		// Evidence, and what follows from it.
 		call("get-entry", http.MethodGet, api.EntriesPath+"/{index}", s.entry, aboutEntry).takesPlace(),
-		call("get-roster", http.MethodGet, api.RosterPath, s.roster, aboutRoster).takesPlace(),
+		call("get-roster", http.MethodGet, api.RosterPath, s.roster, aboutRoster).takesPlace().ofWriter(),
 		call("get-set-filter", http.MethodGet, api.SetsPath+"/{name}/filter", s.filter, aboutFilter).fromIndex(),
-		call("get-map-proof", http.MethodGet, api.MapProofPath, s.mapProof, aboutMapProof).takesPlace(),
+		call("get-map-proof", http.MethodGet, api.MapProofPath, s.mapProof, aboutMapProof).takesPlace().ofWriter(),
 		call("export-verdicts", http.MethodGet, api.ExportVerdictsPath, s.exportVerdicts, aboutExport[api.ExportedVerdict]("The verdict on every output")).fromIndex(),
 		call("export-changes", http.MethodGet, api.ExportChangesPath, s.exportChanges, aboutExport[api.ExportedChange]("Every change of a verdict")).fromIndex(),
 
 		// The ways in.
-		call("submit-attestations", http.MethodPost, api.SubmitPath, s.submitAttestations, aboutAttestations).keepsRoom(),
-		call("submit-evidence", http.MethodPost, api.EvidencePath, s.submitEvidence, aboutEvidence).keepsRoom(),
-		call("ask-enrolment", http.MethodPost, api.EnrolmentsPath, s.askEnrolment, aboutAsking).keepsRoom(),
-		call("get-enrolment", http.MethodGet, api.EnrolmentsPath+"/{builder}", s.enrolment, aboutEnrolment).keepsRoom(),
+		call("submit-attestations", http.MethodPost, api.SubmitPath, s.submitAttestations, aboutAttestations).keepsRoom().ofWriter(),
+		call("submit-evidence", http.MethodPost, api.EvidencePath, s.submitEvidence, aboutEvidence).keepsRoom().ofWriter(),
+		call("ask-enrolment", http.MethodPost, api.EnrolmentsPath, s.askEnrolment, aboutAsking).keepsRoom().ofWriter(),
+		call("get-enrolment", http.MethodGet, api.EnrolmentsPath+"/{builder}", s.enrolment, aboutEnrolment).keepsRoom().ofWriter(),
 
 		// The ledger's files.
 		call("get-checkpoint", http.MethodGet, api.LogPath+"/checkpoint", s.checkpoint, aboutCheckpoint).keepsRoom(),
@@ -119,6 +127,9 @@ func (s *Server) register(r route) {
 	for _, method := range methods(r.method) {
 		s.names[method+" "+ginPath(r.path)] = r.name
 		s.indexed[r.name], s.first[r.name], s.costly[r.name] = r.indexed, r.first, r.costly
+		if r.written && s.writer != nil {
+			r.chain = []gin.HandlerFunc{s.passOn}
+		}
 		if r.install == nil {
 			s.engine.Handle(method, ginPath(r.path), r.chain...)
 		}

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"log/slog"
 	"net/http"
+	"net/http/httputil"
 	"net/netip"
 	"os"
 	"runtime"
@@ -81,6 +82,9 @@ type Parts struct {
 	// Exports begins to read the whole index.
 	Exports Exporter
 
+	// Writer answers what only the server that writes the ledger can; nil: this one does.
+	Writer *Writer
+
 	// Started says whether the ledger is read, and Healthy why it takes no
 	// submissions; nil: it does. Indexed says why the index answers nothing, while ledger
 	// and submissions go on; nil: it does. Stopped says why nothing more is indexed, while
@@ -134,7 +138,8 @@ type Server struct {
 	pages  *dashboard.Dashboard
 	engine *gin.Engine
 	api    huma.API
-	root   *os.Root // of the ledger's files; nil without
+	root   *os.Root               // of the ledger's files; nil without
+	writer *httputil.ReverseProxy // nil: this server writes the ledger
 
 	names    map[string]string   // of routes, by method and path as gin writes them
 	indexed  map[string]bool     // names of the routes that only the index can answer
@@ -197,6 +202,11 @@ func (s *Server) open() (err error) {
 	}
 	if s.parts.Log.Dir != "" {
 		if s.root, err = os.OpenRoot(s.parts.Log.Dir); err != nil {
+			return err
+		}
+	}
+	if s.parts.Writer != nil {
+		if s.writer, err = s.parts.Writer.open(); err != nil {
 			return err
 		}
 	}
