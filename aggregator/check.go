@@ -16,10 +16,13 @@ import (
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
+	"golang.org/x/mod/sumdb/note"
 
 	"repronet.dev/aggregator/admin"
+	"repronet.dev/api"
 	"repronet.dev/internal/chdb"
 	"repronet.dev/internal/redirects"
+	"repronet.dev/ledger"
 	"repronet.dev/ledger/writer"
 )
 
@@ -38,6 +41,9 @@ const checkTimeout = 10 * time.Second
 func CheckConfig(ctx context.Context, config Config) []Check {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
+	if config.Follow != "" {
+		return append(checkFollower(ctx, config), checkListen(ctx, config), checkClickHouse(ctx, config))
+	}
 	data, running := checkData(ctx, config)
 	checks := []Check{data}
 	if !running {
@@ -70,6 +76,33 @@ func checked(setting string, err error, format string, args ...any) Check {
 		return Check{setting, false, err.Error()}
 	}
 	return Check{setting, true, fmt.Sprintf(format, args...)}
+}
+
+// checkFollower looks at a follower's data directory, and at what it is to follow.
+func checkFollower(ctx context.Context, config Config) []Check {
+	data := checked("data", canMake(config.Data), "%s can hold a copy of the ledger", config.Data)
+	if origin, err := Origin(config.Data); err == nil {
+		data = Check{"data", false, fmt.Sprintf("%s has the ledger %s of its own: give the follower another directory", config.Data, origin)}
+	}
+	checkpoint, err := shown(ctx, config)
+	if err != nil {
+		return []Check{data, checked("follow", err, "")}
+	}
+	return []Check{data, checked("follow", nil, "%s shows the ledger %s with %d entries", config.Follow, checkpoint.Origin, checkpoint.Size)}
+}
+
+// shown asks for the state of the ledger that is to be followed.
+func shown(ctx context.Context, config Config) (*ledger.Checkpoint, error) {
+	key, err := note.NewVerifier(config.LogKey)
+	if err != nil {
+		return nil, err
+	}
+	client, err := api.Dial(config.Follow, checkTimeout)
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	return ledger.NewReader(client.Log(), key).Checkpoint(ctx)
 }
 
 // checkData looks at the data directory, and whether a server has it open.

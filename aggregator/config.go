@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"time"
 
+	"golang.org/x/mod/sumdb/note"
+
 	"repronet.dev/aggregator/ingest"
 )
 
@@ -174,6 +176,13 @@ func (c *Config) validateFollowing() error {
 	}
 	if c.LogKey == "" {
 		return wrong("log_key", "name the key of the ledger of %s, which its operator publishes: a follower believes nobody else", c.Follow)
+	}
+	key, err := note.NewVerifier(c.LogKey)
+	if err != nil {
+		return wrong("log_key", "%.200q is no key of a log: want what %s/log/key shows, NAME+HASH+KEY", c.LogKey, c.Follow)
+	}
+	if c.Origin != "" && c.Origin != key.Name() {
+		return wrong("origin", "%s is to be served, and the key is of %s", c.Origin, key.Name())
 	}
 	if c.MaxLag < time.Second {
 		return wrong("max_lag", "%v is less than 1s", c.MaxLag)

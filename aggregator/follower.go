@@ -61,10 +61,7 @@ func OpenFollower(ctx context.Context, config Config, deps Dependencies) (f *Fol
 	}
 	key, err := note.NewVerifier(config.LogKey)
 	if err != nil {
-		return nil, wrong("log_key", "%.80q is no log's key: %v", config.LogKey, err)
-	}
-	if config.Origin != "" && config.Origin != key.Name() {
-		return nil, wrong("origin", "%s is to be served, and the key is of %s", config.Origin, key.Name())
+		return nil, err
 	}
 	if _, err := Origin(config.Data); !errors.Is(err, ErrNoLedger) {
 		return nil, errors.Join(fmt.Errorf("%s is the directory of a ledger of its own: give the follower another", config.Data), err)

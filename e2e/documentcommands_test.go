@@ -255,6 +255,8 @@ func documentedCommands() []documented {
 
 		{in: operators, line: "make build engine", by: clone},
 		{in: operators, line: "repronet-aggregator serve --data /var/lib/repronet-aggregator --listen 127.0.0.1:8080 --origin repro.example.org/2026", alone: true, fresh: true, until: "http://127.0.0.1:8080"},
+		{in: operators, line: "curl -fsS https://repro.example.org/log/key > log.pub", says: "^$"},
+		{in: operators, line: `repronet-aggregator serve --data /var/lib/repronet-follower --listen 127.0.0.1:8090 --follow https://repro.example.org --log-key "$(cat log.pub)"`, replace: []string{"/var/lib/repronet-follower", "follower", "127.0.0.1:8090", "127.0.0.1:0"}, until: "http://"},
 		{in: operators, line: "repronet-aggregator builders pending", says: ` alice .*alice@example\.org`},
 		{in: operators, line: "repronet-aggregator builders approve BUILDER", before: (*documents).nameAlice, says: "enrolled builder .* of operator alice, tier counted"},
 		{in: operators, line: "repronet-aggregator builders reject BUILDER --reason 'write to us first'", before: (*documents).anotherAsks, says: "refused builder"},

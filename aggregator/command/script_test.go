@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -170,6 +171,11 @@ func (w *world) serve(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	ts.Setenv("URL", lines.Text())
 	ts.Setenv("ADDRESS", strings.TrimPrefix(lines.Text(), "http://"))
+	response, err := http.Get(lines.Text() + "/log/key")
+	ts.Check(err)
+	key, err := io.ReadAll(response.Body)
+	ts.Check(errors.Join(err, response.Body.Close()))
+	ts.Setenv("KEY", strings.TrimSpace(string(key)))
 }
 
 func (w *world) stop(ts *testscript.TestScript, _ bool, _ []string) {
