@@ -43,7 +43,11 @@ func parseBundle(data []byte, width int) ([][]byte, error) {
 
 // joinBundle is the opposite of parseBundle.
 func joinBundle(entries [][]byte) []byte {
-	var buf []byte
+	size := 0
+	for _, e := range entries {
+		size += 2 + len(e)
+	}
+	buf := make([]byte, 0, size)
 	for _, e := range entries {
 		buf = AppendToBundle(buf, e)
 	}

@@ -44,7 +44,7 @@ func HTTP(client *http.Client, base string) Fetcher {
 		}
 		switch response.StatusCode {
 		case http.StatusOK:
-			return response.Body, nil
+			return sized{response.Body, response.ContentLength}, nil
 		case http.StatusNotFound, http.StatusGone:
 			err = &fs.PathError{Op: "GET", Path: url, Err: fs.ErrNotExist}
 		default:
@@ -54,6 +54,25 @@ func HTTP(client *http.Client, base string) Fetcher {
 	}
 }
 
+// sized is a resource that was announced with a size; less than 0: without.
+type sized struct {
+	io.ReadCloser
+	size int64
+}
+
+// sizeOf returns how many bytes a resource is said to have; 0 or less if that is not known.
+func sizeOf(resource io.Reader) int64 {
+	switch r := resource.(type) {
+	case sized:
+		return r.size
+	case *os.File:
+		if info, err := r.Stat(); err == nil {
+			return info.Size()
+		}
+	}
+	return 0
+}
+
 // read fetches a whole resource of at most limit bytes.
 func read(ctx context.Context, fetch Fetcher, path string, limit int64) ([]byte, error) {
 	resource, err := fetch(ctx, path)
@@ -61,6 +80,7 @@ func read(ctx context.Context, fetch Fetcher, path string, limit int64) ([]byte,
 		return nil, fmt.Errorf("fetching %s: %w", path, err)
 	}
 	var data bytes.Buffer
+	data.Grow(int(max(0, min(sizeOf(resource), limit))) + bytes.MinRead)
 	n, err := data.ReadFrom(io.LimitReader(resource, limit+1))
 	if err := errors.Join(err, resource.Close()); err != nil {
 		return nil, fmt.Errorf("fetching %s: %w", path, err)

@@ -28,7 +28,7 @@ func encodeCanonical(hint string, payload, signature []byte) []byte {
 // parseAny takes. Of any other bundle it returns nil: it may be right, and is for parseAny
 // to judge.
 func parseCanonical(bundleJSON []byte) *Bundle {
-	s := canonical.New(string(bundleJSON))
+	s := canonical.NewBytes(bundleJSON)
 	s.Expect(`{"mediaType":"` + MediaType + `"`)
 	s.Comma()
 	s.Expect(`"verificationMaterial":{"publicKey":{"hint":`)

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -156,6 +157,10 @@ type collector struct {
 	erased   map[attestation.Digest]struct{}
 	progress Progress
 	outputs  []*collected
+	last     struct { // bundle of the log that entry read
+		number  uint64
+		records []ledger.Record
+	}
 }
 
 // collected is what was found on one output.
@@ -220,13 +225,17 @@ func (c *collector) open(ctx context.Context, found [][]uint64) error {
 		opened := make([]*opened, len(next))
 		group, groupCtx := errgroup.WithContext(ctx)
 		group.SetLimit(runtime.GOMAXPROCS(0))
+		var read func() ([]ledger.Record, error) // the bundle before: once for all who open of it
 		for from := 0; from < len(next); {
-			to := from + 1
-			for to < len(next) && to-from < 64 && next[to]/ledger.BundleWidth == next[from]/ledger.BundleWidth {
+			to, bundle := from+1, next[from]/ledger.BundleWidth
+			for to < len(next) && to-from < 64 && next[to]/ledger.BundleWidth == bundle {
 				to++
 			}
-			numbers, into := next[from:to], opened[from:to]
-			group.Go(func() error { return c.openBundle(groupCtx, numbers, into) })
+			if from == 0 || next[from-1]/ledger.BundleWidth != bundle {
+				read = sync.OnceValues(func() ([]ledger.Record, error) { return c.tree.Bundle(groupCtx, bundle) })
+			}
+			numbers, into, records := next[from:to], opened[from:to], read
+			group.Go(func() error { return c.openBundle(groupCtx, numbers, records, into) })
 			from = to
 		}
 		if err := group.Wait(); err != nil {
@@ -258,8 +267,8 @@ type opened struct {
 }
 
 // openBundle opens entries of one bundle of the log.
-func (c *collector) openBundle(ctx context.Context, entries []uint64, into []*opened) error {
-	records, err := c.tree.Bundle(ctx, entries[0]/ledger.BundleWidth)
+func (c *collector) openBundle(ctx context.Context, entries []uint64, read func() ([]ledger.Record, error), into []*opened) error {
+	records, err := read()
 	if err != nil {
 		return fmt.Errorf("reading entry %d: %w", entries[0], err)
 	}
@@ -308,11 +317,14 @@ func (c *collector) openEntry(ctx context.Context, n uint64, entry *ledger.Entry
 }
 
 func (c *collector) entry(ctx context.Context, n uint64) (*ledger.Entry, error) {
-	record, err := c.tree.Record(ctx, n)
-	if err != nil {
-		return nil, err
+	if bundle := n / ledger.BundleWidth; c.last.records == nil || c.last.number != bundle {
+		records, err := c.tree.Bundle(ctx, bundle)
+		if err != nil {
+			return nil, fmt.Errorf("reading entry %d: %w", n, err)
+		}
+		c.last.number, c.last.records = bundle, records
 	}
-	return record.Entry()
+	return c.last.records[n%ledger.BundleWidth].Entry()
 }
 
 // takeAway follows a revocation, an erasure, or another version of the rules. One that cannot be read moves

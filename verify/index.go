@@ -20,12 +20,13 @@ import (
 )
 
 // index finds the entries that speak of an output without reading the whole
-// mirror. It is 256 files that only grow, one for each first byte of an
-// attestation.OutputID, of records
+// mirror. It is records
 //
-//	next 8 bytes of the OutputID | ledger index (8 bytes, big-endian)
+//	first 8 bytes of an attestation.OutputID | ledger index (8 bytes, big-endian)
 //
-// in ledger order, files "roster", "sets" and "erased" with the indices of
+// in ledger order: in the file "recent", and when that is large, put in order into 256 files
+// that only grow, one for each first byte. A copy that is made to answer one question has one
+// file to write. Files "roster", "sets" and "erased" with the indices of
 // enrolments, revocations and versions of the rules, of package sets, and of erasures, and a file
 // "indexed" that says up to which entry this holds, by the newest rules that its program knew. A
 // look-up reads one file: of 50 million observations, 3 MB. A program of other rules makes
@@ -53,12 +54,16 @@ type index struct {
 }
 
 const (
-	indexVersion = 4
+	indexVersion = 5
 	recordSize   = 16
-	rosterFile   = 256 // after those of the outputs
-	setsFile     = 257
-	erasedFile   = 258
-	fileCount    = 259
+	outputFiles  = 256 // the first ones
+	recentFile   = 256
+	rosterFile   = 257
+	setsFile     = 258
+	erasedFile   = 259
+	fileCount    = 260
+	// recentSize is how large the file "recent" is at most: every look-up reads it.
+	recentSize = 2 << 20
 	// indexStep is how many entries are indexed between two times that
 	// "indexed" is written.
 	indexStep = 1 << 16
@@ -118,8 +123,9 @@ func (x *index) settled() error {
 	return nil
 }
 
-// settle makes files durable, and then says durably that the index goes so far.
-func (x *index) settle(files []*os.File, size uint64) {
+// settle makes files durable, and then says durably that the index goes so far. Of those that
+// were put in order, "recent" is not needed any more.
+func (x *index) settle(files []*os.File, ordered bool, size uint64) {
 	x.later(func() error {
 		// Disks make many small files durable together, if asked at once.
 		var group errgroup.Group
@@ -127,7 +133,10 @@ func (x *index) settle(files []*os.File, size uint64) {
 		for _, f := range files {
 			group.Go(func() error { return errors.Join(f.Sync(), f.Close()) })
 		}
-		return errors.Join(group.Wait(), durable.SyncDir(x.dir))
+		if err := errors.Join(group.Wait(), durable.SyncDir(x.dir)); err != nil || !ordered {
+			return err
+		}
+		return durable.Remove(x.path(recentFile))
 	})
 	x.mark(size, x.texts)
 }
@@ -147,6 +156,8 @@ func (x *index) watermark() string { return filepath.Join(x.dir, "indexed") }
 
 func (x *index) path(file int) string {
 	switch file {
+	case recentFile:
+		return filepath.Join(x.dir, "recent")
 	case rosterFile:
 		return filepath.Join(x.dir, "roster")
 	case setsFile:
@@ -242,7 +253,22 @@ func (x *index) extendTo(ctx context.Context, tree *ledger.Tree, to uint64, prog
 		}
 		progress("indexing", from, tree.Size())
 	}
+	if err := x.add(&files, to); err != nil {
+		return err
+	}
+	if newer != nil {
+		x.newer = newer
+	}
+	return nil
+}
+
+// add writes what the entries up to one add to each file.
+func (x *index) add(files *[fileCount][]byte, to uint64) error {
 	if err := x.settled(); err != nil { // of the step before
+		return err
+	}
+	ordered, err := x.order(files)
+	if err != nil {
 		return err
 	}
 	var written []*os.File
@@ -256,11 +282,27 @@ func (x *index) extendTo(ctx context.Context, tree *ledger.Tree, to uint64, prog
 		}
 		written = append(written, f)
 	}
-	x.settle(written, to)
-	if newer != nil {
-		x.newer = newer
-	}
+	x.settle(written, ordered, to)
 	return nil
+}
+
+// order puts what is to be added to "recent", and what is in it, into the files of the outputs
+// if it would be too large, and reports whether it did.
+func (x *index) order(files *[fileCount][]byte) (ordered bool, err error) {
+	recent, err := os.ReadFile(x.path(recentFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, fmt.Errorf("reading index: %w", err)
+	}
+	if len(recent)+len(files[recentFile]) <= recentSize {
+		return false, nil
+	}
+	for _, records := range [][]byte{recent, files[recentFile]} {
+		for ; len(records) >= recordSize; records = records[recordSize:] {
+			files[records[0]] = append(files[records[0]], records[:recordSize]...)
+		}
+	}
+	files[recentFile] = nil
+	return true, nil
 }
 
 // collect indexes entries of one bundle, up to the first that this program does not
@@ -291,8 +333,7 @@ func (r *records) collect(ctx context.Context, tree *ledger.Tree, from, to uint6
 			r.add(rosterFile, [8]byte{}, record.Index)
 		}
 		for _, id := range named.IDs() {
-			file, prefix := address(id)
-			r.add(file, prefix, record.Index)
+			r.add(recentFile, [8]byte(id[:8]), record.Index)
 		}
 	}
 	return nil
@@ -329,35 +370,40 @@ func closeAll(files []*os.File) (err error) {
 // lookup returns for each output the indices of all entries that may speak of
 // it, in order.
 func (x *index) lookup(ids []attestation.OutputID) ([][]uint64, error) {
-	files := map[int]map[[8]byte][]uint64{}
+	wanted := make(map[[8]byte][]uint64, len(ids))
+	var files [outputFiles]bool
 	for _, id := range ids {
-		file, prefix := address(id)
-		if files[file] == nil {
-			files[file] = map[[8]byte][]uint64{}
-		}
-		files[file][prefix] = nil
+		wanted[[8]byte(id[:8])], files[id[0]] = nil, true
 	}
-	for file, wanted := range files {
+	for file, any := range files {
+		if !any {
+			continue
+		}
 		if err := x.find(file, wanted); err != nil {
 			return nil, err
 		}
 	}
+	if err := x.find(recentFile, wanted); err != nil {
+		return nil, err
+	}
+	for prefix, entries := range wanted {
+		slices.Sort(entries)
+		wanted[prefix] = slices.Compact(entries)
+	}
 	found := make([][]uint64, len(ids))
 	for i, id := range ids {
-		file, prefix := address(id)
-		found[i] = files[file][prefix]
+		found[i] = wanted[[8]byte(id[:8])]
 	}
 	return found, nil
 }
-
-// address says in which file, under which prefix, an output is.
-func address(id attestation.OutputID) (file int, prefix [8]byte) { return int(id[0]), [8]byte(id[1:9]) }
 
 // all returns the indices of all entries in a file that is not of outputs.
 func (x *index) all(file int) ([]uint64, error) {
 	wanted := map[[8]byte][]uint64{{}: nil}
 	err := x.find(file, wanted)
-	return wanted[[8]byte{}], err
+	entries := wanted[[8]byte{}]
+	slices.Sort(entries)
+	return slices.Compact(entries), err
 }
 
 // roster returns the indices of all enrolments, revocations and erasures.
@@ -372,7 +418,7 @@ func (x *index) roster() ([]uint64, error) {
 	return changes, err
 }
 
-// find fills in the indices for the prefixes that are wanted of a file.
+// find adds the indices for the prefixes that are wanted of a file, some of them twice.
 func (x *index) find(file int, wanted map[[8]byte][]uint64) error {
 	data, err := os.ReadFile(x.path(file))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -390,10 +436,6 @@ func (x *index) find(file int, wanted map[[8]byte][]uint64) error {
 		if n := binary.BigEndian.Uint64(data[8:]); n < x.size {
 			wanted[prefix] = append(found, n)
 		}
-	}
-	for prefix, found := range wanted {
-		slices.Sort(found)
-		wanted[prefix] = slices.Compact(found)
 	}
 	return nil
 }

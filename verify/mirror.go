@@ -95,7 +95,9 @@ func (m *Mirror) CheckCosigned() error { return m.replica.CheckCosigned() }
 
 // Convict saves a proof that the log signed two histories, and returns reason as an
 // error that names the file.
-func (m *Mirror) Convict(c *ledger.Conviction, reason error) error { return m.replica.Convict(c, reason) }
+func (m *Mirror) Convict(c *ledger.Conviction, reason error) error {
+	return m.replica.Convict(c, reason)
+}
 
 // Progress tells how much of some work is done, in entries. It is called by one
 // goroutine at a time, often.

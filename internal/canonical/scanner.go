@@ -19,6 +19,7 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // A Scanner reads a text from its beginning. Strings that it returns share the text's memory.
@@ -29,6 +30,12 @@ type Scanner struct {
 
 // New returns a scanner of a text.
 func New(text string) *Scanner { return &Scanner{rest: text} }
+
+// NewBytes returns a scanner of a text that is not copied: it must not be changed while a
+// string is in use that the scanner returned.
+func NewBytes(text []byte) *Scanner {
+	return New(unsafe.String(unsafe.SliceData(text), len(text))) //nolint:gosec // that is what the caller promises
+}
 
 // Fail ends the scan: the text is not of the form.
 func (s *Scanner) Fail() { s.failed, s.rest = true, "" }
