@@ -18,9 +18,8 @@ import (
 // says so.
 func (f *Follower) Serve(ctx context.Context, listening func(addresses []string)) (err error) {
 	source := query.New(f.store, f.ledger, f.index).In(f.config.Origin)
-	scheduler, err := schedule.New([]schedule.Job{
-		{Name: "roll-ups", Schedule: "@every 1m", Timeout: 5 * time.Minute, Run: f.index.RollUp, Rest: 9},
-	}, f.deps.Logger, f.deps.Registry) //nolint:contextcheck,nolintlint // jobs get the context of Run
+	jobs := []schedule.Job{{Name: "roll-ups", Schedule: "@every 1m", Timeout: 5 * time.Minute, Run: f.index.RollUp, Rest: 9}}
+	scheduler, err := schedule.New(jobs, f.deps.Logger, f.deps.Registry) //nolint:contextcheck,nolintlint // jobs get the context of Run
 	if err != nil {
 		return err
 	}
@@ -33,7 +32,7 @@ func (f *Follower) Serve(ctx context.Context, listening func(addresses []string)
 	parts := f.parts(source, f.replica.Dir())
 	parts.Started, parts.Healthy = func() bool { return true }, f.behind
 	parts.Writer = &web.Writer{Base: f.writer.Base, Transport: f.writer.HTTP.Transport}
-	router, err := web.New(config, parts)
+	router, err := web.New(config, parts) //nolint:contextcheck,nolintlint // handlers have their requests' contexts
 	if err != nil {
 		return err
 	}

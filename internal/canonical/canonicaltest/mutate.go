@@ -26,7 +26,7 @@ func Compare(t *testing.T, inputs int, texts [][]byte, differ func(text []byte) 
 	each := inputs / runtime.GOMAXPROCS(0)
 	for worker := range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
-			random := rand.New(rand.NewPCG(uint64(worker), 20261130)) //nolint:gosec // the same in each run
+			random := rand.New(rand.NewPCG(uint64(worker), 20261130))
 			var room []byte
 			for range each {
 				room = mutate(random, append(room[:0], texts[random.IntN(len(texts))]...), texts)
