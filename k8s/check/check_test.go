@@ -38,7 +38,7 @@ func render(t *testing.T, dir string) string {
 
 func TestDeployable(t *testing.T) {
 	schemas := newSchemas(t)
-	for _, dir := range []string{"../overlays/embedded", "../example"} {
+	for _, dir := range []string{"../overlays/embedded", "../overlays/followers", "../example"} {
 		t.Run(dir, func(t *testing.T) {
 			if err := everything(t.Context(), schemas, []byte(render(t, dir))); err != nil {
 				t.Error(err)
@@ -64,11 +64,7 @@ func TestConfigurationIsHashed(t *testing.T) {
 
 // Each change breaks a sound deployment, and what is found says so.
 func TestBroken(t *testing.T) {
-	schemas := newSchemas(t)
-	sound := render(t, "../example")
-	for _, test := range []struct {
-		name, old, new, want string
-	}{
+	breaks(t, "../example", []breach{
 		// The schemas and the types.
 		{"unknown field", "replicas: 1", "replicas: 1\n  replica: 1", "additional properties 'replica' not allowed"},
 		{"unknown field, decoded", "replicas: 1", "replicas: 1\n  replica: 1", `unknown field "spec.replica"`},
@@ -130,7 +126,31 @@ func TestBroken(t *testing.T) {
 		{"engine elsewhere", "engine: /usr/lib", "engine: /opt/lib", "but the image has"},
 		{"data lost", "data: /data", "data: /tmp", "not on a volume that is kept"},
 		{"other config map", "- configMap:\n          name: repronet-aggregator", "- configMap:\n          name: other", "which is not rendered"},
-	} {
+	})
+}
+
+// TestBrokenFollowers does the same to what only followers have.
+func TestBrokenFollowers(t *testing.T) {
+	breaks(t, "../overlays/followers", []breach{
+		{"two writers", "follow: http://repronet-aggregator", "origin: another.example.org", "2 servers write a ledger"},
+		{"no writer", "origin: ledger.repronet.invalid", "follow: http://repronet-aggregator", "0 servers write a ledger"},
+		{"nobody there", "follow: http://repronet-aggregator", "follow: http://nobody", "follows nobody, which is not rendered"},
+		{"no key", "log_key:", "# log_key:", "follows a ledger without its key"},
+		{"all on one node", "topologyKey: kubernetes.io/hostname", "topologyKey: kubernetes.io/zone", "is not spread over nodes"},
+		{"writer scaled", "kind: StatefulSet\n    name: repronet-aggregator-follower", "kind: StatefulSet\n    name: repronet-aggregator", "scales repronet-aggregator, but the ledger has one writer"},
+		{"nobody scales", "kind: StatefulSet\n    name: repronet-aggregator-follower", "kind: StatefulSet\n    name: nobody", "either an autoscaler or a number of replicas"},
+		{"libp2p without a port", "    listen: 0.0.0.0:8080\n    data: /data\n    engine: /usr/lib/repronet/libchdb.so\nkind", "    listen: 0.0.0.0:8080\n    data: /data\n    engine: /usr/lib/repronet/libchdb.so\n    libp2p: {listen: [/ip4/0.0.0.0/tcp/4001]}\nkind", "it listens on"},
+	})
+}
+
+// A breach is a change that makes a sound deployment a bad one, and what is said of it.
+type breach struct{ name, old, new, want string }
+
+func breaks(t *testing.T, dir string, breaches []breach) {
+	t.Helper()
+	schemas := newSchemas(t)
+	sound := render(t, dir)
+	for _, test := range breaches {
 		t.Run(test.name, func(t *testing.T) {
 			if !strings.Contains(sound, test.old) {
 				t.Fatalf("nothing to break: %q is not rendered", test.old)

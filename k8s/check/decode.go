@@ -8,6 +8,7 @@ import (
 	"io"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -28,6 +29,7 @@ type Objects struct {
 	NetworkPolicies []*networkingv1.NetworkPolicy
 	Ingresses       []*networkingv1.Ingress
 	Budgets         []*policyv1.PodDisruptionBudget
+	Autoscalers     []*autoscalingv2.HorizontalPodAutoscaler
 	Monitors        []*ServiceMonitor
 }
 
@@ -57,7 +59,7 @@ func (m *ServiceMonitor) DeepCopyObject() runtime.Object {
 // kind for which Policy has no rules are errors.
 func Decode(stream []byte) (*Objects, error) {
 	scheme := runtime.NewScheme()
-	if err := errors.Join(corev1.AddToScheme(scheme), appsv1.AddToScheme(scheme),
+	if err := errors.Join(corev1.AddToScheme(scheme), appsv1.AddToScheme(scheme), autoscalingv2.AddToScheme(scheme),
 		networkingv1.AddToScheme(scheme), policyv1.AddToScheme(scheme)); err != nil {
 		return nil, fmt.Errorf("registering the API's types: %w", err)
 	}
@@ -103,6 +105,8 @@ func (o *Objects) add(object runtime.Object) error {
 		o.Ingresses = append(o.Ingresses, x)
 	case *policyv1.PodDisruptionBudget:
 		o.Budgets = append(o.Budgets, x)
+	case *autoscalingv2.HorizontalPodAutoscaler:
+		o.Autoscalers = append(o.Autoscalers, x)
 	case *ServiceMonitor:
 		o.Monitors = append(o.Monitors, x)
 	default:

@@ -152,7 +152,11 @@ func configuration(o *Objects) (broken []error) {
 				broken = append(broken, fmt.Errorf("%s mounts config map %s, which is not rendered", s.Name, v.ConfigMap.Name))
 				continue
 			}
-			if err := configurationFits(o.ConfigMaps[i].Data["aggregator.yaml"], s); err != nil {
+			config, err := configOf(o, s)
+			if err == nil {
+				err = config.fits(s)
+			}
+			if err != nil {
 				broken = append(broken, fmt.Errorf("aggregator.yaml of %s: %w", s.Name, err))
 			}
 		}
@@ -160,19 +164,40 @@ func configuration(o *Objects) (broken []error) {
 	return broken
 }
 
+// config is the part of aggregator.yaml that has to fit to a pod.
+type config struct {
+	Origin, Listen, Data, Engine, Follow string
+	LogKey                               string `json:"log_key"`
+	Libp2p                               struct{ Listen []string }
+}
+
+// configOf reads the configuration that a pod mounts; it is empty if there is none.
+func configOf(o *Objects, s *appsv1.StatefulSet) (c config, err error) {
+	for _, v := range s.Spec.Template.Spec.Volumes {
+		for _, m := range o.ConfigMaps {
+			if v.ConfigMap != nil && m.Name == v.ConfigMap.Name {
+				if err := yaml.Unmarshal([]byte(m.Data["aggregator.yaml"]), &c); err != nil {
+					return config{}, fmt.Errorf("parsing it: %w", err)
+				}
+			}
+		}
+	}
+	return c, nil
+}
+
+// follows reports whether a set's servers follow another.
+func follows(o *Objects, s *appsv1.StatefulSet) bool {
+	c, err := configOf(o, s)
+	return err == nil && c.Follow != ""
+}
+
 // EnginePath is where the image has the embedded engine (folder image).
 const EnginePath = "/usr/lib/repronet/libchdb.so"
 
-func configurationFits(text string, s *appsv1.StatefulSet) error {
-	var config struct {
-		Origin, Listen, Data, Engine string
-		Libp2p                       struct{ Listen []string }
-	}
-	if err := yaml.Unmarshal([]byte(text), &config); err != nil {
-		return fmt.Errorf("parsing it: %w", err)
-	}
-	listens := map[string]bool{"TCP/" + config.Listen[strings.LastIndex(config.Listen, ":")+1:]: true}
-	for _, address := range config.Libp2p.Listen {
+// fits reports what a pod does not have that its configuration needs.
+func (c *config) fits(s *appsv1.StatefulSet) error {
+	listens := map[string]bool{"TCP/" + c.Listen[strings.LastIndex(c.Listen, ":")+1:]: true}
+	for _, address := range c.Libp2p.Listen {
 		// /ip4/0.0.0.0/tcp/4001, /ip4/0.0.0.0/udp/4001/quic-v1
 		part := strings.Split(address, "/")
 		if len(part) < 5 {
@@ -181,26 +206,26 @@ func configurationFits(text string, s *appsv1.StatefulSet) error {
 		listens[strings.ToUpper(part[3])+"/"+part[4]] = true
 	}
 	has := map[string]bool{}
-	for _, c := range ports(s) {
-		has[fmt.Sprintf("%s/%d", c.Protocol, c.ContainerPort)] = true
+	for _, p := range ports(s) {
+		has[fmt.Sprintf("%s/%d", p.Protocol, p.ContainerPort)] = true
 	}
 	if !maps.Equal(listens, has) {
 		return fmt.Errorf("it listens on %v, the container has %v", slices.Sorted(maps.Keys(listens)), slices.Sorted(maps.Keys(has)))
 	}
-	if config.Origin == "" {
+	if c.Origin == "" && c.Follow == "" {
 		return fmt.Errorf("it has no origin")
 	}
-	if config.Engine != EnginePath {
-		return fmt.Errorf("its engine is %q, but the image has %s", config.Engine, EnginePath)
+	if c.Engine != EnginePath {
+		return fmt.Errorf("its engine is %q, but the image has %s", c.Engine, EnginePath)
 	}
 	claims := map[string]bool{}
 	for _, claim := range s.Spec.VolumeClaimTemplates {
 		claims[claim.Name] = true
 	}
 	if !slices.ContainsFunc(s.Spec.Template.Spec.Containers[0].VolumeMounts, func(m corev1.VolumeMount) bool {
-		return m.MountPath == config.Data && claims[m.Name]
+		return m.MountPath == c.Data && claims[m.Name]
 	}) {
-		return fmt.Errorf("its data directory %q is not on a volume that is kept", config.Data)
+		return fmt.Errorf("its data directory %q is not on a volume that is kept", c.Data)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -18,7 +19,7 @@ import (
 func Policy(o *Objects) error {
 	var all []error
 	for _, rule := range []func(*Objects) []error{
-		namespaces, podSecurity, noToken, containers, probes, shutdown, oneWriter, services, networkPolicies, configuration,
+		namespaces, podSecurity, noToken, containers, probes, shutdown, drains, oneWriter, followers, services, networkPolicies, configuration,
 	} {
 		all = append(all, rule(o)...)
 	}
@@ -43,6 +44,7 @@ func namespaces(o *Objects) (broken []error) {
 	objects = collect(objects, o.NetworkPolicies)
 	objects = collect(objects, o.Ingresses)
 	objects = collect(objects, o.Budgets)
+	objects = collect(objects, o.Autoscalers)
 	objects = collect(objects, o.Monitors)
 	for _, object := range objects {
 		if !declared[object.GetNamespace()] {
@@ -190,10 +192,14 @@ func shutdown(o *Objects) (broken []error) {
 	return broken
 }
 
-// oneWriter: exactly one replica, a volume that outlives it, and a budget that lets its node be
-// drained.
+// oneWriter: one server writes the ledger, with exactly one replica and a volume that outlives it.
 func oneWriter(o *Objects) (broken []error) {
+	writers := 0
 	for _, s := range o.StatefulSets {
+		if follows(o, s) {
+			continue
+		}
+		writers++
 		if s.Spec.Replicas == nil || *s.Spec.Replicas != 1 {
 			broken = append(broken, fmt.Errorf("%s has not exactly one replica, but the ledger has one writer", s.Name))
 		}
@@ -202,6 +208,54 @@ func oneWriter(o *Objects) (broken []error) {
 			keep.WhenScaled != appsv1.RetainPersistentVolumeClaimRetentionPolicyType {
 			broken = append(broken, fmt.Errorf("%s may delete the ledger's volume", s.Name))
 		}
+		for _, a := range o.Autoscalers {
+			if scales(a, s) {
+				broken = append(broken, fmt.Errorf("autoscaler %s scales %s, but the ledger has one writer", a.Name, s.Name))
+			}
+		}
+	}
+	if writers != 1 {
+		broken = append(broken, fmt.Errorf("%d servers write a ledger, want 1", writers))
+	}
+	return broken
+}
+
+// followers: as many as an autoscaler wants, spread over nodes, which follow a server that is there.
+func followers(o *Objects) (broken []error) {
+	for _, s := range o.StatefulSets {
+		if !follows(o, s) {
+			continue
+		}
+		scaled := slices.ContainsFunc(o.Autoscalers, func(a *autoscalingv2.HorizontalPodAutoscaler) bool { return scales(a, s) })
+		if scaled == (s.Spec.Replicas != nil) {
+			broken = append(broken, fmt.Errorf("%s needs either an autoscaler or a number of replicas", s.Name))
+		}
+		if !slices.ContainsFunc(s.Spec.Template.Spec.TopologySpreadConstraints, func(c corev1.TopologySpreadConstraint) bool {
+			return c.TopologyKey == corev1.LabelHostname && selects(c.LabelSelector, s)
+		}) {
+			broken = append(broken, fmt.Errorf("%s is not spread over nodes", s.Name))
+		}
+		config, _ := configOf(o, s)
+		host, found := strings.CutPrefix(config.Follow, "http://")
+		if found && !slices.ContainsFunc(o.Services, func(service *corev1.Service) bool { return service.Name == host }) {
+			broken = append(broken, fmt.Errorf("%s follows %s, which is not rendered", s.Name, host))
+		}
+		if config.LogKey == "" {
+			broken = append(broken, fmt.Errorf("%s follows a ledger without its key", s.Name))
+		}
+	}
+	return broken
+}
+
+// scales reports whether an autoscaler is for a set.
+func scales(a *autoscalingv2.HorizontalPodAutoscaler, s *appsv1.StatefulSet) bool {
+	to := a.Spec.ScaleTargetRef
+	return to.APIVersion == "apps/v1" && to.Kind == "StatefulSet" && to.Name == s.Name
+}
+
+// drains: a budget lets the node of each pod be drained.
+func drains(o *Objects) (broken []error) {
+	for _, s := range o.StatefulSets {
 		if !selects(s.Spec.Selector, s) {
 			broken = append(broken, fmt.Errorf("%s does not select its own pod", s.Name))
 		}
