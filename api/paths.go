@@ -56,6 +56,10 @@ const (
 	LinesType  = "application/jsonl"
 )
 
+// EntryVersionHeader says in a submission of statements up to which version the sender reads
+// entries of the ledger, one of which is in each receipt. Without it that is version 1.
+const EntryVersionHeader = "Repronet-Entry-Version"
+
 // Limits of one submission, after decompression.
 const (
 	MaxRequestSize = 16 << 20 // bytes

@@ -10,10 +10,12 @@ import (
 	"iter"
 	"net/http"
 	"slices"
+	"strconv"
 
 	"github.com/go-json-experiment/json"
 	"github.com/klauspost/compress/zstd"
 
+	"repronet.dev/ledger"
 	"repronet.dev/signing"
 )
 
@@ -73,6 +75,7 @@ func (c *Client) post(ctx context.Context, path string, lines [][]byte) (*http.R
 	}
 	request.Header.Set("Content-Type", LinesType)
 	request.Header.Set("Content-Encoding", "zstd")
+	request.Header.Set(EntryVersionHeader, strconv.Itoa(ledger.NewestVersion))
 	request.Header.Set("Accept", LinesType+", "+problemType)
 	response, err := c.do(request)
 	if err != nil {

@@ -54,8 +54,11 @@ type Entry struct {
 	Body []byte
 }
 
-// entryVersion begins every encoded entry.
-const entryVersion = 1
+// Versions of the encoding, which begin every entry.
+const (
+	plainVersion  = 1 // the body as it is
+	foldedVersion = 2 // the body of a statement, folded
+)
 
 var kindPattern = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 
@@ -80,28 +83,48 @@ var ErrTooLarge = errors.New("larger than a ledger entry can hold")
 //	version (1 byte) | length of kind (1 byte) | kind | receivedAt (8 bytes,
 //	big-endian, milliseconds since 1970) | body (one zstd frame)
 //
-// so that a body can be compressed before its place in the log is known.
+// so that a body can be compressed before its place in the log is known. In version 2 the
+// body is folded, see [fold].
 
 // A Packed entry has its body compressed, and waits for its time of receipt.
 type Packed struct {
+	version    byte
 	kind       Kind
 	compressed []byte
 }
 
-// Pack compresses the body of an entry. It fails with [ErrTooLarge] if an entry could not
-// hold it, whatever its kind.
+// Pack compresses the body of an entry, in the version that every program reads. It fails
+// with [ErrTooLarge] if an entry could not hold it, whatever its kind.
 func Pack(kind Kind, body []byte) (Packed, error) {
+	return pack(plainVersion, kind, body, func() []byte { return compressor().EncodeAll(body, nil) })
+}
+
+// PackFolded is [Pack] in version 2, if the body is a statement's that can be folded: for
+// senders who read that version, since the receipt shows them the entry.
+func PackFolded(kind Kind, body []byte) (Packed, error) {
+	if kind.IsStatement() {
+		if folded, ok := fold(body); ok {
+			return pack(foldedVersion, kind, body, func() []byte { return folder().EncodeAll(folded, nil) })
+		}
+	}
+	return Pack(kind, body)
+}
+
+// NewestVersion is that of the entries that this program reads.
+const NewestVersion = foldedVersion
+
+func pack(version byte, kind Kind, body []byte, compress func() []byte) (Packed, error) {
 	if err := kind.Validate(); err != nil {
 		return Packed{}, err
 	}
 	if len(body) > MaxBodySize {
 		return Packed{}, fmt.Errorf("body of %d bytes: %w (%d)", len(body), ErrTooLarge, MaxBodySize)
 	}
-	compressed := compressor().EncodeAll(body, nil)
+	compressed := compress()
 	if n := len(compressed) + 2 + 32 + 8; n > MaxEntrySize {
 		return Packed{}, fmt.Errorf("body of %d bytes, %d compressed: %w (%d)", len(body), len(compressed), ErrTooLarge, MaxEntrySize)
 	}
-	return Packed{kind: kind, compressed: compressed}, nil
+	return Packed{version, kind, compressed}, nil
 }
 
 // Kind is what the entry is.
@@ -113,7 +136,7 @@ func (p Packed) Size() int { return 2 + len(p.kind) + 8 + len(p.compressed) }
 // Encode returns the bytes of the entry, which are the log's leaf.
 func (p Packed) Encode(receivedAt time.Time) []byte {
 	buf := make([]byte, 0, p.Size())
-	buf = append(buf, entryVersion, byte(len(p.kind)))
+	buf = append(buf, p.version, byte(len(p.kind)))
 	buf = append(buf, p.kind...)
 	buf = binary.BigEndian.AppendUint64(buf, uint64(receivedAt.UnixMilli()))
 	return append(buf, p.compressed...)
@@ -134,7 +157,8 @@ func DecodeEntry(data []byte) (*Entry, error) {
 	if len(data) < 2 || len(data) > MaxEntrySize {
 		return nil, fmt.Errorf("decoding entry: %d bytes is no entry's size", len(data))
 	}
-	if data[0] != entryVersion {
+	version := data[0]
+	if version != plainVersion && version != foldedVersion {
 		return nil, fmt.Errorf("decoding entry: version %d: %w", data[0], ErrEncoding)
 	}
 	n := int(data[1])
@@ -145,11 +169,24 @@ func DecodeEntry(data []byte) (*Entry, error) {
 	if milliseconds > 1<<43 { // the year 2248
 		return nil, errors.New("decoding entry: the time of receipt is out of range")
 	}
-	body, err := decompressor().DecodeAll(data[2+n+8:], nil)
+	kind := Kind(data[2 : 2+n])
+	coder := decompressor
+	if version == foldedVersion {
+		coder = unfolder
+	}
+	body, err := coder().DecodeAll(data[2+n+8:], nil)
 	if err != nil {
 		return nil, fmt.Errorf("decoding entry: decompressing body: %w", err)
 	}
-	return &Entry{Kind: Kind(data[2 : 2+n]), ReceivedAt: time.UnixMilli(int64(milliseconds)).UTC(), Body: body}, nil
+	if version == foldedVersion {
+		if body, err = unfold(body); err != nil {
+			return nil, err
+		}
+		if !kind.IsStatement() {
+			return nil, fmt.Errorf("decoding entry: a body of kind %s is not folded", kind)
+		}
+	}
+	return &Entry{Kind: kind, ReceivedAt: time.UnixMilli(int64(milliseconds)).UTC(), Body: body}, nil
 }
 
 // The coders are safe for concurrent use and costly to make.

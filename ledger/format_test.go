@@ -64,7 +64,7 @@ func TestDecodeEntryRefusals(t *testing.T) {
 	}
 	tests := map[string][]byte{
 		"empty":             {},
-		"version":           append([]byte{2}, good[1:]...),
+		"version":           append([]byte{3}, good[1:]...),
 		"no kind":           append([]byte{1, 0}, good[3:]...),
 		"kind out of range": append([]byte{1, 200}, good[2:]...),
 		"kind of capitals":  append([]byte{1, 1, 'K'}, good[3:]...),
@@ -88,6 +88,11 @@ func FuzzDecodeEntry(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(seed)
+	folded, err := PackFolded(Addressed, []byte(`{"payload":"eHg="}`))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(folded.Encode(time.UnixMilli(5)))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		entry, err := DecodeEntry(data)
 		if err != nil {

@@ -58,7 +58,7 @@ func TestNewerRules(t *testing.T) {
 // TestEncodingOfTheFuture: an entry in an encoding that is not known is no proof that
 // the ledger is broken.
 func TestEncodingOfTheFuture(t *testing.T) {
-	_, err := reading.Decode(ledger.Record{Index: 3, Data: []byte{2, 0}})
+	_, err := reading.Decode(ledger.Record{Index: 3, Data: []byte{ledger.NewestVersion + 1, 0}})
 	if newer, ok := errors.AsType[*reading.NewerError](err); !ok || newer.Index != 3 {
 		t.Errorf("got %v", err)
 	}

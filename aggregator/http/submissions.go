@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"net/http"
+	"strconv"
 	"sync"
 
 	"github.com/gin-gonic/gin"
@@ -14,6 +15,7 @@ import (
 	"repronet.dev/aggregator/ingest"
 	"repronet.dev/api"
 	"repronet.dev/attestation"
+	"repronet.dev/ledger"
 )
 
 // A submitter handles one line of a submission, which is part of a batch.
@@ -58,7 +60,9 @@ func (s *Server) submission(c *gin.Context, advice string, submit submitter, typ
 			return
 		}
 	}
-	results := s.submitAll(c, s.parts.Ingest.Batch(who), lines, submit)
+	reads, err := strconv.Atoi(c.GetHeader(api.EntryVersionHeader))
+	folding := err == nil && reads >= ledger.NewestVersion
+	results := s.submitAll(c, s.parts.Ingest.Batch(who).Folding(folding), lines, submit)
 	if media == api.LinesType {
 		writeLines(c, results)
 		return

@@ -18,12 +18,20 @@ const maxRefused = 64
 type Batch struct {
 	in      *Ingest
 	network string // from which it comes, "" of those that are not told apart
+	folds   bool   // see Folding
 	refused atomic.Int32
 }
 
 // Batch returns a batch from a network, as package fair names it: those who check statements
 // of a network that sends much wait behind those of others.
 func (in *Ingest) Batch(network string) *Batch { return &Batch{in: in, network: network} }
+
+// Folding has the batch's statements written in entries of version 2, which who sent it has to
+// read in their receipts, and returns the batch.
+func (b *Batch) Folding(folds bool) *Batch {
+	b.folds = folds
+	return b
+}
 
 // Submit is [Batch.Submit] of a batch of one.
 func (in *Ingest) Submit(ctx context.Context, bundle []byte) (index uint64, duplicate bool, err error) {

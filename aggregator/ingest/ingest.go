@@ -135,7 +135,11 @@ func (b *Batch) Submit(ctx context.Context, bundle []byte) (index uint64, duplic
 		return 0, false, err
 	}
 	index, duplicate, err = in.duplicates.once(ctx, verified.Key, func() (uint64, error) {
-		entry, err := ledger.Pack(reading.KindOf(verified.Statement), bundle)
+		pack := ledger.Pack
+		if b.folds {
+			pack = ledger.PackFolded
+		}
+		entry, err := pack(reading.KindOf(verified.Statement), bundle)
 		if err != nil {
 			return 0, err
 		}

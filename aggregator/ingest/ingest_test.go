@@ -52,6 +52,25 @@ func TestSubmitOne(t *testing.T) {
 	})
 }
 
+// TestEntryVersions: a sender gets a receipt that it can read, and a claim is one whichever it is.
+func TestEntryVersions(t *testing.T) {
+	s := newServer(t, ingest.Config{}, nil)
+	signer := s.enrolled(t, "alice", nil)
+	for reads, want := range map[string]byte{"": 1, "1": 1, "2": 2, "9": 2, "-2": 1, "two": 1} {
+		s.reads = reads
+		bundle := sign(t, signer, statement())
+		a := s.submit(t, bundle)
+		index := s.accepted(t, a.results[0], bundle)
+		if got := a.results[0].Receipt.Entry[0]; got != want {
+			t.Errorf("to a sender that reads %q, version %d, want %d", reads, got, want)
+		}
+		s.reads = ""
+		if again := s.submit(t, bundle); !again.results[0].Duplicate || s.accepted(t, again.results[0], bundle) != index {
+			t.Errorf("the same claim again got %+v", again.results[0])
+		}
+	}
+}
+
 func TestEncodings(t *testing.T) {
 	s := newServer(t, ingest.Config{}, nil)
 	signer := s.enrolled(t, "alice", nil)

@@ -28,6 +28,7 @@ import (
 
 // server is an Ingest over a real ledger, behind a real HTTP server.
 type server struct {
+	reads string // up to which version senders say that they read entries
 	*httptest.Server
 	ingest *ingest.Ingest
 	log    *writer.Log
@@ -156,6 +157,9 @@ func (s *server) post(t *testing.T, body io.Reader, contentType, encoding string
 	request.Header.Set("Content-Type", contentType)
 	if encoding != "" {
 		request.Header.Set("Content-Encoding", encoding)
+	}
+	if s.reads != "" {
+		request.Header.Set(api.EntryVersionHeader, s.reads)
 	}
 	response, err := s.Client().Do(request)
 	if err != nil {
