@@ -101,6 +101,7 @@ func TestFollowers(t *testing.T) {
 	cuttable, forkable := newPath(t, f.URL), newPath(t, f.URL)
 	first, second, third := follower(t, f.URL, key), follower(t, cuttable.URL, key), follower(t, forkable.URL, key)
 	all := []*server{first, second, third}
+	t.Cleanup(func() { f.stop() }) // before a server ends through which it submits
 	for _, s := range all {
 		readiness(t, s, http.StatusOK, "")
 	}
@@ -153,7 +154,6 @@ func TestFollowers(t *testing.T) {
 		t.Errorf("it ended with %v, want status 1", err)
 	}
 	provenTwice(t, filepath.Join(third.Data, "replica", "convictions"), f.load)
-	f.begin() // for what ends the test
 }
 
 // forkOf starts a server on a copy of a ledger and its key, and has other statements written
