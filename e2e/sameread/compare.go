@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,19 +14,21 @@ import (
 
 	"repronet.dev/e2e/answers"
 	"repronet.dev/e2e/network"
+	"repronet.dev/ledger"
 )
 
 // A comparer reads ledgers by two versions.
 type comparer struct {
 	before, after network.Programs
+	knows         func(word string) bool // the older version
 	options       answers.Options
 	stdout        io.Writer
 }
 
 // all compares ledgers, some at a time, and prints for each a line and what differs, in
 // the order in which they were given.
-func (c *comparer) all(ctx context.Context, ledgers []string, atOnce int) (same bool, err error) {
-	reports := make([]chan report, len(ledgers))
+func (c *comparer) all(ctx context.Context, dirs []string, atOnce int) (same bool, err error) {
+	reports := make([]chan report, len(dirs))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(1, atOnce) + 1) // and the one that prints
 	for i := range reports {
@@ -44,9 +47,9 @@ func (c *comparer) all(ctx context.Context, ledgers []string, atOnce int) (same 
 		}
 		return nil
 	})
-	for i, ledger := range ledgers {
+	for i, dir := range dirs {
 		group.Go(func() error {
-			r, err := c.one(ctx, ledger)
+			r, err := c.one(ctx, dir)
 			if err == nil {
 				reports[i] <- r
 			}
@@ -62,15 +65,18 @@ type report struct {
 	same bool
 }
 
-func (c *comparer) one(ctx context.Context, ledger string) (report, error) {
+func (c *comparer) one(ctx context.Context, dir string) (report, error) {
 	begin := time.Now()
-	was, refused := answers.Read(ctx, c.before, ledger, c.options)
-	is, refuses := answers.Read(ctx, c.after, ledger, c.options)
+	if unknown, err := c.unknown(ctx, dir); err != nil || len(unknown) > 0 {
+		return report{fmt.Sprintf("%-48s not compared: the older version does not know %s\n", filepath.Base(dir), strings.Join(unknown, ", ")), true}, err
+	}
+	was, refused := answers.Read(ctx, c.before, dir, c.options)
+	is, refuses := answers.Read(ctx, c.after, dir, c.options)
 	if ctx.Err() != nil {
 		return report{}, ctx.Err()
 	}
 	var text strings.Builder
-	fmt.Fprintf(&text, "%-48s ", filepath.Base(ledger))
+	fmt.Fprintf(&text, "%-48s ", filepath.Base(dir))
 	if refused == nil && errors.Is(refuses, answers.ErrUndecided) {
 		fmt.Fprintf(&text, "not compared: the newer version stops before an entry of an unknown kind, as its rules say\n")
 		return report{text.String(), true}, nil
@@ -90,3 +96,32 @@ func (c *comparer) one(ctx context.Context, ledger string) (report, error) {
 	}
 	return report{text.String(), len(compared.Different) == 0}, nil
 }
+
+// unknown lists what the entries of a ledger have that the older version does not know.
+func (c *comparer) unknown(ctx context.Context, dir string) (words []string, err error) {
+	files := ledger.Dir(filepath.Join(dir, "ledger"))
+	text, err := files(ctx, "checkpoint")
+	if err != nil {
+		return nil, err
+	}
+	defer text.Close()
+	var origin string
+	var size uint64
+	if _, err := fmt.Fscanf(text, "%s\n%d\n", &origin, &size); err != nil {
+		return nil, fmt.Errorf("reading the checkpoint of %s: %w", dir, err)
+	}
+	for record, err := range ledger.NewReader(files, nil).Local(size).Records(ctx, 0, size) {
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", dir, err)
+		}
+		for _, word := range []string{`"` + string(record.Kind()) + `"`, encodings[record.Data[0]]} {
+			if word != "" && !c.knows(word) && !slices.Contains(words, word) {
+				words = append(words, word)
+			}
+		}
+	}
+	return words, nil
+}
+
+// encodings are what entries' versions are called in the source, but the first.
+var encodings = map[byte]string{2: "foldedVersion"}

@@ -7,9 +7,9 @@
 // the working directory, whose programs are built then. A LEDGER is an aggregator's
 // data directory, or a directory of such directories; none of them is written to.
 //
-// A ledger with an entry of a kind that only a newer program than the newer version knows
+// A ledger with an entry of a kind, or in an encoding, that one of the versions does not know
 // is not compared, and said to be so: until version 1 of the rules such entries were passed
-// over. It ends with status 0 if all answers are the same, 1 if some differ, and 64 if it is
+// over. What the older version knows is told by its source, so of a directory nothing is assumed. It ends with status 0 if all answers are the same, 1 if some differ, and 64 if it is
 // called wrongly. See package answers for what is asked.
 package main
 
@@ -81,12 +81,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (same boo
 	if err != nil {
 		return false, err
 	}
+	knows, err := knowledge(ctx, *older)
+	if err != nil {
+		return false, err
+	}
 	after, err := programs(ctx, *newer, filepath.Join(tmp, "new"), stderr)
 	if err != nil {
 		return false, err
 	}
 	options := answers.Options{Outputs: *outputs, Map: true}
-	return (&comparer{before, after, options, stdout}).all(ctx, ledgers, *atOnce)
+	return (&comparer{before, after, knows, options, stdout}).all(ctx, ledgers, *atOnce)
 }
 
 // find returns the data directories among directories, and in them.

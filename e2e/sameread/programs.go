@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -41,4 +42,17 @@ func command(ctx context.Context, log io.Writer, dir string, args ...string) err
 	c.Dir, c.Stdout, c.Stderr = dir, log, log
 	c.Env = append(os.Environ(), "CGO_ENABLED=0")
 	return c.Run()
+}
+
+// knowledge returns which words of ledger/entry.go a version has: kinds of entries, in quotes,
+// and encodings. Of a directory of programs that is not known, and it is taken to have all.
+func knowledge(ctx context.Context, version string) (func(word string) bool, error) {
+	if info, err := os.Stat(version); err == nil && info.IsDir() {
+		return func(string) bool { return true }, nil
+	}
+	text, err := exec.CommandContext(ctx, "git", "show", version+":ledger/entry.go").Output()
+	if err != nil {
+		return nil, fmt.Errorf("reading what %s knows: %w", version, err)
+	}
+	return func(word string) bool { return bytes.Contains(text, []byte(word)) }, nil
 }
