@@ -109,6 +109,8 @@ func shown(ctx context.Context, config Config) (*ledger.Checkpoint, error) {
 func checkData(ctx context.Context, config Config) (check Check, running bool) {
 	origin, err := Origin(config.Data)
 	switch {
+	case errors.Is(err, ErrFollower):
+		return checked("data", err, ""), false
 	case errors.Is(err, ErrNoLedger) && config.Origin == "":
 		return Check{"data", false, fmt.Sprintf("%s has no ledger: name the one to found with origin, or another directory", config.Data)}, false
 	case errors.Is(err, ErrNoLedger):

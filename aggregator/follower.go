@@ -78,7 +78,7 @@ func OpenFollower(ctx context.Context, config Config, deps Dependencies) (f *Fol
 			f = nil
 		}
 	}()
-	if f.replica, err = replica.Open(ctx, filepath.Join(config.Data, "replica"), key, nil); err != nil {
+	if f.replica, err = replica.Open(ctx, filepath.Join(config.Data, replicaDir), key, nil); err != nil {
 		return f, err
 	}
 	if f.keeper, err = newKeeper(&f.view); err != nil {

@@ -11,6 +11,9 @@ import (
 	"repronet.dev/ledger/writer"
 )
 
+// ErrFollower is what [Origin] and [Found] wrap where a data directory is a follower's.
+var ErrFollower = errors.New("it has the copy of a ledger that another server writes")
+
 // ErrNoLedger is what [Open] wraps where a data directory has no ledger.
 var ErrNoLedger = errors.New("no ledger is there")
 
@@ -19,6 +22,9 @@ const (
 	LedgerDir = "ledger"
 	KeyFile   = "log.key"
 )
+
+// replicaDir is where in its data directory a follower has its copy.
+const replicaDir = "replica"
 
 // keyPath is where the log's signing key is.
 func keyPath(data string) string { return filepath.Join(data, KeyFile) }
@@ -35,6 +41,9 @@ type Founded struct {
 func Origin(data string) (string, error) {
 	origin, err := writer.Origin(keyPath(data))
 	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(filepath.Join(data, replicaDir)); err == nil {
+			return "", fmt.Errorf("%w: %s: %w", ErrNoLedger, data, ErrFollower)
+		}
 		return "", fmt.Errorf("%w: %s has no log.key", ErrNoLedger, data)
 	}
 	return origin, err
@@ -52,7 +61,7 @@ func Found(config Config) (*Founded, error) {
 	switch origin, err := Origin(config.Data); {
 	case err == nil:
 		return nil, fmt.Errorf("%s has the ledger %q already", config.Data, origin)
-	case !errors.Is(err, ErrNoLedger):
+	case !errors.Is(err, ErrNoLedger), errors.Is(err, ErrFollower):
 		return nil, err
 	}
 	for _, left := range []string{"ledger/checkpoint", "ledger/tile", "state.db"} {

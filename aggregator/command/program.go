@@ -147,6 +147,8 @@ func (s *settings) administer(ctx context.Context, env *cli.Env, do func(admin.C
 // cannotOpen says what to do where a data directory cannot be opened.
 func cannotOpen(config aggregator.Config, err error) error {
 	switch {
+	case errors.Is(err, aggregator.ErrFollower):
+		return fmt.Errorf("%s has a copy of a ledger that another server writes: run this there, or serve the copy with --follow", config.Data)
 	case errors.Is(err, aggregator.ErrNoLedger):
 		return fmt.Errorf("%s has no ledger: name the aggregator's data directory with --data, or found a ledger there with 'repronet-aggregator init --data %s --origin NAME'", config.Data, config.Data)
 	case errors.Is(err, writer.ErrLocked):
