@@ -110,6 +110,7 @@ func (b *bench) steps() []step {
 		{"footprint", true, 15 * time.Minute, b.footprint},
 		{"reporter", true, 10 * time.Minute, b.reporter},
 		{"replay", true, 30 * time.Minute, b.replay},
+		{"follow", true, 30 * time.Minute, b.follow},
 		{"light", true, 20 * time.Minute, b.light},
 		{"closure", false, 10 * time.Minute, b.closures},
 		{"gate", false, 10 * time.Minute, b.gate},
