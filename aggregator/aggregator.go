@@ -151,7 +151,11 @@ func clickHouseServer(address string) (*clickhouse.Options, error) {
 	if err != nil || u.Host == "" || !slices.Contains([]string{"clickhouse", "http", "https"}, u.Scheme) {
 		return nil, errors.New("clickhouse: want clickhouse://USER:PASSWORD@HOST:9000/DATABASE, or http:// or https:// with the port of ClickHouse's HTTP interface")
 	}
-	options, err := clickhouse.ParseDSN(address)
+	if query := u.Query(); u.Scheme == "https" && !query.Has("secure") { // clickhouse-go wants it said twice
+		query.Set("secure", "true")
+		u.RawQuery = query.Encode()
+	}
+	options, err := clickhouse.ParseDSN(u.String())
 	if err != nil {
 		return nil, fmt.Errorf("clickhouse: %w", err)
 	}

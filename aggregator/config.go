@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -101,6 +102,32 @@ func DefaultConfig() Config {
 		Data: "/var/lib/repronet-aggregator", Listen: "127.0.0.1:8080",
 		CheckpointInterval: time.Second, MapInterval: time.Hour, MaxLag: 10 * time.Minute, Budget: ingest.DefaultBudget(),
 	}
+}
+
+// Shown is the configuration without the passwords in its addresses, to be printed.
+func (c Config) Shown() Config {
+	c.ClickHouse, c.Follow, c.Webhook = withoutPassword(c.ClickHouse), withoutPassword(c.Follow), withoutPassword(c.Webhook)
+	c.Caches = slices.Clone(c.Caches)
+	for i := range c.Caches {
+		c.Caches[i].URL = withoutPassword(c.Caches[i].URL)
+	}
+	return c
+}
+
+// withoutPassword hides the passwords that an address can have: before its host, and as a
+// parameter.
+func withoutPassword(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return address // which no setting takes
+	}
+	if query := u.Query(); query.Has("password") {
+		query.Set("password", "xxxxx")
+		u.RawQuery = query.Encode()
+	} else if _, has := u.User.Password(); !has {
+		return address
+	}
+	return u.Redacted()
 }
 
 // originPattern is a schema-less URL, as C2SP tlog-checkpoint asks for, without

@@ -171,3 +171,23 @@ func TestBoundsOfStrangers(t *testing.T) {
 		}
 	}
 }
+
+func TestShown(t *testing.T) {
+	for address, want := range map[string]string{
+		"": "", "http://a.example/x?y=1": "http://a.example/x?y=1", "http://alice@a.example": "http://alice@a.example",
+		"clickhouse://alice:s3cret%2F&@a.example:9000/db?secure=true":   "clickhouse://alice:xxxxx@a.example:9000/db?secure=true",
+		"clickhouse://a.example:9000/db?username=alice&password=s3cret": "clickhouse://a.example:9000/db?password=xxxxx&username=alice",
+		"/ip4/192.0.2.1/tcp/4001":                                       "/ip4/192.0.2.1/tcp/4001",
+	} {
+		c := aggregator.Config{ClickHouse: address, Follow: address, Webhook: address, Caches: []aggregator.Cache{{URL: address}}}
+		shown := c.Shown()
+		for _, got := range []string{shown.ClickHouse, shown.Follow, shown.Webhook, shown.Caches[0].URL} {
+			if got != want {
+				t.Errorf("%s is shown as %s, want %s", address, got, want)
+			}
+		}
+		if c.Caches[0].URL != address {
+			t.Errorf("%s was changed to %s", address, c.Caches[0].URL)
+		}
+	}
+}

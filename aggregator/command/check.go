@@ -16,7 +16,7 @@ import (
 // checkServer prints a configuration, and below it, as comments of its YAML, what became
 // of opening each thing that it names.
 func checkServer(ctx context.Context, env *cli.Env, out *output, config aggregator.Config) error {
-	text, err := yaml.Marshal(config)
+	text, err := yaml.Marshal(config.Shown())
 	if err != nil {
 		return err
 	}
