@@ -37,7 +37,8 @@ test: engine ## Install what the tests need, then run all of them, with the race
 	@$(MAKE) --no-print-directory build
 	REPRONET_BIN=$(CURDIR)/bin go test -race -shuffle=on -timeout 20m ./...
 	for protocol in http native; do \
-		REPRONET_TEST_CLICKHOUSE=$$protocol go test -shuffle=on -timeout 20m ./aggregator/store ./aggregator/index ./aggregator/query || exit 1; done
+		REPRONET_TEST_CLICKHOUSE=$$protocol go test -shuffle=on -timeout 20m ./aggregator/store ./aggregator/index ./aggregator/query || exit 1; \
+		REPRONET_TEST_CLICKHOUSE=$$protocol REPRONET_BIN=$(CURDIR)/bin go test -timeout 20m -run 'TestBuilds$$' ./e2e || exit 1; done
 	cd k8s/check && go test -timeout 10m ./...
 
 .PHONY: fuzz

@@ -17,7 +17,7 @@ func TestBuilds(t *testing.T) {
 	t.Parallel()
 	chdbtest.Library(t)
 	b := &builds{
-		server: startAggregator(t, "--libp2p", "/ip4/127.0.0.1/tcp/0,/ip4/127.0.0.1/udp/0/quic-v1"),
+		server: startAggregator(t, append(chdbtest.Settings(t, "builds"), "--libp2p", "/ip4/127.0.0.1/tcp/0,/ip4/127.0.0.1/udp/0/quic-v1")...),
 		dir:    t.TempDir(), reporters: map[string]*network.Reporter{}, expected: map[string]expectation{},
 	}
 	if network.HasNix() {

@@ -128,17 +128,35 @@ func (b between) RoundTrip(r *http.Request) (*http.Response, error) { return b(r
 // optionsFor returns the options of a connection to no database.
 func optionsFor(t testing.TB) *clickhouse.Options {
 	t.Helper()
-	switch protocol := os.Getenv(protocolEnv); protocol {
-	case "":
-		return Open(t).Options("")
-	case "http":
-		return Server(t).Options(clickhouse.HTTP, "")
-	case "native":
-		return Server(t).Options(clickhouse.Native, "")
-	default:
-		t.Fatalf("$%s is %q: want http or native", protocolEnv, protocol)
-		return nil
+	if protocol, served := served(t); served {
+		return Server(t).Options(protocol, "")
 	}
+	return Open(t).Options("")
+}
+
+// served says over which protocol tests' databases are those of a server, if they are.
+func served(t testing.TB) (protocol clickhouse.Protocol, served bool) {
+	t.Helper()
+	switch name := os.Getenv(protocolEnv); name {
+	case "":
+		return 0, false
+	case "http":
+		return clickhouse.HTTP, true
+	case "native":
+		return clickhouse.Native, true
+	default:
+		t.Fatalf("$%s is %q: want http or native", protocolEnv, name)
+		return 0, false
+	}
+}
+
+// Settings are the arguments of a server program for a database of tests that has a name.
+func Settings(t testing.TB, name string) []string {
+	t.Helper()
+	if protocol, served := served(t); served {
+		return []string{"--clickhouse", Server(t).URL(protocol, "repronet_"+name)}
+	}
+	return nil
 }
 
 // identifier maps a rune to what may stand in an unquoted name.
