@@ -20,7 +20,7 @@ func (a *Aggregator) openJoining(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if a.state, err = state.Open(ctx, filepath.Join(a.config.Data, "state.db")); err != nil {
+	if a.state, err = state.Open(ctx, filepath.Join(a.config.Data, stateFile)); err != nil {
 		return err
 	}
 	proxies, err := a.config.proxies()

@@ -171,13 +171,7 @@ func TestRestore(t *testing.T) {
 	keys := []string{v.build(0)}
 	v.until("the first build", delivered(1))
 
-	if err := s.Stop(); err != nil {
-		t.Fatal(err)
-	}
-	mustRun(t, "cp", "-a", s.Data, filepath.Join(a.dir, "repronet-aggregator"))
-	if err := s.restart(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	a.follow(t, "Backing up")
 	for n := 1; n <= 3; n++ {
 		keys = append(keys, v.build(n))
 		v.until("a build after the backup", delivered(uint64(n+1)))

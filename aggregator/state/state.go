@@ -19,12 +19,15 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"sync/atomic"
 
 	"modernc.org/sqlite" // the driver "sqlite", without cgo
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"repronet.dev/internal/durable"
 )
 
 // A State is the open file.
@@ -148,6 +151,32 @@ func (s *State) migrate(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// Copy writes a copy of the file of another process to a path, with nothing in it of what was
+// deleted. It takes the place of what is there when it is whole.
+func Copy(ctx context.Context, from, to string) (err error) {
+	options := url.Values{"mode": {"ro"}, "_pragma": {"busy_timeout(5000)"}}
+	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", OmitHost: true, Path: from, RawQuery: options.Encode()}).String())
+	if err != nil {
+		return fmt.Errorf("opening %s: %w", from, err)
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	partial := to + ".partial"
+	if err := os.Remove(partial); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a copy that was broken off
+		return err
+	}
+	if _, err := db.ExecContext(ctx, "VACUUM INTO ?", partial); err != nil {
+		return fmt.Errorf("copying %s: %w", from, err)
+	}
+	file, err := os.OpenFile(partial, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(file.Chmod(0o600), file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	return durable.Rename(partial, to)
 }
 
 // Close closes the file.

@@ -1,0 +1,87 @@
+package command
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"time"
+
+	"repronet.dev/aggregator"
+	"repronet.dev/internal/cli"
+)
+
+func backup() cli.Command {
+	return cli.Command{
+		Name: "backup", Synopsis: "DIRECTORY [OPTIONS]", Summary: "copy what cannot be made again",
+		About: `  Brings a copy in DIRECTORY up to what the ledger has published: its entries and
+  attachments, its key, the secret of pseudonyms, the key of the libp2p listener,
+  and the requests that wait. It runs beside the server, copies what is new, and
+  checks what it copies; what was erased is removed from the copy, too. Where it is
+  broken off, the copy is the one before, and the next run goes on. A copy that is
+  of another history of this ledger is not written to.
+
+  The copy has the ledger's private key: it is for nobody else to read. Its log/ is
+  a whole copy of the ledger, as a mirror's.
+
+EXAMPLES
+  repronet-aggregator backup /backup/repronet-aggregator`,
+		Prepare: func(flags *flag.FlagSet) func(context.Context, *cli.Env, []string) error {
+			var s settings
+			s.declareData(flags)
+			var out output
+			out.declare(flags)
+			return func(ctx context.Context, env *cli.Env, args []string) error {
+				if len(args) != 1 {
+					return cli.Usagef("want one DIRECTORY, got %d arguments", len(args))
+				}
+				config, err := s.config()
+				if err != nil {
+					return err
+				}
+				line := cli.NewProgress(env.Stderr)
+				b, err := aggregator.TakeBackup(ctx, config.Data, args[0], func(done, total uint64) { line.Show("copying: %d of %d entries", done, total) })
+				line.Clear()
+				if err != nil {
+					return fmt.Errorf("backing up %s: %w", config.Data, err)
+				}
+				return out.say(env, b, "%s has the ledger %s with %d entries, of which %d are new, up to %s", b.Dir, b.Origin, b.Entries, b.New, b.Newest.Format(time.RFC3339))
+			}
+		},
+	}
+}
+
+func restore() cli.Command {
+	return cli.Command{
+		Name: "restore", Synopsis: "DIRECTORY [OPTIONS]", Summary: "make a data directory of a backup",
+		About: `  Copies the backup in DIRECTORY to the data directory, which must not be there or
+  be empty, and checks every byte of the ledger. The index is made anew when the
+  server starts. What was published after the backup is not in it: if there is a
+  mirror or a follower, 'ledger repair --from' brings the rest before the server
+  starts, and nothing is lost.
+
+EXAMPLES
+  repronet-aggregator restore /backup/repronet-aggregator --data /var/lib/repronet-aggregator`,
+		Prepare: func(flags *flag.FlagSet) func(context.Context, *cli.Env, []string) error {
+			var s settings
+			s.declareData(flags)
+			var out output
+			out.declare(flags)
+			return func(ctx context.Context, env *cli.Env, args []string) error {
+				if len(args) != 1 {
+					return cli.Usagef("want one DIRECTORY, got %d arguments", len(args))
+				}
+				config, err := s.config()
+				if err != nil {
+					return err
+				}
+				line := cli.NewProgress(env.Stderr)
+				b, err := aggregator.RestoreBackup(ctx, args[0], config.Data, showing(line))
+				line.Clear()
+				if err != nil {
+					return fmt.Errorf("restoring %s: %w", args[0], err)
+				}
+				return out.say(env, b, "%s has the ledger %s with %d entries, up to %s; every byte was checked", b.Dir, b.Origin, b.Entries, b.Newest.Format(time.RFC3339))
+			}
+		},
+	}
+}
