@@ -256,22 +256,24 @@ func RestoreBackup(ctx context.Context, dir, data string, progress writer.Progre
 	return b, err
 }
 
-// copyTree copies the files of a directory durably, but those that begin with a dot.
-func copyTree(ctx context.Context, from, to string) error {
-	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+// copyTree copies the files of a directory durably, but those that begin with a dot. It
+// follows no link out of it.
+func copyTree(ctx context.Context, from, to string) (err error) {
+	root, err := os.OpenRoot(from)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	return fs.WalkDir(root.FS(), ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		relative, err := filepath.Rel(from, path)
-		if err != nil {
-			return err
-		}
-		target := filepath.Join(to, relative)
+		target := filepath.Join(to, filepath.FromSlash(path))
 		switch {
-		case relative != "." && strings.HasPrefix(d.Name(), "."):
+		case path != "." && strings.HasPrefix(d.Name(), "."):
 			if d.IsDir() {
 				return fs.SkipDir
 			}
@@ -281,7 +283,7 @@ func copyTree(ctx context.Context, from, to string) error {
 		case !d.Type().IsRegular():
 			return nil
 		}
-		data, err := os.ReadFile(path)
+		data, err := root.ReadFile(path)
 		if err == nil {
 			err = durable.WriteFile(target, data, 0o644)
 		}
