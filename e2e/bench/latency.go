@@ -24,7 +24,7 @@ func (b *bench) latency(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := b.latencies(ctx, log, "idle"); err != nil {
+	if err := b.latencies(ctx, ctx, log, "idle"); err != nil {
 		return err
 	}
 	speed := b.most / 2
@@ -35,15 +35,15 @@ func (b *bench) latency(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// The samples end with the load, or the load with them.
-	both, stop := context.WithCancel(ctx)
+	// No sample begins when the load has ended, and the load ends with the last one.
+	loaded, stop := context.WithCancel(ctx)
 	defer stop()
 	ended := make(chan error, 1)
 	go func() {
-		ended <- b.filled.pace(both, bundles, speed)
+		ended <- b.filled.pace(loaded, bundles, speed)
 		stop()
 	}()
-	err = b.latencies(both, log, fmt.Sprintf("at %d outputs/s", speed))
+	err = b.latencies(ctx, loaded, log, fmt.Sprintf("at %d outputs/s", speed))
 	stop()
 	if loadErr := <-ended; !errors.Is(loadErr, context.Canceled) {
 		err = errors.Join(err, loadErr)
@@ -75,8 +75,8 @@ func (s *site) pace(ctx context.Context, bundles [][]byte, outputs int) error {
 // samplers is how many submissions are timed at once.
 const samplers = 4
 
-// latencies times submissions until there are enough of them or ctx ends.
-func (b *bench) latencies(ctx context.Context, log note.Verifier, when string) error {
+// latencies times submissions until there are enough of them; none begins after begins has ended.
+func (b *bench) latencies(ctx, begins context.Context, log note.Verifier, when string) error {
 	s := b.filled
 	bundles, first, err := s.make(ctx, b.sizes.latencies, 1)
 	if err != nil {
@@ -90,6 +90,9 @@ func (b *bench) latencies(ctx context.Context, log note.Verifier, when string) e
 	group.SetLimit(samplers)
 	for i := range b.sizes.latencies {
 		group.Go(func() error {
+			if begins.Err() != nil && ctx.Err() == nil {
+				return nil // the load has ended
+			}
 			begin := time.Now()
 			err := verifiedReceipt(ctx, client, s.URL, bundles[i*builders], log)
 			receipt := time.Since(begin)
@@ -97,9 +100,6 @@ func (b *bench) latencies(ctx context.Context, log note.Verifier, when string) e
 				err = s.visible(ctx, client, outputPath(first+uint64(i)))
 			}
 			verdict := time.Since(begin)
-			if ctx.Err() != nil {
-				return nil // the load has ended
-			}
 			mu.Lock()
 			defer mu.Unlock()
 			receipts, verdicts = append(receipts, receipt), append(verdicts, verdict)
@@ -110,7 +110,7 @@ func (b *bench) latencies(ctx context.Context, log note.Verifier, when string) e
 		return err
 	}
 	if len(receipts) == 0 {
-		return context.Cause(ctx)
+		return errors.New("no submission was made before the load ended")
 	}
 	b.report.add("submission to verified receipt, p99, "+when, milliseconds(p99(receipts)), atMost(1500),
 		fmt.Sprintf("%d samples, median %s; checkpoint every 250 ms", len(receipts), milliseconds(median(receipts))))
