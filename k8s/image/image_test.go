@@ -325,9 +325,11 @@ func TestFitsManifests(t *testing.T) {
 	_, config, _ := open(t, archive)
 	for _, test := range []struct{ file, want string }{
 		{"../overlays/embedded/aggregator.yaml", "engine: /" + enginePath + "\n"},
+		{"../overlays/followers/follower/aggregator.yaml", "engine: /" + enginePath + "\n"},
+		{"../overlays/followers/follower/kustomization.yaml", "newName: localhost/repronet-aggregator\n    newTag: 0.1.0\n"},
 		{"../overlays/embedded/kustomization.yaml", "newName: localhost/repronet-aggregator\n    newTag: 0.1.0\n"},
-		{"../base/statefulset.yaml", "args: [" + strings.Join(config.Config.Cmd, ", ") + "]\n"},
-		{"../base/statefulset.yaml", fmt.Sprintf("runAsUser: %d\n        runAsGroup: %[1]d\n", user)},
+		{"../base/server/statefulset.yaml", "args: [" + strings.Join(config.Config.Cmd, ", ") + "]\n"},
+		{"../base/server/statefulset.yaml", fmt.Sprintf("runAsUser: %d\n        runAsGroup: %[1]d\n", user)},
 	} {
 		text, err := os.ReadFile(test.file)
 		if err != nil {
