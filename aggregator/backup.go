@@ -35,9 +35,6 @@ type Backup struct {
 	Newest  time.Time `json:"newest"` // when the last entry was received
 }
 
-// replicaLog is where a backup has the ledger's files, as package replica does.
-const replicaLog = "log"
-
 // secrets are the files of a data directory that are copied as they are; those that are not
 // there yet are not needed.
 var secrets = []string{KeyFile, "pseudonyms.key", "libp2p.key"} //nolint:gochecknoglobals // a constant list
@@ -57,14 +54,14 @@ func TakeBackup(ctx context.Context, data, dir string, progress func(done, total
 		return nil, err
 	}
 	source := ledger.Dir(filepath.Join(data, LedgerDir))
-	text, err := checkpointOf(ctx, source)
+	published, err := ledger.NewReader(source, key.Verifier()).Checkpoint(ctx)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("the ledger in %s has published nothing yet", data)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
 	r, err := replica.Open(ctx, dir, key.Verifier(), nil)
@@ -81,23 +78,17 @@ func TakeBackup(ctx context.Context, data, dir string, progress func(done, total
 	}
 	latest, from, err := r.Fetch(ctx, func(ctx context.Context, path string) (io.ReadCloser, error) {
 		if path == "checkpoint" {
-			return io.NopCloser(bytes.NewReader(text)), nil
+			return io.NopCloser(bytes.NewReader(published.Text)), nil
 		}
 		return source(ctx, path)
 	}, progress)
 	if err != nil {
 		return nil, fmt.Errorf("copying the ledger to %s: %w", dir, err)
 	}
-	sums, err := reading.Erasures(r.Local(latest.Size).Records(ctx, from, latest.Size))
-	if err != nil {
+	r.Advance(latest)
+	if err := eraseFrom(ctx, r, filepath.Join(data, LedgerDir)); err != nil {
 		return nil, err
 	}
-	for _, sum := range sums {
-		if err := r.Attachments.Erase(ledger.AttachmentID(sum)); err != nil {
-			return nil, err
-		}
-	}
-	r.Advance(latest)
 	if err := r.Tidy(from); err != nil {
 		return nil, err
 	}
@@ -141,18 +132,48 @@ func apart(data, dir string) error {
 	return nil
 }
 
-func checkpointOf(ctx context.Context, source ledger.Fetcher) ([]byte, error) {
-	file, err := source(ctx, "checkpoint")
+// attachmentsDir is where in a log's directory its attachments are, each named by its SHA-256.
+var attachmentsDir = filepath.Join("attachments", "sha256") //nolint:gochecknoglobals // a constant
+
+// eraseFrom removes from a backup the attachments that the ledger erased: those that the
+// original has no longer, and of which an entry says so. One that the original lost stays.
+func eraseFrom(ctx context.Context, r *replica.Replica, original string) error {
+	kept, err := os.ReadDir(filepath.Join(r.Dir(), attachmentsDir))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	text, err := io.ReadAll(io.LimitReader(file, 1<<20))
-	return text, errors.Join(err, file.Close())
+	gone := map[attestation.Digest]struct{}{}
+	for _, f := range kept {
+		sum, err := attestation.ParseDigest(f.Name())
+		if err != nil {
+			continue // half-written
+		}
+		if _, err := os.Lstat(filepath.Join(original, attachmentsDir, f.Name())); errors.Is(err, fs.ErrNotExist) {
+			gone[sum] = struct{}{}
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	tree := r.Tree()
+	sums, err := reading.Erasures(tree.Records(ctx, 0, tree.Size()))
+	if err != nil {
+		return err
+	}
+	for _, sum := range sums {
+		if _, is := gone[sum]; !is {
+			continue
+		}
+		if err := r.Attachments.Erase(ledger.AttachmentID(sum)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // copyAttachments copies the attachments that are not there yet, each checked.
 func copyAttachments(ctx context.Context, from string, to *ledger.Attachments) error {
-	files, err := os.ReadDir(filepath.Join(from, "attachments", "sha256"))
+	files, err := os.ReadDir(filepath.Join(from, attachmentsDir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -217,7 +238,7 @@ func RestoreBackup(ctx context.Context, dir, data string, progress writer.Progre
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	checkpoint, err := ledger.NewReader(ledger.Dir(filepath.Join(dir, replicaLog)), key.Verifier()).Checkpoint(ctx)
+	checkpoint, err := ledger.NewReader(ledger.Dir(filepath.Join(dir, replica.LogDir)), key.Verifier()).Checkpoint(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("%s is no backup: %w", dir, err)
 	}
@@ -228,7 +249,7 @@ func RestoreBackup(ctx context.Context, dir, data string, progress writer.Progre
 	if err := durable.MkdirAll(partial, 0o750); err != nil {
 		return nil, err
 	}
-	if err := copyTree(ctx, filepath.Join(dir, replicaLog), filepath.Join(partial, LedgerDir)); err != nil {
+	if err := copyTree(ctx, filepath.Join(dir, replica.LogDir), filepath.Join(partial, LedgerDir)); err != nil {
 		return nil, fmt.Errorf("copying the ledger: %w", err)
 	}
 	if err := copySecrets(ctx, dir, partial); err != nil {

@@ -73,7 +73,10 @@ func Open(ctx context.Context, dir string, key note.Verifier, witnesses *ledger.
 func (r *Replica) Close() error { return r.lock.Close() }
 
 // Dir is the directory of the copied log, which others can read as the original.
-func (r *Replica) Dir() string { return filepath.Join(r.dir, "log") }
+func (r *Replica) Dir() string { return filepath.Join(r.dir, LogDir) }
+
+// LogDir is where in a replica's directory the copied log is.
+const LogDir = "log"
 
 // Damaged tells trouble with the copy from trouble with the log: what is in the
 // copy was right when it was written.
