@@ -88,6 +88,9 @@ func OpenFollower(ctx context.Context, config Config, deps Dependencies) (f *Fol
 		return f, err
 	}
 	f.ledger = diskLedger{log: followed{f.replica}, attachments: f.replica.Attachments, fetch: f.attachment}
+	if err := f.erase(ctx, 0, f.ledger.Size()); err != nil { // also what a process that ended did not come to
+		return f, err
+	}
 	f.filters = newFilters(f.replica.Attachments)
 	f.keeper.attach(ctx)
 	return f, nil

@@ -25,28 +25,13 @@ func backup() cli.Command {
 
 EXAMPLES
   repronet-aggregator backup /backup/repronet-aggregator`,
-		Prepare: func(flags *flag.FlagSet) func(context.Context, *cli.Env, []string) error {
-			var s settings
-			s.declareData(flags)
-			var out output
-			out.declare(flags)
-			return func(ctx context.Context, env *cli.Env, args []string) error {
-				if len(args) != 1 {
-					return cli.Usagef("want one DIRECTORY, got %d arguments", len(args))
-				}
-				config, err := s.config()
-				if err != nil {
-					return err
-				}
-				line := cli.NewProgress(env.Stderr)
-				b, err := aggregator.TakeBackup(ctx, config.Data, args[0], func(done, total uint64) { line.Show("copying: %d of %d entries", done, total) })
-				line.Clear()
-				if err != nil {
-					return fmt.Errorf("backing up %s: %w", config.Data, err)
-				}
-				return out.say(env, b, "%s has the ledger %s with %d entries, of which %d are new, up to %s", b.Dir, b.Origin, b.Entries, b.New, b.Newest.Format(time.RFC3339))
+		Prepare: onDirectory(func(ctx context.Context, line *cli.Progress, data, dir string) (*aggregator.Backup, string, error) {
+			b, err := aggregator.TakeBackup(ctx, data, dir, func(done, total uint64) { line.Show("copying: %d of %d entries", done, total) })
+			if err != nil {
+				return nil, "", fmt.Errorf("backing up %s: %w", data, err)
 			}
-		},
+			return b, fmt.Sprintf("%s has the ledger %s with %d entries, of which %d are new, up to %s", b.Dir, b.Origin, b.Entries, b.New, b.Newest.Format(time.RFC3339)), nil
+		}),
 	}
 }
 
@@ -61,27 +46,39 @@ func restore() cli.Command {
 
 EXAMPLES
   repronet-aggregator restore /backup/repronet-aggregator --data /var/lib/repronet-aggregator`,
-		Prepare: func(flags *flag.FlagSet) func(context.Context, *cli.Env, []string) error {
-			var s settings
-			s.declareData(flags)
-			var out output
-			out.declare(flags)
-			return func(ctx context.Context, env *cli.Env, args []string) error {
-				if len(args) != 1 {
-					return cli.Usagef("want one DIRECTORY, got %d arguments", len(args))
-				}
-				config, err := s.config()
-				if err != nil {
-					return err
-				}
-				line := cli.NewProgress(env.Stderr)
-				b, err := aggregator.RestoreBackup(ctx, args[0], config.Data, showing(line))
-				line.Clear()
-				if err != nil {
-					return fmt.Errorf("restoring %s: %w", args[0], err)
-				}
-				return out.say(env, b, "%s has the ledger %s with %d entries, up to %s; every byte was checked", b.Dir, b.Origin, b.Entries, b.Newest.Format(time.RFC3339))
+		Prepare: onDirectory(func(ctx context.Context, line *cli.Progress, data, dir string) (*aggregator.Backup, string, error) {
+			b, err := aggregator.RestoreBackup(ctx, dir, data, showing(line))
+			if err != nil {
+				return nil, "", fmt.Errorf("restoring %s: %w", dir, err)
 			}
-		},
+			return b, fmt.Sprintf("%s has the ledger %s with %d entries, up to %s; every byte was checked", b.Dir, b.Origin, b.Entries, b.Newest.Format(time.RFC3339)), nil
+		}),
+	}
+}
+
+// onDirectory prepares a command with one argument, the directory of a backup of the data
+// directory; do returns what there is now, and a sentence that says so.
+func onDirectory(do func(ctx context.Context, line *cli.Progress, data, dir string) (*aggregator.Backup, string, error)) func(*flag.FlagSet) func(context.Context, *cli.Env, []string) error {
+	return func(flags *flag.FlagSet) func(context.Context, *cli.Env, []string) error {
+		var s settings
+		s.declareData(flags)
+		var out output
+		out.declare(flags)
+		return func(ctx context.Context, env *cli.Env, args []string) error {
+			if len(args) != 1 {
+				return cli.Usagef("want one DIRECTORY, got %d arguments", len(args))
+			}
+			config, err := s.config()
+			if err != nil {
+				return err
+			}
+			line := cli.NewProgress(env.Stderr)
+			b, said, err := do(ctx, line, config.Data, args[0])
+			line.Clear()
+			if err != nil {
+				return err
+			}
+			return out.say(env, b, "%s", said)
+		}
 	}
 }
