@@ -151,6 +151,11 @@ func TestBackup(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.taken(304, 301)
+	// As if that run had ended before it erased.
+	if err := os.WriteFile(filepath.Join(b.dir, "log", "attachments", "sha256", attestation.Digest(erased).Hex()), []byte("erased"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.taken(304, 0)
 
 	data := b.restored(304)
 	sameFile(t, secret, filepath.Join(data, "pseudonyms.key"))

@@ -96,6 +96,20 @@ func TestRecent(t *testing.T) {
 	if _, err := read(roster, "a.example/log"); !errors.Is(err, signing.ErrKeyNotValid) {
 		t.Errorf("when the key was revoked: %v", err)
 	}
+	body, err = (&enrolment.Enrolment{
+		Builder: signer.Public().Builder(), PublicKey: signer.Public().DER(), Operator: "alice", Tier: enrolment.Counted, NotAfter: time.Now().Add(-time.Hour),
+	}).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	expired := enrolment.NewRoster()
+	if _, _, err := expired.Apply(0, ledger.Enrolment, body); err != nil {
+		t.Fatal(err)
+	}
+	put()
+	if _, err := read(expired, "a.example/log"); !errors.Is(err, signing.ErrKeyNotValid) {
+		t.Errorf("when the key is not valid any more: %v", err)
+	}
 }
 
 // TestRecentIsBounded: what finds no room is not held, and what nobody takes makes room.
