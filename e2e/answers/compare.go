@@ -52,6 +52,8 @@ func Compare(older, newer Answers) Comparison {
 var changedMeaning = map[string][]string{
 	// After 0.1.0 they count those who spoke about the set's members, before all.
 	"/api/v1/summary?set=": {"attestations", "builders", "observations", "operators"},
+	// After 0.1.0 a claim that was withdrawn is not shown to count.
+	"/api/v1/builders/": {"recent/*/counts"},
 }
 
 // sameMeaning returns an answer without the fields whose meaning has changed.
@@ -63,14 +65,13 @@ func sameMeaning(question, answer string) string {
 		lines := strings.Split(answer, "\n")
 		for i, line := range lines {
 			value, err := decode(line)
-			object, ok := value.(map[string]any)
-			if err != nil || !ok {
+			if err != nil {
 				continue
 			}
-			for _, name := range fields {
-				delete(object, name)
+			for _, field := range fields {
+				without(value, strings.Split(field, "/"))
 			}
-			text, err := json.Marshal(object)
+			text, err := json.Marshal(value)
 			if err == nil {
 				lines[i] = string(text)
 			}
@@ -78,6 +79,25 @@ func sameMeaning(question, answer string) string {
 		answer = strings.Join(lines, "\n")
 	}
 	return answer
+}
+
+// without deletes the fields at a path, in which * is each item of a list.
+func without(value any, path []string) {
+	switch value := value.(type) {
+	case map[string]any:
+		if len(path) == 1 {
+			delete(value, path[0])
+			return
+		}
+		without(value[path[0]], path[1:])
+	case []any:
+		if path[0] != "*" {
+			return
+		}
+		for _, item := range value {
+			without(item, path[1:])
+		}
+	}
 }
 
 // differ says where two answers differ first, "" if the newer only has more fields.

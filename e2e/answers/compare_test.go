@@ -67,4 +67,12 @@ func TestChangedMeaning(t *testing.T) {
 	if c := Compare(was, Answers{question: "200\n" + `{"outputs":3,"observations":2}`}); len(c.Different) != 1 {
 		t.Errorf("another number of outputs: %q", c.Different)
 	}
+	const builder = "/api/v1/builders/abc"
+	counted := Answers{builder: "200\n" + `{"outputs":4,"recent":[{"counts":true,"output":"a"},{"counts":true,"output":"b"}]}`}
+	if c := Compare(counted, Answers{builder: "200\n" + `{"outputs":4,"recent":[{"counts":false,"output":"a"},{"counts":true,"output":"b"}]}`}); len(c.Different) > 0 {
+		t.Errorf("%q", c.Different)
+	}
+	if c := Compare(counted, Answers{builder: "200\n" + `{"outputs":4,"recent":[{"counts":true,"output":"a"},{"counts":true,"output":"c"}]}`}); len(c.Different) != 1 {
+		t.Errorf("another output: %q", c.Different)
+	}
 }
