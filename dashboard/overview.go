@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"golang.org/x/sync/errgroup"
 
 	"repronet.dev/api"
 )
@@ -103,21 +104,29 @@ func (d *Dashboard) overview(c *gin.Context) (string, view, error) {
 		v.Commands = beginCommands(d.baseURL(c))
 	}
 	now := time.Now()
-	days, err := d.source.History(ctx, set)
-	if err != nil {
-		return "", nil, err
-	}
-	v.Chart = newAreaChart(days, now)
-	newest, err := d.source.Divergences(ctx, DivergenceQuery{Set: set, Limit: overviewDivergences})
-	if err != nil {
-		return "", nil, err
-	}
-	v.Total = newest.Total
-	for _, divergence := range newest.Divergences {
-		v.Newest = append(v.Newest, newDivergenceRow(divergence, now))
-	}
-	v.Sets, v.AllSets, err = d.setRows(ctx, set)
-	return "overview", v, err
+	// These do not need each other, and each waits for the index several times.
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		days, err := d.source.History(ctx, set)
+		v.Chart = newAreaChart(days, now)
+		return err
+	})
+	group.Go(func() error {
+		newest, err := d.source.Divergences(ctx, DivergenceQuery{Set: set, Limit: overviewDivergences})
+		if err != nil {
+			return err
+		}
+		v.Total = newest.Total
+		for _, divergence := range newest.Divergences {
+			v.Newest = append(v.Newest, newDivergenceRow(divergence, now))
+		}
+		return nil
+	})
+	group.Go(func() (err error) {
+		v.Sets, v.AllSets, err = d.setRows(ctx, set)
+		return err
+	})
+	return "overview", v, group.Wait()
 }
 
 // setRows summarises the first package sets by name, and the one that is shown.

@@ -102,7 +102,7 @@ func (q *Query) divergences(ctx context.Context, t *store.Tables, found []store.
 	if err != nil {
 		return nil, err
 	}
-	regressed, err := q.regressed(ctx, t, numbers)
+	regressed, err := q.regressed(ctx, t, outputs)
 	if err != nil {
 		return nil, err
 	}
@@ -123,8 +123,12 @@ func (q *Query) divergences(ctx context.Context, t *store.Tables, found []store.
 
 // regressed returns, for those outputs that came in the place of one that is reproduced, the
 // key of that one.
-func (q *Query) regressed(ctx context.Context, t *store.Tables, numbers []uint32) (map[uint32]string, error) {
-	before, err := t.Predecessors(ctx, numbers)
+func (q *Query) regressed(ctx context.Context, t *store.Tables, diverged []output) (map[uint32]string, error) {
+	var members []store.Member
+	for i := range diverged {
+		members = append(members, diverged[i].members...)
+	}
+	before, err := t.Predecessors(ctx, members)
 	if err != nil || len(before) == 0 {
 		return nil, err
 	}
