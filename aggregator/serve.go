@@ -140,7 +140,7 @@ func (v *view) connections() (*conns.Limiter, web.Config, error) {
 }
 
 // router puts the parts behind one router.
-func (a *Aggregator) router(config web.Config, source dashboard.Source, scheduler *schedule.Scheduler, started func() bool) (*web.Server, error) {
+func (a *Aggregator) router(config web.Config, source *query.Query, scheduler *schedule.Scheduler, started func() bool) (*web.Server, error) {
 	a.deps.Registry.MustRegister(&sizes{a.log.Size, a.store, a.deps.Logger}, build())
 	config.Dashboard.Jobs = func() []dashboard.Job { return dashboardJobs(scheduler.States()) }
 	config.Dashboard.Waiting = func(ctx context.Context) (int, error) { return a.state.Waiting(ctx, time.Now()) }

@@ -5,9 +5,9 @@ import (
 
 	web "repronet.dev/aggregator/http"
 	"repronet.dev/aggregator/index"
+	"repronet.dev/aggregator/query"
 	"repronet.dev/aggregator/store"
 	"repronet.dev/attestation"
-	"repronet.dev/dashboard"
 	"repronet.dev/ledger"
 	"repronet.dev/pkgset"
 	"repronet.dev/reading"
@@ -28,9 +28,9 @@ type view struct {
 }
 
 // parts are those of the router that a view answers.
-func (v *view) parts(source dashboard.Source, ledgerDir string) web.Parts {
+func (v *view) parts(source *query.Query, ledgerDir string) web.Parts {
 	return web.Parts{
-		Source: source, Exports: &exporter{v.store, v.index},
+		Source: source, Suggestions: source.Suggestions, Exports: &exporter{v.store, v.index},
 		Log:   web.Log{Dir: ledgerDir, Key: v.logKey, Erased: v.erased},
 		Entry: v.ledger.Entry,
 		Filter: func(ctx context.Context, name string) (*web.Filter, error) {

@@ -90,6 +90,24 @@ func (s Side) MarshalText() ([]byte, error) { return writeOptional(s, "side of a
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (s *Side) UnmarshalText(text []byte) error { return readOptional(s, text, "side of a cause") }
 
+// A Reason says what a build is suggested for.
+type Reason string
+
+// The reasons.
+const (
+	Confirm Reason = "confirm" // one operator has built it, and another would decide it
+	Begin   Reason = "begin"   // nobody has built it
+)
+
+// Values lists what can be written.
+func (Reason) Values() []string { return []string{string(Confirm), string(Begin)} }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (r Reason) MarshalText() ([]byte, error) { return write(r, "reason") }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (r *Reason) UnmarshalText(text []byte) error { return read(r, text, "reason") }
+
 // A Tier says whether an operator's builders move verdicts.
 type Tier string
 

@@ -44,6 +44,8 @@ func TestBrowser(t *testing.T) {
 		{"builder", server.URL + "/builders/" + string(dashboardtest.ID("birch")), "counts"},
 		{"copying", copied.URL + "/builders", "4 operators count"},
 		{"copier", copied.URL + "/builders/" + string(dashboardtest.ID("magpie")), "copying"},
+		{"coverage", server.URL + "/coverage", "would be decided by one more build"},
+		{"coverage-empty", empty.URL + "/coverage", "No package set is published"},
 		{"status", server.URL + "/status", "Up to date"},
 		{"search", server.URL + "/search?q=util", "match"},
 		{"method", server.URL + "/method", "How verdicts are computed"},

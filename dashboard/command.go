@@ -95,3 +95,11 @@ func beginCommands(aggregator string) []command {
 		"repronet-reporter exec --build YOUR-NAME/hello --output out=./hello -- go build -o ./hello .\nrepronet-reporter run --once")...)
 	return commands
 }
+
+// suggestedCommands are how to build what an aggregator suggests of a package set.
+func suggestedCommands(aggregator, set string) []command {
+	commands := shell("Once: say where reports go.", "repronet-reporter init --aggregator \x00 --operator YOUR-NAME --sets \x00", aggregator, set)
+	commands = append(commands, shell("Once: ask to be enrolled. A person decides.", "repronet-reporter enrol")...)
+	return append(commands, shell("Build what is suggested to you, of what your Nix store has the derivations of, and send what came out.",
+		"repronet-reporter rebuild --suggested 20\nrepronet-reporter run --once")...)
+}

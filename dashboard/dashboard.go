@@ -24,6 +24,9 @@ type Config struct {
 	// Entry reads an entry of the ledger. Where it is nil, pages and API offer
 	// no evidence.
 	Entry func(ctx context.Context, index uint64) (*ledger.Entry, error)
+	// Suggestions says what of a package set is worth building next, for the page
+	// /coverage; it returns [ErrNotFound] for a set that is not published. nil: nothing.
+	Suggestions func(ctx context.Context, query api.SuggestionQuery) (*api.Suggestions, error)
 	// Jobs reports on the periodic jobs for the page /status.
 	Jobs func() []Job
 	// Waiting counts the requests to be enrolled that wait for the operator, for the page
@@ -70,6 +73,11 @@ func New(config Config, source Source) (*Dashboard, error) {
 	if config.Logger == nil {
 		config.Logger = slog.Default()
 	}
+	if config.Suggestions == nil {
+		config.Suggestions = func(_ context.Context, query api.SuggestionQuery) (*api.Suggestions, error) {
+			return &api.Suggestions{Set: query.Set}, nil
+		}
+	}
 	if config.Jobs == nil {
 		config.Jobs = func() []Job { return nil }
 	}
@@ -111,6 +119,9 @@ func (d *Dashboard) Builders(c *gin.Context) { d.show(c, d.builders) }
 
 // Builder shows the builder that "id" in the path names.
 func (d *Dashboard) Builder(c *gin.Context) { d.show(c, d.builder) }
+
+// Coverage shows how much of the package sets is built, and what is worth building next.
+func (d *Dashboard) Coverage(c *gin.Context) { d.show(c, d.coverage) }
 
 // Status shows how far the index is, and the periodic jobs.
 func (d *Dashboard) Status(c *gin.Context) { d.show(c, d.status) }

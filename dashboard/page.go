@@ -40,6 +40,7 @@ func parsePages() (map[string]*page, error) {
 		"overview":    overviewPage{},
 		"divergences": divergencesPage{},
 		"build":       buildPage{},
+		"coverage":    coveragePage{},
 		"builders":    buildersPage{},
 		"builder":     builderPage{},
 		"status":      statusPage{},

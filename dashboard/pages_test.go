@@ -22,7 +22,7 @@ import (
 func pageURLs() []string {
 	return []string{
 		"/", "/?set=nixos-minimal", "/divergences", "/divergences?shape=split&cause=own", "/builds" + dashboardtest.DRV("openssl-3.5.4"),
-		"/builders", "/builders/" + string(dashboardtest.ID("alder")), "/status", "/method", "/docs/problems", "/docs/api", "/search", "/search?q=util",
+		"/builders", "/builders/" + string(dashboardtest.ID("alder")), "/coverage", "/coverage?set=nixos-minimal", "/status", "/method", "/docs/problems", "/docs/api", "/search", "/search?q=util",
 	}
 }
 

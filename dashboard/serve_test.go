@@ -13,6 +13,7 @@ import (
 	"github.com/nix-community/go-nix/pkg/nixbase32"
 
 	web "repronet.dev/aggregator/http"
+	"repronet.dev/api"
 	"repronet.dev/attestation"
 	"repronet.dev/dashboard"
 	"repronet.dev/dashboard/dashboardtest"
@@ -33,13 +34,28 @@ func serve(t testing.TB, source dashboard.Source) http.Handler {
 				{Name: "stale-builders", Schedule: "0 4 * * *", LastRun: now.Add(-8 * time.Hour), Duration: 2 * time.Second, Error: "The index did not answer within 2s.", Next: now.Add(16 * time.Hour)},
 			}
 		},
-	}, Logger: slog.New(slog.DiscardHandler)}, web.Parts{Source: source, Entry: func(context.Context, uint64) (*ledger.Entry, error) {
+	}, Logger: slog.New(slog.DiscardHandler)}, web.Parts{Source: source, Suggestions: suggestions(source), Entry: func(context.Context, uint64) (*ledger.Entry, error) {
 		return &ledger.Entry{Kind: ledger.Attestation, ReceivedAt: now, Body: []byte(`{"bundle":1}`)}, nil
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return server
+}
+
+// suggestions suggests what a set has of outputs with a plain name.
+func suggestions(source dashboard.Source) func(context.Context, api.SuggestionQuery) (*api.Suggestions, error) {
+	return func(ctx context.Context, query api.SuggestionQuery) (*api.Suggestions, error) {
+		summary, err := source.Summary(ctx, query.Set)
+		if err != nil {
+			return nil, err
+		}
+		since := time.Now().Add(-50 * time.Hour)
+		return &api.Suggestions{Set: query.Set, Revision: summary.Revision, Confirmable: summary.Single, Unbuilt: summary.Unbuilt, Suggestions: []api.Suggestion{
+			{Build: dashboardtest.DRV("ghc-9.10.3-doc"), Ecosystem: "nix", Outputs: []string{dashboardtest.Out("ghc-9.10.3-doc", ""), dashboardtest.Out("ghc-9.10.3-doc", "dev")}, Reason: api.Confirm, Since: &since, Dependents: 1234, System: "x86_64-linux"},
+			{Ecosystem: "nix", Outputs: []string{dashboardtest.Out("unbuilt-1", "")}, Reason: api.Begin, System: "x86_64-linux"},
+		}}, nil
+	}
 }
 
 func sample() *dashboardtest.Fake { return dashboardtest.NewFake(dashboardtest.Sample(time.Now())) }

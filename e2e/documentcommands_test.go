@@ -293,6 +293,9 @@ func documentedCommands() []documented {
 		{in: volunteers, line: "cosign attest-blob --statement request.json --bundle identity.json", by: "TestSigstoreJoining"},
 		{in: volunteers, line: "repronet-reporter enrol --identity identity.json", before: (*documents).signRequest, says: `(?s)State +enrolled.*open`},
 		{in: volunteers, line: "repronet-reporter hook install", says: hookLine},
+		{in: volunteers, line: "repronet-reporter collect debian ../hello_2.10-3_amd64.changes", before: (*documents).buildDebianHello, says: `hello@2\.10-3/amd64\^hello_2\.10-3_amd64\.deb`},
+		{in: volunteers, line: "repronet-reporter rebuild hello-2.12.1", before: (*documents).instantiateHello, says: "(?s)reproduced.*2 builds recorded"},
+		{in: volunteers, line: "repronet-reporter rebuild --suggested 20 --schedule '0 1-6 * * *' --timeout 1h", until: "the next builds are made at"},
 		{in: volunteers, line: "repronet-reporter init --aggregator https://repro.example.org --report all --consent-cc0 --operator org --key sigstore:signing_config.json", before: (*documents).startJob, says: `Signs by +the identity of whoever runs it`},
 		{in: volunteers, line: "repronet-reporter exec --build org/hello-1.2 --output hello=./hello -- make hello", before: (*documents).writeMakefile, says: `  org/hello-1.2\^hello`},
 		{in: volunteers, line: "repronet-reporter run --once", says: "^1 statements acknowledged"},
@@ -300,6 +303,7 @@ func documentedCommands() []documented {
 		{in: volunteers, line: "repronet-reporter withdraw --statement 4711 --reason 'patched compiler'", before: (*documents).attestAgain, replace: []string{"4711", "$STATEMENT"}, says: "hello-2.12.1"},
 		{in: volunteers, line: "repronet-reporter rotate", before: (*documents).attestAgain, says: "State +enrolled"},
 		{in: volunteers, line: "repronet-reporter rotate --revoke", before: (*documents).withdrawFormer, says: "State +enrolled"},
+		{in: volunteers, line: "repronet-reporter doctor", says: `(?s)ok +enrolment +enrolled as alice`},
 		{in: volunteers, line: "repronet-reporter status", says: "Waiting "},
 		{in: volunteers, line: "repronet-reporter uninstall", before: (*documents).installHook, asks: true, says: `/etc/nix/repronet-post-build-hook is not there any more`},
 

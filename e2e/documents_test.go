@@ -3,6 +3,7 @@ package e2e
 import (
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -74,6 +75,37 @@ func newDocuments(t *testing.T) *documents {
 	indexed(t, d.server.URL)
 	d.names["KEY"] = "'" + logKeyText(t, d.server.URL) + "'"
 	return d
+}
+
+// buildDebianHello writes what a build of Debian's hello leaves beside its source.
+func (d *documents) buildDebianHello() {
+	d.t.Helper()
+	beside := filepath.Dir(d.shell.dir)
+	sum := func(name, text string) string {
+		d.write(filepath.Join(beside, name), text)
+		return fmt.Sprintf("Checksums-Sha256:\n %x %d %s\n", sha256.Sum256([]byte(text)), len(text), name)
+	}
+	deb := sum("hello_2.10-3_amd64.deb", "the package\n")
+	buildinfo := sum("hello_2.10-3_amd64.buildinfo", "Source: hello\nVersion: 2.10-3\nBuild-Date: "+time.Now().Format(time.RFC1123Z)+"\n"+deb)
+	d.write(filepath.Join(beside, "hello_2.10-3_amd64.changes"), "Source: hello\n"+buildinfo)
+}
+
+// instantiateHello puts a derivation that can be built into alice's Nix store.
+func (d *documents) instantiateHello() {
+	d.t.Helper()
+	tools := filepath.Join(d.t.TempDir(), "tools")
+	if err := network.PrepareTools(tools); err != nil {
+		d.t.Fatal(err)
+	}
+	set := filepath.Join(d.t.TempDir(), "default.nix")
+	d.write(set, `{ tools }: { hello = derivation {
+  name = "hello-2.12.1"; system = builtins.currentSystem; builder = "${builtins.path { name = "tools"; path = tools; }}/busybox";
+  args = [ "sh" "-c" "echo hello > $out" ];
+}; }`)
+	if _, err := (&network.NixStore{Root: d.store, Set: set, Tools: tools}).EvalJobs(d.t.Context()); err != nil {
+		d.t.Fatal(err)
+	}
+	d.shell.env = append(d.shell.env, "NIX_CONFIG=build-users-group =\nsubstituters =\n")
 }
 
 // freshHome gives alice another machine, which has the aggregator's data as well. Its

@@ -73,6 +73,9 @@ type Parts struct {
 	// Roster makes the roster and the checkpoint of exactly the entries that it is
 	// the fold of.
 	Roster func(ctx context.Context) (*api.Roster, error)
+	// Suggestions says what is worth building next. It returns [dashboard.ErrNotFound] if
+	// there is no such set, or no such builder.
+	Suggestions func(ctx context.Context, query api.SuggestionQuery) (*api.Suggestions, error)
 	// Filter finds the filter of a package set's newest revision. It returns
 	// [dashboard.ErrNotFound] if there is no such set.
 	Filter func(ctx context.Context, set string) (*Filter, error)
@@ -192,7 +195,7 @@ func New(config Config, parts Parts) (*Server, error) {
 func (s *Server) open() (err error) {
 	if s.parts.Source != nil {
 		pages := s.config.Dashboard
-		pages.Entry, pages.Problem, pages.Operations = s.parts.Entry, s.problem, s.operations
+		pages.Entry, pages.Problem, pages.Operations, pages.Suggestions = s.parts.Entry, s.problem, s.operations, s.parts.Suggestions
 		if pages.Logger == nil {
 			pages.Logger = s.config.Logger
 		}

@@ -142,7 +142,8 @@ func pages(t *testing.T, scenario *dashboardtest.Scenario) (http.Handler, *count
 	if err := x.RollUp(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	server := must(web.New(web.Config{Logger: slog.New(slog.DiscardHandler)}, web.Parts{Source: query.New(s, l, x)}))
+	q := query.New(s, l, x)
+	server := must(web.New(web.Config{Logger: slog.New(slog.DiscardHandler)}, web.Parts{Source: q, Suggestions: q.Suggestions}))
 	return server, statements
 }
 
@@ -174,6 +175,7 @@ func TestStatementsOfPages(t *testing.T) {
 		{"a builder that copies", func(n int) string { return "/builders/" + copier(n) }, 14},
 		{"a search", func(int) string { return "/search?q=scattered" }, 10},
 		{"a digest", func(int) string { return "/api/v1/outputs?digest=" + digest }, 6},
+		{"coverage", func(int) string { return "/coverage?set=set-00" }, 11},
 		{"package sets", func(int) string { return "/api/v1/sets" }, 2},
 		{"status", func(int) string { return "/status" }, 2},
 	} {

@@ -28,6 +28,17 @@ func Environment(path string) map[string]string {
 	return prune(env)
 }
 
+// NixEnvironment returns the traits of a build on a platform under the settings of Nix, as
+// 'nix config show' writes them; cache is as in [NixBuild].
+func NixEnvironment(ctx context.Context, platform, config, cache string) (map[string]string, error) {
+	values := settings(config)
+	store, err := openStore(values["store"])
+	if err != nil {
+		return nil, err
+	}
+	return nixEnvironment(ctx, platform, values, store, cache), nil
+}
+
 func nixEnvironment(ctx context.Context, platform string, config map[string]string, store *nixStore, cache string) map[string]string {
 	env := machine()
 	env["system"] = platform

@@ -127,30 +127,17 @@ func floating(output *derivation.Output) bool { return output.Path == "" }
 // registeredOutputs adds the outputs that this machine built, as the database
 // has them.
 func registeredOutputs(ctx context.Context, r *spool.Record, db *database, drv *derivation.Derivation, now time.Time) error {
-	var paths []string
-	isFloating := false
-	for _, output := range drv.Outputs {
-		isFloating = isFloating || floating(output)
-		paths = append(paths, output.Path)
-	}
-	var known map[string]registration
-	var err error
-	if isFloating {
-		known, err = db.derived(ctx, r.Build)
-	} else {
-		known, err = db.registrations(ctx, paths)
-	}
+	known, err := db.outputs(ctx, r.Build, drv)
 	if err != nil {
 		return err
 	}
 	elsewhere := 0
 	for _, name := range slices.Sorted(maps.Keys(drv.Outputs)) {
 		key := drv.Outputs[name].Path
-		registered, ok := known[key]
-		if isFloating {
+		if floating(drv.Outputs[name]) {
 			key = ecosystem.Of(r.Ecosystem).Key(r.Build, name)
-			registered, ok = newest(known, outputName(r.Build, name))
 		}
+		registered, ok := known[name]
 		switch {
 		case !ok:
 		case !registered.ultimate:

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/nix-community/go-nix/pkg/derivation"
+
 	"repronet.dev/attestation"
 	"repronet.dev/ecosystem"
 )
@@ -26,12 +28,30 @@ type Recipe struct {
 
 	logical string // the directory of the store in the names of its paths
 	real    string // where that is on this machine
+	path    string // its own, in the store
+	drv     *derivation.Derivation
 }
 
 // ReadRecipe reads a recipe. store is the URI of the Nix store that it is in, "" for the
 // usual one. Recipes whose outputs say nothing about reproducibility are [ErrNotEvidence].
 func ReadRecipe(e *ecosystem.Ecosystem, recipe, store string) (*Recipe, error) {
-	r := &Recipe{Keys: map[string]string{}, logical: filepath.Clean(e.Store), real: filepath.Clean(e.Store)}
+	r, err := readRecipe(e, recipe, store)
+	if err != nil {
+		return nil, err
+	}
+	if reason := notEvidence(r.drv); reason != "" {
+		return nil, fmt.Errorf("%s: %w: %s", recipe, ErrNotEvidence, reason)
+	}
+	return r, nil
+}
+
+// ReadInput reads the recipe of another's input, which may be any, also a fixed-output one.
+func ReadInput(recipe, store string) (*Recipe, error) {
+	return readRecipe(ecosystem.Of(ecosystem.Nix), recipe, store)
+}
+
+func readRecipe(e *ecosystem.Ecosystem, recipe, store string) (*Recipe, error) {
+	r := &Recipe{Keys: map[string]string{}, logical: filepath.Clean(e.Store), real: filepath.Clean(e.Store), path: recipe}
 	file := recipe
 	if e.Name == ecosystem.Nix {
 		s, err := openStore(store)
@@ -50,9 +70,7 @@ func ReadRecipe(e *ecosystem.Ecosystem, recipe, store string) (*Recipe, error) {
 	if err != nil {
 		return nil, err
 	}
-	if reason := notEvidence(drv); reason != "" {
-		return nil, fmt.Errorf("%s: %w: %s", recipe, ErrNotEvidence, reason)
-	}
+	r.drv = drv
 	r.Digest = sha256.Sum256(text)
 	for name, output := range drv.Outputs {
 		r.Keys[name] = output.Path

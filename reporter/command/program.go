@@ -20,8 +20,9 @@ func Program() *cli.Program {
   them to an aggregator, which compares them with what others got.
 
   'init' prepares a directory with a key, and 'enrol' asks the aggregator to
-  accept what it signs. 'hook nix', 'attest' and 'exec' record
-  builds there; they never use the network. 'run' submits what was recorded and
+  accept what it signs. 'hook nix', 'attest', 'collect' and 'exec' record
+  builds there; they never use the network. 'rebuild' makes builds again, to compare
+  them. 'run' submits what was recorded and
   keeps each record until a receipt proves that the aggregator's log has it.
 
 FILES
@@ -35,7 +36,7 @@ FILES
     spool/        records and statements on their way
   ` + reporter.DefaultHookFile + ` is where 'hook install' puts Nix's post-build-hook.`,
 		Commands: []cli.Command{
-			initCommand(), enrolCommand(), hookCommand(), hookInstallCommand(), hookRemoveCommand(), attestCommand(), execCommand(), runCommand(), statusCommand(), withdrawCommand(), requeueCommand(), rotateCommand(), uninstallCommand(), relayGuixSigs(), relayGitian(), relayNarinfo(),
+			initCommand(), enrolCommand(), hookCommand(), hookInstallCommand(), hookRemoveCommand(), attestCommand(), collectArch(), collectDebian(), execCommand(), rebuildCommand(), runCommand(), statusCommand(), doctorCommand(), withdrawCommand(), requeueCommand(), rotateCommand(), uninstallCommand(), relayGuixSigs(), relayGitian(), relayNarinfo(),
 		},
 	}
 }
