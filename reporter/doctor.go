@@ -100,8 +100,8 @@ func (e *Examination) spool() {
 		return
 	}
 	var s syscall.Statfs_t
-	if err := syscall.Statfs(dir, &s); err == nil && s.Bavail*uint64(s.Bsize) < lowSpace { //nolint:unconvert,gosec // the types differ between systems
-		e.find("spool", Odd, "make room", "%d MiB are free on its file system", s.Bavail*uint64(s.Bsize)>>20) //nolint:unconvert,gosec // likewise
+	if err := syscall.Statfs(dir, &s); err == nil && s.Bavail*uint64(s.Bsize) < lowSpace { //nolint:unconvert // the types differ between systems
+		e.find("spool", Odd, "make room", "%d MiB are free on its file system", s.Bavail*uint64(s.Bsize)>>20) //nolint:unconvert // likewise
 	}
 	status, err := e.Home.Spool().Status()
 	if err != nil {

@@ -45,7 +45,7 @@ func TestDoctor(t *testing.T) {
 	}
 	write := func(file, text string) {
 		t.Helper()
-		if err := os.WriteFile(file, []byte(text), 0o755); err != nil { //nolint:gosec // a program
+		if err := os.WriteFile(file, []byte(text), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}

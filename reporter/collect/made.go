@@ -110,7 +110,7 @@ func (db *database) outputs(ctx context.Context, path string, drv *derivation.De
 		isFloating = isFloating || floating(output)
 		paths = append(paths, output.Path)
 	}
-	known := map[string]registration{}
+	var known map[string]registration
 	var err error
 	if isFloating {
 		known, err = db.derived(ctx, path)

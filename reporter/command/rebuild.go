@@ -223,10 +223,10 @@ func (c *rebuilding) keepDiffering(ctx context.Context, env *cli.Env, o *rebuild
 		return nil, nil
 	}
 	dir := filepath.Join(c.keep, filepath.Base(o.Key))
-	if err := durable.MkdirAll(c.keep, 0o755); err != nil {
+	if err := durable.MkdirAll(c.keep, 0o750); err != nil {
 		return nil, fmt.Errorf("keeping what differs: %w", err)
 	}
-	if err := os.Mkdir(dir, 0o755); err != nil {
+	if err := os.Mkdir(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("keeping what differs: %w; move what is there away, or name another directory", err)
 	}
 	kept := []string{filepath.Join(dir, "first"), filepath.Join(dir, "second")}

@@ -23,13 +23,13 @@ func Copy(from, to string) error {
 		target := filepath.Join(to, rest)
 		switch entry.Type() {
 		case fs.ModeDir:
-			return os.Mkdir(target, 0o755)
+			return os.Mkdir(target, 0o750)
 		case fs.ModeSymlink:
 			link, err := os.Readlink(path)
 			if err != nil {
 				return err
 			}
-			return os.Symlink(link, target)
+			return os.Symlink(link, target) //nolint:gosec // nobody else writes to it yet
 		case 0:
 			return copyFile(path, target)
 		default:

@@ -29,7 +29,7 @@ func tree(t *testing.T, files map[string]string) string {
 		case strings.HasPrefix(text, "->"):
 			err = os.Symlink(text[2:], path)
 		case strings.HasPrefix(text, "x:"):
-			err = os.WriteFile(path, []byte(text[2:]), 0o755) //nolint:gosec // a program
+			err = os.WriteFile(path, []byte(text[2:]), 0o755)
 		default:
 			err = os.WriteFile(path, []byte(text), 0o644)
 		}

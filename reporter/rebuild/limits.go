@@ -97,7 +97,7 @@ func (l *Limits) exceeded(pid int, dir string, free int64) string {
 func stop(pid int, done <-chan error) {
 	_ = syscall.Kill(pid, syscall.SIGINT)
 	select {
-	case <-done:
+	case <-done: //nolint:errcheck // what ends it is known
 		return
 	case <-time.After(stopGrace):
 	}
@@ -105,7 +105,7 @@ func stop(pid int, done <-chan error) {
 	for _, p := range processes {
 		_ = syscall.Kill(p, syscall.SIGKILL)
 	}
-	<-done
+	<-done //nolint:errcheck // likewise
 }
 
 // freeSpace returns how many bytes the file system of a directory has left.

@@ -1,7 +1,6 @@
 package rebuild
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -53,7 +52,7 @@ func newScratch(dir, from string, limits Limits, log io.Writer) (*scratch, error
 	s := &scratch{root: root, from: from, limits: limits, log: log}
 	if s.lock, err = lock(root); err == nil {
 		// Builders are other users where Nix has users for them.
-		err = os.Chmod(root, 0o755)
+		err = os.Chmod(root, 0o755) //nolint:gosec // a directory
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.remove())
@@ -90,22 +89,20 @@ func (s *scratch) options() []string {
 	return o
 }
 
-// nix runs a program of Nix and returns what it printed. It may be one that builds.
-func (s *scratch) nix(ctx context.Context, limits Limits, name string, args ...string) (string, error) {
+// nix runs a program of Nix, which may be one that builds.
+func (s *scratch) nix(ctx context.Context, limits Limits, name string, args ...string) error {
 	command := exec.Command(name, args...) //nolint:noctx // ended by run, which asks it first
-	var out bytes.Buffer
 	said := &tail{limit: 64 << 10}
-	command.Stdout = &limited{w: &out, left: 16 << 20}
 	command.Stderr = io.MultiWriter(said, s.log)
 	command.WaitDelay = stopGrace
 	command.ExtraFiles = []*os.File{s.lock} // which is held until both have ended
 	if err := limits.run(ctx, command, s.root); err != nil {
 		if errors.Is(err, exec.ErrNotFound) {
-			return "", fmt.Errorf("%w: Nix is needed to build its recipes", err)
+			return fmt.Errorf("%w: Nix is needed to build its recipes", err)
 		}
-		return "", &nixError{name: name, err: err, said: said.String()}
+		return &nixError{name: name, err: err, said: said.String()}
 	}
-	return out.String(), nil
+	return nil
 }
 
 // A nixError is how a program of Nix ended, with the end of what it said.
@@ -158,7 +155,7 @@ func (s *scratch) copy(ctx context.Context, flags, paths []string) error {
 		if s.from != "" {
 			args = append(args, "--from", s.from)
 		}
-		if _, err := s.nix(ctx, Limits{Disk: s.limits.Disk}, "nix", append(append(args, flags...), some...)...); err != nil {
+		if err := s.nix(ctx, Limits{Disk: s.limits.Disk}, "nix", append(append(args, flags...), some...)...); err != nil {
 			return err
 		}
 	}
@@ -176,7 +173,7 @@ func (s *scratch) realiseInputs(ctx context.Context, recipe *collect.Recipe) err
 	slices.Sort(wanted)
 	for some := range slices.Chunk(wanted, copiedAtOnce) {
 		args := append(append([]string{"--realise"}, s.options()...), some...)
-		if _, err := s.nix(ctx, s.limits, "nix-store", args...); err != nil {
+		if err := s.nix(ctx, s.limits, "nix-store", args...); err != nil {
 			return err
 		}
 	}
@@ -187,7 +184,7 @@ func (s *scratch) realiseInputs(ctx context.Context, recipe *collect.Recipe) err
 // where that is what the recipe came to.
 func (s *scratch) build(ctx context.Context, path string) error {
 	args := append([]string{"--realise", "--option", "substitute", "false", "--option", "keep-failed", "false"}, s.options()...)
-	_, err := s.nix(ctx, s.limits, "nix-store", append(args, path)...)
+	err := s.nix(ctx, s.limits, "nix-store", append(args, path)...)
 	if nix, ok := errors.AsType[*nixError](err); ok {
 		return failureOf(nix, path, s.limits)
 	}
@@ -268,7 +265,7 @@ func (s *scratch) takeOut(ctx context.Context, made []collect.Made, to string) (
 		}
 		args = append(args, m.Path)
 	}
-	if _, err := s.nix(ctx, Limits{}, "nix-store", args...); err != nil {
+	if err := s.nix(ctx, Limits{}, "nix-store", args...); err != nil {
 		return nil, fmt.Errorf("taking outputs out of the store: %w", err)
 	}
 	return taken, nil

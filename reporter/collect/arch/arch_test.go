@@ -37,7 +37,7 @@ func place(t *testing.T) string {
 	}
 	if os.Geteuid() == 0 {
 		for path := dir; strings.HasPrefix(path, os.TempDir()+"/"); path = filepath.Dir(path) {
-			if err := os.Chmod(path, 0o755); err != nil { //nolint:gosec // for another user
+			if err := os.Chmod(path, 0o755); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -153,19 +153,19 @@ func TestFiles(t *testing.T) {
 		many = append(many, [2]string{fmt.Sprint("file", i), "x"})
 	}
 	tests := map[string]struct{ file, want string }{
-		"another name":      {pack(t, "other-1.0-1-any.pkg.tar.zst", [2]string{".BUILDINFO", buildinfo}), "others know it by that name"},
-		"no .BUILDINFO":     {pack(t, name, [2]string{".PKGINFO", "x"}), "no .BUILDINFO"},
-		"behind many":       {pack(t, name, append(many, [2]string{".BUILDINFO", buildinfo})...), "no .BUILDINFO"},
-		"behind a large":    {pack(t, name, [2]string{"large", strings.Repeat("x", 5<<20)}, [2]string{".BUILDINFO", buildinfo}), "no .BUILDINFO"},
-		"no archive":        {pack(t, strings.TrimSuffix(name, ".zst")+".gz"), "does not end with"},
-		"not compressed":    {pack(t, strings.TrimSuffix(name, ".zst")+".xz", [2]string{".BUILDINFO", buildinfo}), "xz"},
-		"no base":           {without("pkgbase = tool"), "0 fields pkgbase"},
-		"two versions":      {with(buildinfo + "pkgver = 2:1.0-2\n"), "2 fields pkgver"},
-		"no date":           {with(strings.Replace(buildinfo, "1793613600", "yesterday", 1)), "no number of seconds"},
-		"a date of old":     {with(strings.Replace(buildinfo, "1793613600", "-1793613600", 1)), "1990 and 2200"},
-		"no field":          {with(buildinfo + "what is this\n"), "line 9 is not NAME = VALUE"},
-		"no UTF-8":          {with(buildinfo + "x = \xff\n"), "not UTF-8"},
-		"a base that bites": {with(strings.Replace(buildinfo, "pkgbase = tool", "pkgbase = ../tool", 1)), "../tool"},
+		"another name":       {pack(t, "other-1.0-1-any.pkg.tar.zst", [2]string{".BUILDINFO", buildinfo}), "others know it by that name"},
+		"no .BUILDINFO":      {pack(t, name, [2]string{".PKGINFO", "x"}), "no .BUILDINFO"},
+		"behind many":        {pack(t, name, append(many, [2]string{".BUILDINFO", buildinfo})...), "no .BUILDINFO"},
+		"behind a large":     {pack(t, name, [2]string{"large", strings.Repeat("x", 5<<20)}, [2]string{".BUILDINFO", buildinfo}), "no .BUILDINFO"},
+		"no archive":         {pack(t, strings.TrimSuffix(name, ".zst")+".gz"), "does not end with"},
+		"not compressed":     {pack(t, strings.TrimSuffix(name, ".zst")+".xz", [2]string{".BUILDINFO", buildinfo}), "xz"},
+		"no base":            {without("pkgbase = tool"), "0 fields pkgbase"},
+		"two versions":       {with(buildinfo + "pkgver = 2:1.0-2\n"), "2 fields pkgver"},
+		"no date":            {with(strings.Replace(buildinfo, "1793613600", "yesterday", 1)), "no number of seconds"},
+		"a date of old":      {with(strings.Replace(buildinfo, "1793613600", "-1793613600", 1)), "1990 and 2200"},
+		"no field":           {with(buildinfo + "what is this\n"), "line 9 is not NAME = VALUE"},
+		"no UTF-8":           {with(buildinfo + "x = \xff\n"), "not UTF-8"},
+		"a base that bites":  {with(strings.Replace(buildinfo, "pkgbase = tool", "pkgbase = ../tool", 1)), "../tool"},
 		"a large .BUILDINFO": {with(buildinfo + strings.Repeat("# x\n", 2<<20)), "more than"},
 	}
 	for name, test := range tests {

@@ -74,7 +74,7 @@ func build(t *testing.T, changed string, umask int, args []string, env ...string
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(file, []byte(text), 0o755); err != nil { //nolint:gosec // debian/rules is a program
+		if err := os.WriteFile(file, []byte(text), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
