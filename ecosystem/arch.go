@@ -5,7 +5,8 @@ package ecosystem
 // are package files, which keep the epoch: "dbus-1:1.14.10-2-x86_64.pkg.tar.zst"
 // (PKGBUILD(5)).
 var archRules = rules{
-	show: showVersioned,
-	purl: "alpm",
-	find: PURL.versioned,
+	show:  showVersioned,
+	place: versionedPlace,
+	purl:  "alpm",
+	find:  PURL.versioned,
 }

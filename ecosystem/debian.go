@@ -5,7 +5,8 @@ package ecosystem
 // "vim@2:9.0.1378-2/amd64". Its outputs are the files named in a .buildinfo, which
 // leave the epoch out (deb-version(7), deb-buildinfo(5)).
 var debianRules = rules{
-	show: showVersioned,
-	purl: "deb",
-	find: PURL.versioned,
+	show:  showVersioned,
+	place: func(key string) (place, version string) { return placeVersioned(key, withoutDebian) },
+	purl:  "deb",
+	find:  PURL.versioned,
 }

@@ -67,6 +67,8 @@ type rules struct {
 	split func(key string) (build, output string, found bool)
 	// show takes a name apart.
 	show func(name string) Shown
+	// place takes the version out of an output's key.
+	place func(key string) (place, version string)
 	// rebuild are the commands that make a build's outputs again.
 	rebuild func(e *Ecosystem, build string, outputs []Output) []Command
 	// purl is the type of package URLs that name builds of the ecosystem, ""

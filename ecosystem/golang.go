@@ -13,6 +13,7 @@ import (
 // proxies.
 var goRules = rules{
 	show:    showVersioned,
+	place:   versionedPlace,
 	rebuild: goCommands,
 	purl:    "golang",
 	find:    PURL.versioned,

@@ -13,6 +13,7 @@ var guixRules = rules{
 	},
 	split: splitStore,
 	show:  showStore,
+	place: storePlace,
 	rebuild: func(_ *Ecosystem, build string, _ []Output) []Command {
 		if checkDerivation(Guix, GuixStore, build) != nil {
 			return nil

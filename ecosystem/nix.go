@@ -18,6 +18,7 @@ var nixRules = rules{
 	},
 	split:   splitStore,
 	show:    showStore,
+	place:   storePlace,
 	rebuild: nixCommands,
 	purl:    "nix",
 	find:    PURL.dashed,

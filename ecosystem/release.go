@@ -22,8 +22,9 @@ var releaseRules = rules{
 		}
 		return attestCommand(e, build, outputs)
 	},
-	purl: "generic",
-	find: PURL.path,
+	place: filePlace,
+	purl:  "generic",
+	find:  PURL.path,
 }
 
 func releaseFile(key string) error {
