@@ -20,6 +20,12 @@ type Case struct {
 	Digest *attestation.Digest
 	// Now is the time for which it is judged.
 	Now time.Time
+	// Past tells that it is of an earlier state, where it is not asked how long ago the
+	// claims were received.
+	Past bool
+	// Before is the evidence on outputs in whose place this one came: earlier versions. It
+	// is asked for where [Policy.AsksBefore] says so.
+	Before []*verify.Evidence
 }
 
 // A Decision is what a policy makes of one output.
@@ -28,8 +34,18 @@ type Decision struct {
 	// Finding is what the action rests on.
 	Finding verify.Finding `json:"finding"`
 	Section string         `json:"section,omitempty"`
+	// Regressed says what was reproduced before, of a divergence where the section asks.
+	Regressed *Regression `json:"regressed,omitempty"`
 	// Reasons are sentences for people.
 	Reasons []string `json:"reasons"`
+}
+
+// A Regression is what was reproduced before an output diverged.
+type Regression struct {
+	// Output is the one that was: the same, or an earlier version in its place.
+	Output string `json:"output"`
+	// Until is, of the same output, the ledger index of the claim that first dissented.
+	Until uint64 `json:"until,omitzero"`
 }
 
 func (d *Decision) String() string {
@@ -53,6 +69,15 @@ func (p *Policy) Judge(c Case) Decision {
 
 func (s *Section) judge(c Case) Decision {
 	d := Decision{Action: Refuse, Section: s.Name}
+	s.decide(c, &d)
+	if d.Finding == verify.Diverged && s.Regressed.asks() {
+		s.lookBack(c, &d)
+	}
+	return d
+}
+
+// decide decides by the evidence on the output itself.
+func (s *Section) decide(c Case, d *Decision) {
 	var trusted, others []verify.Position
 	for _, position := range c.Evidence.Digests() {
 		t, o := position, position
@@ -76,16 +101,14 @@ func (s *Section) judge(c Case) Decision {
 	case 0:
 		d.Finding = verify.Insufficient
 		d.because("no trusted operator has said anything about it")
-		return d
 	case 1:
-		s.weigh(c, trusted[0], others, &d)
-		return d
+		s.weigh(c, trusted[0], others, d)
+	default:
+		d.Finding = verify.Diverged
+		for _, position := range trusted {
+			d.because("%s by %s", position.Digest, strings.Join(position.Operators, ", "))
+		}
 	}
-	d.Finding = verify.Diverged
-	for _, position := range trusted {
-		d.because("%s by %s", position.Digest, strings.Join(position.Operators, ", "))
-	}
-	return d
 }
 
 // weigh decides where the trusted operators agree.
@@ -107,7 +130,7 @@ func (s *Section) weigh(c Case, agreed verify.Position, others []verify.Position
 			d.because("%s is required and has not spoken", operator)
 		}
 	}
-	if s.MaxAge > 0 {
+	if s.MaxAge > 0 && !c.Past {
 		age := c.Now.Sub(s.newest(c.Evidence, agreed))
 		switch {
 		case age < -verify.MaxAhead:
@@ -130,11 +153,19 @@ func (s *Section) weigh(c Case, agreed verify.Position, others []verify.Position
 // lower makes the action stricter, if it is. The first finding of the strictest
 // action is the one that counts.
 func (d *Decision) lower(to Action, finding verify.Finding) {
-	strictness := []Action{Accept, Warn, Refuse}
-	if d.Finding == verify.Accepted || slices.Index(strictness, to) > slices.Index(strictness, d.Action) {
+	stricter := to.Stricter(d.Action)
+	if d.Finding == verify.Accepted || stricter {
 		d.Finding = finding
 	}
-	d.Action = strictness[max(slices.Index(strictness, to), slices.Index(strictness, d.Action))]
+	if stricter {
+		d.Action = to
+	}
+}
+
+// Stricter reports whether an action is stricter than another one.
+func (a Action) Stricter(than Action) bool {
+	order := []Action{Accept, Warn, Refuse}
+	return slices.Index(order, a) > slices.Index(order, than)
 }
 
 func orRefuse(a Action) Action {

@@ -62,6 +62,9 @@ type Section struct {
 	// Diverged is what happens if only operators that are not trusted dissent;
 	// the default is Refuse. Dissent of a trusted one is always refused.
 	Diverged Action `yaml:"diverged"`
+	// Regressed is what happens besides if an output is diverged that was reproduced
+	// before, or is a version of one that is; the default is Accept, which asks nothing.
+	Regressed Action `yaml:"regressed"`
 }
 
 // Quorum is a number of operators.

@@ -99,6 +99,58 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// TestRegressed: what was reproduced before is looked for where a section asks, and makes a
+// decision stricter, never laxer.
+func TestRegressed(t *testing.T) {
+	const strangers = "quorum: 2, trusted: [a, b], "
+	itself, earlier := "it was reproduced until ledger index", "/nix/store/x, in whose place it came, is reproduced"
+	for _, test := range []struct {
+		name, section, claims string
+		before                []string
+		action                policy.Action
+		reason                string // "": not said to have regressed
+	}{
+		{"not asked", strangers + "diverged: warn", "a=1 b=1 c=2", []string{"a=3 b=3"}, policy.Warn, ""},
+		{"asked to accept it", strangers + "diverged: warn, regressed: accept", "a=1 b=1 c=2", []string{"a=3 b=3"}, policy.Warn, ""},
+		{"itself", strangers + "diverged: warn, regressed: refuse", "a=1 b=1 c=2", nil, policy.Refuse, itself},
+		{"itself, which warns", strangers + "diverged: accept, regressed: warn", "a=1 b=1 c=2", nil, policy.Warn, itself},
+		{"the dissent came first", strangers + "diverged: warn, regressed: refuse", "a=1 c=2 b=1", nil, policy.Warn, ""},
+		{"an earlier version", strangers + "diverged: warn, regressed: refuse", "a=1 c=2 b=1", []string{"a=4", "a=3 b=3"}, policy.Refuse, earlier},
+		{"an earlier version, long ago", strangers + "diverged: warn, maxAge: 90d, regressed: refuse", "a=1 c=2 b=1", []string{"a=3@100 b=3@100"}, policy.Refuse, earlier},
+		{"earlier versions that were not", strangers + "diverged: warn, regressed: refuse", "a=1 c=2 b=1", []string{"a=3", "a=3 b=4", "a=3 b=3 c=4", ""}, policy.Warn, ""},
+		{"an earlier version by strangers", strangers + "diverged: warn, regressed: refuse", "a=1 c=2 b=1", []string{"c=3 d=3"}, policy.Warn, ""},
+		{"without who is required", strangers + "required: [b], diverged: warn, regressed: refuse", "a=1 c=2 b=1", []string{"a=3 c=3"}, policy.Warn, ""},
+		{"the trusted dissent", "quorum: 2, regressed: warn", "a=1 b=1 c=2", nil, policy.Refuse, itself},
+		{"a withdrawn claim was never made", strangers + "diverged: warn, regressed: refuse", "a=1 b=1! c=2 b=1", nil, policy.Warn, ""},
+		{"who is excluded is not heard", "quorum: 2, excluded: [c], regressed: warn", "c=2 a=1 b=1 d=2", nil, policy.Refuse, itself},
+		{"not diverged", strangers + "regressed: refuse", "a=1 b=1", []string{"a=3 b=3"}, policy.Accept, ""},
+		{"too few", strangers + "regressed: refuse, single: warn", "a=1", []string{"a=3 b=3"}, policy.Warn, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p, err := policy.Parse([]byte("sections: [{" + test.section + "}]"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := policy.Case{Evidence: evidence(test.claims), Now: now}
+			for _, claims := range test.before {
+				c.Before = append(c.Before, evidence(claims))
+			}
+			d := p.Judge(c)
+			reasons := strings.Join(d.Reasons, "\n")
+			if d.Action != test.action || (test.reason != "") != strings.Contains(reasons, "regressed: ") || !strings.Contains(reasons, test.reason) {
+				t.Errorf("%s; want %s: %q", &d, test.action, test.reason)
+			}
+			if (d.Regressed != nil) != (test.reason != "") || d.Regressed != nil && (d.Regressed.Until > 0) != (test.reason == itself) {
+				t.Errorf("regressed: %+v", d.Regressed)
+			}
+			c.Before = nil
+			if d := p.Judge(c); p.AsksBefore(&d) != (d.Finding == verify.Diverged && strings.Contains(test.section, "regressed: ") && !strings.Contains(test.section, "regressed: accept") && test.reason != itself) {
+				t.Errorf("asks for earlier versions: %t", p.AsksBefore(&d))
+			}
+		})
+	}
+}
+
 func TestFirstSection(t *testing.T) {
 	p, err := policy.Parse([]byte(`sections:
 - {name: nix base, ecosystem: nix, set: base, quorum: 3}
@@ -142,6 +194,7 @@ func TestParseRefuses(t *testing.T) {
 		"quorum: 1":                                             "field quorum not found",
 		"sections: [{quorum: 1, quorum: 2}]":                    "already defined",
 		"sections: [{quorum: 1, single: maybe}]":                "none of accept, warn and refuse",
+		"sections: [{quorum: 1, regressed: no}]":                "none of accept, warn and refuse",
 		"sections: [{quorum: 1, maxAge: 90}]":                   "no age",
 		"sections: [{quorum: 1, maxAge: 0d}]":                   "no age",
 		"sections: [{quorum: 1, maxAge: ''}]":                   "no age",
