@@ -29,6 +29,7 @@ import (
 // while one updates the mirror.
 type Mirror struct {
 	replica *replica.Replica // log, forks and convictions
+	before  memory           // of predecessors
 
 	mu    sync.RWMutex // guards what is below, the files that it names, and that the replica is of its state
 	index *index

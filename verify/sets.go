@@ -12,7 +12,7 @@ import (
 	"repronet.dev/reading"
 )
 
-// A Set is the latest published revision of a package set. That it is published
+// A Set is a published revision of a package set, where nothing else is said the latest. That it is published
 // is the word of the ledger's operator, who can publish another one.
 type Set struct {
 	Name      string
@@ -62,6 +62,59 @@ func (p *Pins) Sets(ctx context.Context, m *Mirror, names []string) ([]*Set, err
 // latest returns the latest of a set's revisions, oldest first, that is not refused; nil
 // if there is none.
 func latest(ctx context.Context, revisions []revision, attachments reading.Attachments) (*Set, error) {
+	r, err := latestRevision(ctx, revisions, attachments)
+	if r == nil || err != nil {
+		return nil, err
+	}
+	set := &r.Set
+	set.members = map[string]bool{}
+	for _, list := range [][]pkgset.Member{r.Counted, r.Fixed} {
+		for i := range list {
+			set.members[list[i].Key] = true
+		}
+	}
+	return set, nil
+}
+
+// A SetRevision is what a package set consisted of at a revision.
+type SetRevision struct {
+	Set
+	*reading.Members
+}
+
+// SetRevision returns a package set at a revision as the mirrored ledger has it: the
+// newest revision for "", and of one that was published again what it is since then. Its
+// members are fetched as those of [Pins.Sets] are.
+func (p *Pins) SetRevision(ctx context.Context, m *Mirror, name, wanted string) (*SetRevision, error) {
+	published, err := m.published(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading package sets: %w", err)
+	}
+	var candidates []revision
+	var names []string
+	for _, r := range published[name] {
+		if wanted == "" || r.Revision == wanted {
+			candidates = append(candidates, r)
+		}
+		names = append(names, r.Revision)
+	}
+	set, err := latestRevision(ctx, candidates, m.Attachments(p.Logs()...))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("reading package set %s: %w", name, err)
+	case set != nil:
+		return set, nil
+	case len(names) == 0:
+		return nil, fmt.Errorf("package set %q is not published in the ledger", name)
+	case len(candidates) > 0:
+		return nil, fmt.Errorf("package set %q has no revision %q that could be read: what its entry names is malformed", name, wanted)
+	default:
+		const shown = 5
+		return nil, fmt.Errorf("package set %q has no revision %q in the ledger; the newest of its %d are: %q", name, wanted, len(names), names[max(0, len(names)-shown):])
+	}
+}
+
+func latestRevision(ctx context.Context, revisions []revision, attachments reading.Attachments) (*SetRevision, error) {
 	for _, r := range slices.Backward(revisions) {
 		members, err := r.Members(ctx, attachments)
 		if _, refused := errors.AsType[*reading.Refused](err); refused {
@@ -70,13 +123,7 @@ func latest(ctx context.Context, revisions []revision, attachments reading.Attac
 		if err != nil {
 			return nil, err
 		}
-		set := &Set{Name: r.Name, Revision: r.Revision, Ecosystem: r.Ecosystem, Index: r.index, members: map[string]bool{}}
-		for _, list := range [][]pkgset.Member{members.Counted, members.Fixed} {
-			for i := range list {
-				set.members[list[i].Key] = true
-			}
-		}
-		return set, nil
+		return &SetRevision{Set{Name: r.Name, Revision: r.Revision, Ecosystem: r.Ecosystem, Index: r.index}, members}, nil
 	}
 	return nil, nil
 }

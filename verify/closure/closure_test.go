@@ -1,7 +1,6 @@
 package closure_test
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"strings"
 	"testing"
@@ -33,22 +32,7 @@ func TestSections(t *testing.T) {
 		for _, key := range keys {
 			members = append(members, pkgset.Member{Key: key})
 		}
-		attachment, err := pkgset.Encode("nix", members)
-		if err != nil {
-			t.Fatal(err)
-		}
-		attachments, err := ledger.OpenAttachments(l.Dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := attachments.Put(strings.NewReader(string(attachment))); err != nil {
-			t.Fatal(err)
-		}
-		body, err := (&pkgset.Entry{Name: "base", Revision: revision, Ecosystem: "nix", Members: len(keys), SHA256: sha256.Sum256(attachment)}).Encode()
-		if err != nil {
-			t.Fatal(err)
-		}
-		l.Append(ledger.PackageSet, body)
+		l.PublishSet("base", revision, "nix", members)
 	}
 	p, err := policy.Parse([]byte("sections: [{name: base, set: base, quorum: 2}, {name: rest, quorum: 1}]"))
 	if err != nil {
@@ -96,6 +80,52 @@ func TestSections(t *testing.T) {
 	}
 	if _, err := closure.Check(t.Context(), m, pins, p, list, time.Now(), quiet); err == nil {
 		t.Error("judged without the set's members")
+	}
+}
+
+// TestRegressed: an output of which an earlier version is reproduced has regressed, by the
+// revisions of package sets.
+func TestRegressed(t *testing.T) {
+	l := verifytest.NewLedger(t)
+	const before, never = "/nix/store/7gx4kiv5m0i7d7qkixq2cwzbr10lvxwc-demo-0.9", "/nix/store/7gx4kiv5m0i7d7qkixq2cwzbr10lvxwc-libdemo-1.9"
+	alice, bob := l.Enrol("alice"), l.Enrol("bob")
+	claim := func(key string, digests ...byte) {
+		l.AttestOutput(alice, "nix", key+".drv", key, attestation.NAR, verifytest.Digest(digests[0]))
+		l.AttestOutput(bob, "nix", key+".drv", key, attestation.NAR, verifytest.Digest(digests[1]))
+	}
+	claim(before, 1, 1)
+	claim(never, 1, 2)
+	claim(demo, 1, 2)
+	claim(lib, 1, 2)
+	l.PublishSet("base", "1", "nix", []pkgset.Member{{Key: before, Attribute: "demo"}, {Key: never, Attribute: "lib"}})
+	l.PublishSet("base", "2", "nix", []pkgset.Member{{Key: demo, Attribute: "demo"}, {Key: lib, Attribute: "lib"}})
+	l.Publish()
+	pins := l.Pins(l.Serve())
+	m, _, _ := verifytest.FillMirror(t, l, pins)
+	defer func() {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	for text, want := range map[string]string{
+		"sections: [{quorum: 2}]":                    "",
+		"sections: [{quorum: 2, regressed: refuse}]": before,
+	} {
+		p, err := policy.Parse([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		report, err := closure.Check(t.Context(), m, pins, p, &closure.List{Items: []closure.Item{item(demo, nil), item(lib, nil)}}, time.Now(), quiet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if r := report.Results[0].Decision.Regressed; r != nil {
+			got = r.Output
+		}
+		if got != want || report.Results[1].Decision.Regressed != nil {
+			t.Errorf("%s: regressed from %q, want %q; %+v", text, got, want, report.Results[1].Decision)
+		}
 	}
 }
 

@@ -93,7 +93,7 @@ func (b *builder) component(c *component) error {
 			b.source(output)
 			continue
 		}
-		if err := b.add(output, nil); err != nil {
+		if err := b.add(Item{Output: output}); err != nil {
 			return err
 		}
 	}

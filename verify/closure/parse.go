@@ -21,8 +21,8 @@ const (
 // errTooMany ends the reading of a list, which other errors do not.
 var errTooMany = fmt.Errorf("more than %d outputs", maxItems)
 
-// Parse reads a document: the JSON of nix path-info, a CycloneDX SBOM (JSON), or
-// lines of an output key and, if it is known, the digest of what is there, in any
+// Parse reads a document: the JSON of nix path-info, the JSON lines of nix-eval-jobs, a
+// CycloneDX SBOM (JSON), or lines of an output key and, if it is known, the digest of what is there, in any
 // spelling. Empty lines and those that begin with # are passed over, as is a byte
 // order mark. name is the ecosystem of the keys in lines; if it is "", they tell it
 // themselves ([ecosystem.OfKey]). What cannot be read of a document is skipped and
@@ -36,17 +36,19 @@ func Parse(r io.Reader, name string) (*List, error) {
 		return nil, fmt.Errorf("reading list: larger than %d bytes", maxSize)
 	}
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
-	b := builder{list: &List{Of: "line"}, seen: map[verify.Output]int{}}
+	b := newBuilder()
 	switch start := bytes.TrimLeft(text, " \t\r\n"); {
 	case bytes.HasPrefix(start, []byte("[")):
 		err = b.pathInfo(text)
+	case isJobs(start):
+		err = b.jobs(text)
 	case bytes.HasPrefix(start, []byte("{")):
 		err = b.object(text)
 	default:
 		err = b.lines(text, name)
 	}
 	if err == nil && b.list.Taken == 0 && b.list.Skipped.Count > 0 {
-		err = b.list.nothing()
+		err = b.list.Usable()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading list: %w", err)
@@ -60,10 +62,14 @@ type builder struct {
 	seen map[verify.Output]int // place in the list; -1: apart
 }
 
+func newBuilder() *builder {
+	return &builder{list: &List{Of: "line"}, seen: map[verify.Output]int{}}
+}
+
 // take adds an output that a line of the document names, or counts the line as one
 // that could not be read.
 func (b *builder) take(line int, output verify.Output, digest *attestation.Digest) error {
-	err := b.add(output, digest)
+	err := b.add(Item{Output: output, Digest: digest})
 	if errors.Is(err, errTooMany) {
 		return err
 	}
@@ -75,7 +81,8 @@ func (b *builder) take(line int, output verify.Output, digest *attestation.Diges
 	return nil
 }
 
-func (b *builder) add(output verify.Output, digest *attestation.Digest) error {
+func (b *builder) add(item Item) error {
+	output, digest := item.Output, item.Digest
 	if err := attestation.ValidateOutput(output.Ecosystem, output.Key); err != nil {
 		return err
 	}
@@ -96,7 +103,7 @@ func (b *builder) add(output verify.Output, digest *attestation.Digest) error {
 		return errTooMany
 	}
 	b.seen[output] = len(b.list.Items)
-	b.list.Items = append(b.list.Items, Item{output, digest})
+	b.list.Items = append(b.list.Items, item)
 	return nil
 }
 

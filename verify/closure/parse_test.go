@@ -68,6 +68,26 @@ func TestParse(t *testing.T) {
 			closure.List{Of: "path", Taken: 2, Items: []closure.Item{item(demo, digest(t, sri))}, Apart: []string{ignored}},
 		},
 		{
+			"nix-eval-jobs",
+			fmt.Sprintf(`{"attr":"demo","attrPath":["demo"],"drvPath":"%[1]s.drv","name":"demo-1.0","system":"x86_64-linux","outputs":{"out":%[1]q,"man":null}}
+{"attr":"broken","attrPath":["broken"],"error":"it is marked as broken"}
+{"attr":"src","drvPath":"%[2]s.drv","name":"demo-1.0.tar.gz","system":"x86_64-linux","outputs":{"out":%[2]q},"fixed":true}
+no line of nix-eval-jobs
+`, demo, source),
+			closure.List{Of: "line", Taken: 2, Failed: 1, Apart: []string{source}, Skipped: pkgset.Skipped{Count: 1, Line: 4, Reason: `output key "no line of nix-eval-jobs": an output of nix is named by its store path, /nix/store/<hash>-<name>, or by <derivation>^<output>: it is not below /nix/store/`}, Items: []closure.Item{
+				{Output: verify.Output{Ecosystem: "nix", Key: demo}, Place: closure.Place{Attribute: "demo", System: "x86_64-linux", Name: "out"}},
+				{Output: verify.Output{Ecosystem: "nix", Key: demo + ".drv^man"}, Place: closure.Place{Attribute: "demo", System: "x86_64-linux", Name: "man"}},
+			}},
+		},
+		{
+			"nix-eval-jobs that evaluated nothing first",
+			fmt.Sprintf(`{"attr":"broken","error":"it is marked as broken"}
+{"attr":"demo","drvPath":"%[1]s.drv","name":"demo-1.0","system":"x86_64-linux","outputs":{"out":%[1]q}}`, demo),
+			closure.List{Of: "line", Taken: 1, Failed: 1, Items: []closure.Item{
+				{Output: verify.Output{Ecosystem: "nix", Key: demo}, Place: closure.Place{Attribute: "demo", System: "x86_64-linux", Name: "out"}},
+			}},
+		},
+		{
 			"sbomnix",
 			fmt.Sprintf(`{"bomFormat":"CycloneDX","specVersion":"1.4","metadata":{"component":{"bom-ref":"%[1]s.drv","purl":"pkg:nix/demo@1.0",
 				"properties":[{"name":"nix:output_path","value":%[1]q},{"name":"nix:drv_path","value":"%[1]s.drv"}]}},

@@ -10,7 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"repronet.dev/attestation"
+	"repronet.dev/pkgset"
 	"repronet.dev/verify"
+	"repronet.dev/verify/policy"
 )
 
 func TestOther(t *testing.T) {
@@ -57,6 +60,37 @@ func TestPage(t *testing.T) {
 	sum := sha256.Sum256([]byte(style))
 	if csp := response.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || !strings.Contains(csp, base64.StdEncoding.EncodeToString(sum[:])) {
 		t.Errorf("the style does not fit the policy %s", csp)
+	}
+}
+
+// TestRegressed: dissent of who is not trusted is let through, except from what was reproduced
+// in an earlier revision. The answer says what that was.
+func TestRegressed(t *testing.T) {
+	p, err := policy.Parse([]byte("sections: [{quorum: 2, trusted: [alice, bob], diverged: warn, regressed: refuse}]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, func(c *Config) { c.Policy = p })
+	nar := content(100)
+	w.offer(nar, "none", nar)
+	w.attest("alice", sha256.Sum256(nar))
+	w.attest("carol", sha256.Sum256([]byte("other")))
+	w.attest("bob", sha256.Sum256(nar))
+	if err := w.refresh(); err != nil {
+		t.Fatal(err)
+	}
+	w.want("", "")
+	const before = "/nix/store/" + "7gx4kiv5m0i7d7qkixq2cwzbr10lvxwc-demo-0.9"
+	w.ledger.PublishSet("base", "1", "nix", []pkgset.Member{{Key: before, Attribute: "demo"}})
+	w.ledger.PublishSet("base", "2", "nix", []pkgset.Member{{Key: path, Attribute: "demo"}})
+	for _, operator := range []string{"alice", "bob"} {
+		w.ledger.AttestOutput(w.builders[operator], "nix", before+".drv", before, attestation.NAR, sha256.Sum256(nar))
+	}
+	if err := w.refresh(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // from the ledger, and from what is held
+		w.want(verify.Diverged, "regressed: "+before+", in whose place it came, is reproduced")
 	}
 }
 

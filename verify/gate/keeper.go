@@ -33,6 +33,9 @@ type keeper struct {
 	sets    []*verify.Set
 	size    uint64                      // of the ledger that known is from
 	known   map[string]*verify.Evidence // by store path
+	// before is the evidence on earlier versions of a store path, of those that it was asked
+	// for; of the same ledger.
+	before map[string][]*verify.Evidence
 }
 
 // maxKnown bounds the evidence that is held.
@@ -87,7 +90,7 @@ func (k *keeper) judge(ctx context.Context, path string, digest attestation.Dige
 	if doubt != "" && !k.config.FailOpen {
 		return policy.Decision{Action: policy.Refuse, Finding: doubt, Reasons: []string{why}}
 	}
-	evidence, err := k.evidence(ctx, path)
+	d, err := k.decide(ctx, path, sets, policy.Case{Digest: &digest, Now: now})
 	if err != nil {
 		d := policy.Decision{Action: policy.Refuse, Finding: invalid, Reasons: []string{err.Error()}}
 		if k.config.FailOpen {
@@ -95,8 +98,6 @@ func (k *keeper) judge(ctx context.Context, path string, digest attestation.Dige
 		}
 		return d
 	}
-	output := verify.Output{Ecosystem: evidence.Ecosystem, Key: path}
-	d := k.config.Policy.Judge(policy.Case{Evidence: evidence, Sets: verify.Containing(sets, output), Digest: &digest, Now: now})
 	if doubt != "" {
 		if d.Action == policy.Refuse && d.Finding == verify.Insufficient {
 			d.Action, d.Finding = policy.Warn, doubt
@@ -104,6 +105,46 @@ func (k *keeper) judge(ctx context.Context, path string, digest attestation.Dige
 		d.Reasons = append(d.Reasons, "let through for want of fresh evidence: "+why)
 	}
 	return d
+}
+
+// decide has the policy judge a case with the evidence on a path, and on earlier versions of it
+// where the policy asks for that.
+func (k *keeper) decide(ctx context.Context, path string, sets []*verify.Set, c policy.Case) (policy.Decision, error) {
+	evidence, err := k.evidence(ctx, path)
+	if err != nil {
+		return policy.Decision{}, err
+	}
+	output := verify.Output{Ecosystem: evidence.Ecosystem, Key: path}
+	c.Evidence, c.Sets = evidence, verify.Containing(sets, output)
+	d := k.config.Policy.Judge(c)
+	if !k.config.Policy.AsksBefore(&d) {
+		return d, nil
+	}
+	if c.Before, err = k.evidenceBefore(ctx, evidence); err != nil {
+		return policy.Decision{}, err
+	}
+	return k.config.Policy.Judge(c), nil
+}
+
+// evidenceBefore returns what the mirror has on earlier versions of what evidence is of.
+func (k *keeper) evidenceBefore(ctx context.Context, e *verify.Evidence) ([]*verify.Evidence, error) {
+	k.mu.Lock()
+	before, asked := k.before[e.Output]
+	asked = asked && e.Size == k.size
+	k.mu.Unlock()
+	if asked {
+		return before, nil
+	}
+	all, err := k.mirror.EvidenceBefore(ctx, k.config.Pins, []verify.Output{{Ecosystem: e.Ecosystem, Key: e.Output}}, func(string, uint64, uint64) {})
+	if err != nil {
+		return nil, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if e.Size == k.size && k.before != nil {
+		k.before[e.Output] = all[0]
+	}
+	return all[0], nil
 }
 
 // evidence returns what the mirror has on a path.
@@ -115,6 +156,7 @@ func (k *keeper) evidence(ctx context.Context, path string) (*verify.Evidence, e
 	k.mu.Lock()
 	if k.known == nil || size != k.size || len(k.known) >= maxKnown {
 		k.known, k.size = map[string]*verify.Evidence{}, size
+		k.before = map[string][]*verify.Evidence{}
 	}
 	e := k.known[path]
 	k.mu.Unlock()

@@ -4,7 +4,9 @@
 package verifytest
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -23,6 +25,7 @@ import (
 	"repronet.dev/ledger"
 	"repronet.dev/ledger/ledgertest"
 	"repronet.dev/ledger/writer"
+	"repronet.dev/pkgset"
 	"repronet.dev/signing"
 	"repronet.dev/signing/signingtest"
 	"repronet.dev/verify"
@@ -185,12 +188,35 @@ func (l *Ledger) AttestOutput(signer *signing.Signer, ecosystem, build, output s
 	}))
 }
 
+// PublishSet publishes a package set at a revision.
+func (l *Ledger) PublishSet(name, revision, ecosystem string, members []pkgset.Member) uint64 {
+	l.tb.Helper()
+	attachment, err := pkgset.Encode(ecosystem, members)
+	if err == nil {
+		_, err = l.attachments().Put(bytes.NewReader(attachment))
+	}
+	if err != nil {
+		l.tb.Fatal(err)
+	}
+	body, err := (&pkgset.Entry{Name: name, Revision: revision, Ecosystem: ecosystem, Members: pkgset.Count(members), SHA256: sha256.Sum256(attachment)}).Encode()
+	if err != nil {
+		l.tb.Fatal(err)
+	}
+	return l.Append(ledger.PackageSet, body)
+}
+
 // Withdraw appends a signed withdrawal of a claim on [Output].
 func (l *Ledger) Withdraw(signer *signing.Signer, digest attestation.Digest) uint64 {
 	l.tb.Helper()
+	return l.WithdrawOutput(signer, "generic", Output, attestation.File, digest)
+}
+
+// WithdrawOutput appends a signed withdrawal of a claim on any output.
+func (l *Ledger) WithdrawOutput(signer *signing.Signer, ecosystem, output string, kind attestation.DigestKind, digest attestation.Digest) uint64 {
+	l.tb.Helper()
 	return l.Append(ledger.Attestation, Sign(l.tb, signer, &attestation.Statement{
-		Type: attestation.Withdraw, Ecosystem: "generic", DigestKind: attestation.File,
-		Subjects: []attestation.Subject{{Name: Output, Digest: digest}}, Reason: "the disk was broken",
+		Type: attestation.Withdraw, Ecosystem: ecosystem, DigestKind: kind,
+		Subjects: []attestation.Subject{{Name: output, Digest: digest}}, Reason: "the disk was broken",
 	}))
 }
 
