@@ -6,13 +6,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
 
-	"repronet.dev/attestation"
-	"repronet.dev/ecosystem"
 	"repronet.dev/internal/cli"
 	"repronet.dev/pkgset"
 	"repronet.dev/verify"
@@ -30,8 +27,8 @@ func closureCommand() cli.Command {
     PATH   a Nix store path or a link to one ("result", /run/current-system):
            Nix is asked for its closure, and which digests are installed
     FILE   a document, or - for standard input: the JSON of nix path-info -r, a
-           CycloneDX SBOM (JSON) of sbomnix, bombon or genealogos, or lines of an
-           output key and, if known, its digest
+           CycloneDX SBOM (JSON) of sbomnix, bombon or genealogos, the JSON lines of
+           nix-eval-jobs, or lines of an output key and, if known, its digest
 
   Where it is known what is installed, that must be what was reproduced. Paths
   that are named by their own content agree trivially and are listed apart, as are
@@ -57,10 +54,9 @@ EXAMPLES
   repronet-verify closure sbom.cdx.json --policy policy.yaml --json`,
 		Prepare: func(flags *flag.FlagSet) func(context.Context, *cli.Env, []string) error {
 			var c closureRun
-			c.declare(flags)
+			c.settings.declare(flags)
 			flags.StringVar(&c.policy, "policy", "", "`file` of the policy")
-			flags.StringVar(&c.store, "store", "", "Nix `store` to ask about PATH (default Nix's own default)")
-			flags.StringVar(&c.ecosystem, "ecosystem", "", "`ecosystem` of keys in lines (default nix or guix for their store paths, else generic)")
+			c.lists.declare(flags)
 			declareMaxAge(flags, &c.maxAge)
 			flags.BoolVar(&c.json, "json", false, "print a JSON document")
 			return withStatus(c.run)
@@ -70,9 +66,10 @@ EXAMPLES
 
 type closureRun struct {
 	settings
-	policy, store, ecosystem string
-	maxAge                   time.Duration
-	json                     bool
+	lists
+	policy string
+	maxAge time.Duration
+	json   bool
 }
 
 func (c *closureRun) run(ctx context.Context, env *cli.Env, args []string) (err error) {
@@ -82,16 +79,14 @@ func (c *closureRun) run(ctx context.Context, env *cli.Env, args []string) (err 
 	case c.policy == "":
 		return cli.Usagef("want --policy FILE: what should be accepted? See docs/policy.md")
 	}
-	if c.ecosystem != "" {
-		if err := attestation.ValidateEcosystem(c.ecosystem); err != nil {
-			return cli.Usagef("--ecosystem: %w", err)
-		}
+	if err := c.check(); err != nil {
+		return err
 	}
 	p, err := policy.Load(c.policy)
 	if err != nil {
 		return cli.Usagef("%w", err)
 	}
-	list, err := c.list(ctx, env, args[0])
+	list, err := c.read(ctx, env, args[0])
 	if err != nil {
 		return err
 	}
@@ -126,26 +121,6 @@ func (c *closureRun) run(ctx context.Context, env *cli.Env, args []string) (err 
 	return nil
 }
 
-// list reads what the argument stands for.
-func (c *closureRun) list(ctx context.Context, env *cli.Env, argument string) (*closure.List, error) {
-	if argument == "-" {
-		return closure.Parse(env.Stdin, c.ecosystem)
-	}
-	path, err := verify.ResolvePath(argument)
-	if err != nil {
-		return nil, err
-	}
-	if ecosystem.OfKey(path) == ecosystem.Nix {
-		return closure.Nix(ctx, path, c.store)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	list, err := closure.Parse(f, c.ecosystem)
-	return list, errors.Join(err, f.Close())
-}
-
 // closureResult is the JSON form.
 type closureResult struct {
 	Outputs []closureOutput `json:"outputs"`
@@ -157,9 +132,11 @@ type closureResult struct {
 	Unnamed int `json:"unnamed,omitzero"`
 	// Taken is how many lines, paths or components were read, and Skipped how many
 	// could not be.
-	Taken    int            `json:"taken"`
-	Skipped  pkgset.Skipped `json:"skipped"`
-	Searched searched       `json:"searched"`
+	Taken   int            `json:"taken"`
+	Skipped pkgset.Skipped `json:"skipped"`
+	// Failed is how many attributes nix-eval-jobs could not evaluate.
+	Failed   int      `json:"failed,omitzero"`
+	Searched searched `json:"searched"`
 }
 
 type closureOutput struct {
@@ -171,7 +148,7 @@ type closureOutput struct {
 }
 
 func newClosureResult(r *closure.Report, list *closure.List) *closureResult {
-	result := &closureResult{Apart: append([]string{}, list.Apart...), Sources: list.Sources, Unnamed: list.Unnamed, Taken: list.Taken, Skipped: list.Skipped, Searched: searched{r.Size, r.LatestEntry}}
+	result := &closureResult{Apart: append([]string{}, list.Apart...), Sources: list.Sources, Unnamed: list.Unnamed, Taken: list.Taken, Skipped: list.Skipped, Failed: list.Failed, Searched: searched{r.Size, r.LatestEntry}}
 	for _, o := range r.Results {
 		out := closureOutput{Output: o.Output, Verdict: o.Verdict, Operators: o.Operators, Decision: o.Decision}
 		if o.Digest != nil {
@@ -205,10 +182,7 @@ func printClosure(w io.Writer, r *closure.Report, list *closure.List) error {
 	if list.Unnamed > 0 {
 		fmt.Fprintf(w, "%d components of the SBOM name no output, and were not judged\n", list.Unnamed)
 	}
-	fmt.Fprintf(w, "read %d %ss of the list\n", list.Taken, list.Of)
-	if list.Skipped.Count > 0 {
-		fmt.Fprintln(w, list.Skipped.Say(list.Of))
-	}
+	printRead(w, "", list)
 	fmt.Fprintf(w, "searched %d ledger entries, the last of %s\n", r.Size, r.LatestEntry.Format(time.RFC3339))
 	return err
 }

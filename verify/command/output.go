@@ -208,14 +208,18 @@ func newResult(e *verify.Evidence, decision verify.Finding, quorum int, given *a
 	for _, p := range e.Digests() {
 		r.Digests = append(r.Digests, position{p.Digest.String(), p.Kind, p.Operators})
 	}
-	for _, c := range e.Claims {
-		shown := claim{c.Index, c.ReceivedAt, c.Builder, c.Operator, c.Digest.String(), c.Standing, nil}
-		if c.Standing == verify.Revoked {
-			shown.RevokedAt = &c.RevokedAt
-		}
-		r.Claims = append(r.Claims, shown)
+	for i := range e.Claims {
+		r.Claims = append(r.Claims, newClaim(&e.Claims[i]))
 	}
 	return r
+}
+
+func newClaim(c *verify.Claim) claim {
+	shown := claim{c.Index, c.ReceivedAt, c.Builder, c.Operator, c.Digest.String(), c.Standing, nil}
+	if c.Standing == verify.Revoked {
+		shown.RevokedAt = &c.RevokedAt
+	}
+	return shown
 }
 
 func (r *result) print(w io.Writer) {

@@ -19,6 +19,7 @@ import (
 	"repronet.dev/evidence/openpgp/openpgptest"
 	"repronet.dev/internal/cli"
 	"repronet.dev/ledger"
+	"repronet.dev/pkgset"
 	"repronet.dev/signing"
 	"repronet.dev/verify/verifytest"
 )
@@ -63,7 +64,7 @@ func TestScripts(t *testing.T) {
 					"status": status, "attest": w.attest, "withdraw": w.withdraw, "revoke": w.revoke, "forge": w.forge,
 					"publish": w.publish, "fork": w.fork, "rewrite": w.rewrite, "remove": w.remove, "honest": w.honest,
 					"remember": w.remember, "certify": w.certify, "erase": w.erase, "lose": w.lose, "stale": w.stale, "ahead": w.ahead, "cosign": w.cosign,
-					"append": w.append,
+					"append": w.append, "set": w.set,
 				},
 			})
 		})
@@ -140,14 +141,32 @@ func (w *world) append(_ *testscript.TestScript, _ bool, args []string) {
 	w.ledger.Append(ledger.Kind(args[0]), []byte(args[1]))
 }
 
-// attest BUILDER DIGEST
+// attest BUILDER DIGEST [STORE-PATH...]
 func (w *world) attest(ts *testscript.TestScript, _ bool, args []string) {
-	w.ledger.Attest(w.builder(ts, args[0]), digest(ts, args[1]))
+	builder, d := w.builder(ts, args[0]), digest(ts, args[1])
+	if len(args) == 2 {
+		w.ledger.Attest(builder, d)
+	}
+	for _, path := range args[2:] {
+		w.ledger.AttestOutput(builder, "nix", path+".drv", path, attestation.NAR, d)
+	}
 }
 
-// withdraw BUILDER DIGEST
+// set NAME REVISION FILE publishes a package set.
+func (w *world) set(ts *testscript.TestScript, _ bool, args []string) {
+	list, err := pkgset.Parse("nix", strings.NewReader(ts.ReadFile(args[2])))
+	ts.Check(err)
+	w.ledger.PublishSet(args[0], args[1], "nix", list.Members)
+}
+
+// withdraw BUILDER DIGEST [STORE-PATH]
 func (w *world) withdraw(ts *testscript.TestScript, _ bool, args []string) {
-	w.ledger.Withdraw(w.builder(ts, args[0]), digest(ts, args[1]))
+	builder, d := w.builder(ts, args[0]), digest(ts, args[1])
+	if len(args) == 2 {
+		w.ledger.Withdraw(builder, d)
+		return
+	}
+	w.ledger.WithdrawOutput(builder, "nix", args[2], attestation.NAR, d)
 }
 
 // revoke BUILDER
