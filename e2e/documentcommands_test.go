@@ -232,7 +232,8 @@ type documented struct {
 func documentedCommands() []documented {
 	const clone, restore = "TestFreshClone", "TestRestore"
 	const hookLine = `post-build-hook = /etc/nix/repronet-post-build-hook`
-	const readme, operators, volunteers, checking = "README.md", "docs/operators.md", "docs/volunteers.md", "docs/checking.md"
+	const readme, operators, volunteers, checking, maintainers = "README.md", "docs/operators.md", "docs/volunteers.md", "docs/checking.md", "docs/maintainers.md"
+	const pullRequest = "TestPullRequest"
 	return []documented{
 		{in: readme, line: "make run", by: clone},
 		{in: readme, line: "make test", by: ".ci/run"},
@@ -245,6 +246,8 @@ func documentedCommands() []documented {
 		{in: readme, line: "repronet-verify pin --aggregator https://repro.example.org", asks: true, says: `(?s)bob.*carol.*pinned in`},
 		{in: readme, line: "repronet-verify output /nix/store/…-hello-2.12.1 --quorum 2", says: `reproduced`},
 		{in: readme, line: "repronet-verify closure /run/current-system --policy policy.yaml", before: (*documents).writePolicy, replace: []string{"/run/current-system", "closure.txt"}, says: `hello-2\.12\.1|1 `},
+		{in: readme, line: "repronet-verify compare base.jsonl head.jsonl --policy policy.yaml", before: (*documents).writeEvaluations, says: "^1 outputs compared: 0 regressed, 0 fixed, 0 still diverged, 1 unchanged"},
+		{in: readme, line: "repronet-verify promote --from stable@ --to testing@ --policy policy.yaml", before: (*documents).publishEvaluations, status: 2, says: "waits  new  zsh .*\n.* 1 block the promotion"},
 		{in: readme, line: "repronet-verify gate --upstream https://cache.example.org --policy policy.yaml", alone: true, until: "serving on http://"},
 		{in: readme, line: "repronet-verify replay --aggregator https://repro.example.org", says: "identical"},
 		{in: readme, line: "repronet-verify monitor", until: "-"},
@@ -306,6 +309,13 @@ func documentedCommands() []documented {
 		{in: volunteers, line: "repronet-reporter doctor", says: `(?s)ok +enrolment +enrolled as alice`},
 		{in: volunteers, line: "repronet-reporter status", says: "Waiting "},
 		{in: volunteers, line: "repronet-reporter uninstall", before: (*documents).installHook, asks: true, says: `/etc/nix/repronet-post-build-hook is not there any more`},
+
+		{in: maintainers, line: "repronet-verify compare base.jsonl head.jsonl --policy policy.yaml", by: pullRequest},
+		{in: maintainers, line: "repronet-verify pin --config pins.json --aggregator https://repro.example.org", by: pullRequest},
+		{in: maintainers, line: "nix-eval-jobs --meta ../base/release.nix > base.jsonl", by: pullRequest},
+		{in: maintainers, line: "nix-eval-jobs --meta release.nix > head.jsonl", by: pullRequest},
+		{in: maintainers, line: "repronet-verify compare base.jsonl head.jsonl --config pins.json --policy policy.yaml --markdown > comment.md || status=$?", by: pullRequest},
+		{in: maintainers, line: "repronet-verify promote --from stable@ --to testing@ --policy policy.yaml", by: pullRequest},
 
 		{in: checking, line: `go run ./e2e/xmod "$(cat log.key.pub)" conviction.json`, before: (*documents).forkLog, says: "the log signed two histories"},
 		{in: "docs/formats.md", line: `$ printf 'nix\0/nix/store/0c7q8xqnp0zbgwp3jlirznfdlp2xrmds-hello-2.12.1' | sha256sum | cut -c1-40`, replace: []string{"$ ", ""}, says: "^[0-9a-f]{40}\n$"},

@@ -255,6 +255,27 @@ func (d *documents) writeTrustedRoot() {
 	d.write(filepath.Join(d.shell.dir, "trusted_root.json"), string(d.sigstore.TrustedRoot(d.t)))
 }
 
+// writeEvaluations writes what nix-eval-jobs prints before and after a change that adds a
+// package.
+func (d *documents) writeEvaluations() {
+	d.writeJobs()
+	text, err := os.ReadFile(filepath.Join(d.shell.dir, "jobs.jsonl"))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	before, _, _ := strings.Cut(string(text), "\n")
+	d.write(filepath.Join(d.shell.dir, "base.jsonl"), before+"\n")
+	d.write(filepath.Join(d.shell.dir, "head.jsonl"), string(text))
+}
+
+// publishEvaluations publishes both as package sets.
+func (d *documents) publishEvaluations() {
+	for set, file := range map[string]string{"stable": "base.jsonl", "testing": "head.jsonl"} {
+		d.command("sets publish", "--revision", "1", "--from", filepath.Join(d.shell.dir, file), set)
+	}
+	readLedger(d.t, d.server.URL, indexed(d.t, d.server.URL).LedgerSize) // published
+}
+
 // writeJobs writes what nix-eval-jobs prints of two packages.
 func (d *documents) writeJobs() {
 	job := func(attribute, drv, out string) string {
