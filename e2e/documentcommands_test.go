@@ -242,6 +242,7 @@ func documentedCommands() []documented {
 		{in: readme, line: "repronet-reporter enrol --contact alice@example.org", says: `State +pending`},
 		{in: readme, line: "repronet-reporter run", until: "-"},
 		{in: readme, line: "repronet-reporter exec --build alice/tool-1.0 --output bin=./tool -- make", before: (*documents).writeMakefile, says: `  alice/tool-1.0\^bin`},
+		{in: readme, line: "repronet-reporter rebuild --suggested 20 --schedule '0 1-6 * * *'", until: "the next builds are made at"},
 		{in: readme, line: "curl https://repro.example.org/api/v1/summary", says: `"observations"`},
 		{in: readme, line: "repronet-verify pin --aggregator https://repro.example.org", asks: true, says: `(?s)bob.*carol.*pinned in`},
 		{in: readme, line: "repronet-verify output /nix/store/…-hello-2.12.1 --quorum 2", says: `reproduced`},
