@@ -9,6 +9,9 @@
 //	             nothing is there twice; every batch size gives the same index
 //	TestNAT      twenty reporters behind one address
 //	TestDemo     what `make run` starts
+//	TestIndependent
+//	             a second implementation of docs/formats.md (independent/, in Python)
+//	             on what each release wrote; the scenarios hold it against theirs
 //
 // What a scenario cannot do without (root, Nix, a browser, the engine) makes it
 // skip with a line that says so; where the environment has CI set, it fails.

@@ -21,7 +21,8 @@ func (b *builds) testReplay(t *testing.T) {
 	}
 }
 
-// identical computes what an aggregator publishes anew.
+// identical computes what an aggregator publishes anew, once by repronet-verify and once by the
+// second implementation.
 func identical(t *testing.T, s *server) checker {
 	t.Helper()
 	c := newChecker(t)
@@ -31,5 +32,6 @@ func identical(t *testing.T, s *server) checker {
 		t.Errorf("replay says %s", said)
 	}
 	t.Log(said)
+	independently(t, s)
 	return c
 }

@@ -168,10 +168,14 @@ func (r *Roster) Apply(index uint64, kind ledger.Kind, body []byte) (builder uin
 }
 
 // Judge follows an entry that says which version of the rules (reading.Version) judges from
-// a ledger index on. Entries come in ledger order.
+// a ledger index on. Entries come in ledger order. One with a version that judges already, or
+// with an earlier one, changes nothing.
 func (r *Roster) Judge(index uint64, version uint32) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if n := len(r.rules); n > 0 && version <= r.rules[n-1].version {
+		return
+	}
 	r.rules = append(r.rules, ruling{index, version})
 }
 

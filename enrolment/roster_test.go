@@ -318,3 +318,17 @@ func TestConcurrentUse(t *testing.T) {
 	close(done)
 	readers.Wait()
 }
+
+// TestRulesOnlyAdvance: an entry of rules that names an earlier version than the one that
+// judges takes no rule back.
+func TestRulesOnlyAdvance(t *testing.T) {
+	r := enrolment.NewRoster()
+	for index, version := range []uint32{1, 2, 1, 2} {
+		r.Judge(uint64(10*index), version)
+	}
+	for index, want := range map[uint64]uint32{0: 1, 9: 1, 10: 2, 20: 2, 25: 2, math.MaxUint64: 2} {
+		if got := r.RulesAt(index); got != want {
+			t.Errorf("version %d of the rules judges at index %d, want %d", got, index, want)
+		}
+	}
+}
