@@ -1,4 +1,5 @@
 """What entries say, and who may say it: statements of builders, files of Nix caches, texts of checksums, and enrolments."""
+import contextlib
 import datetime
 import re
 from base64 import b32encode
@@ -13,20 +14,16 @@ TRAITS = "buildDir compiler cores cpu filesystem go kernel locale nix os sandbox
 STORES, DIGITS = {"nix": "/nix/store/", "guix": "/gnu/store/"}, "0123456789abcdfghijklmnpqrsvwxyz"  # of Nix's base 32
 ECOSYSTEM, PROJECT, KEY_NAME, ORIGIN = "[a-z][a-z0-9-]{0,31}", "[a-z0-9][a-z0-9._-]{0,63}", "[!-9;-~]{1,128}", "[A-Za-z0-9][A-Za-z0-9._~:/-]{0,254}"
 NEVER = 1 << 64  # the index from which a builder is revoked that is not
-
 def store_name(ecosystem, name):  # what follows the hash of a store path, or names an output
     check(re.fullmatch(r"[0-9A-Za-z+\-._?=]{1,211}", name), f"{name!r:.40} is no name in a store")
     check(name.split("-")[0] not in (".", "..") if ecosystem == "nix" else name[0] != ".", "a name of dots")
-
 def store_path(ecosystem, path):
     found = re.fullmatch(STORES[ecosystem] + f"[{DIGITS}]{{32}}-(.*)", path, re.S)
     check(found, f"{path!r:.80} is no store path")
     store_name(ecosystem, found[1])
-
 def cut(ecosystem, key):  # Parts an output's key into the build, and the output's name, None where the key names no build.
     at = -1 if ecosystem == "release" else key.find("^", 0 if ecosystem in STORES else key.rfind("/") + 1)
     return (key, None) if at < 0 else (key[:at], key[at + 1:])
-
 def build_name(ecosystem, name):
     check(len(name.encode()) <= 512, "a name of more than 512 bytes")
     if ecosystem in STORES:
@@ -37,7 +34,6 @@ def build_name(ecosystem, name):
     check(not {"", ".", ".."} & set(segments) and all(part.strip(" ") == part for part in segments), "a segment that is none")
     check(release or "^" not in segments[-1], "a ^ that would end the name of the build")
     return check(ecosystem != "generic" or re.match("[a-z0-9][a-z0-9-]{0,39}/", name), "does not begin with an operator")
-
 def output_key(ecosystem, key):
     build, output = cut(ecosystem, key)
     if output is None and ecosystem in STORES:
@@ -47,35 +43,31 @@ def output_key(ecosystem, key):
     if ecosystem in STORES:
         store_name(ecosystem, output)
     return build_name(ecosystem, build)
-
 def output_id(ecosystem, key):
     return sha256(ecosystem.encode(), b"\0", key.encode())[:20]
-
 def instant(text, first=1, last=9999):  # Returns a time of RFC 3339, in those years, that can be compared: seconds since 1970, and nanoseconds.
     found = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)", text, re.A)
-    try:
+    time = None
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
         time = datetime.datetime.fromisoformat(found[1] + found[3].replace("Z", "+00:00")).astimezone(datetime.timezone.utc)
-    except (TypeError, ValueError, OverflowError):
-        time = None
     check(time and first <= time.year <= last, f"no time of the years {first} to {last}")
     return int(time.timestamp()), int(((found[2] or "") + 9 * "0")[:9])
 
 class Statement:  # What a payload says: its type, and the outputs with digests.
     def __init__(self, payload):
         check(len(payload) <= 2 << 20, "more than 2 MiB")
-        top = members(parse(payload), {"_type": "https://in-toto[.]io/Statement/v1", "subject": list, "predicateType": str, "predicate": dict})
+        top = members(parse(payload), {"_type": "https://in-toto[.]io/Statement/v1", "subject": list, "predicate": dict,
+                                       "predicateType": f"{REBUILD}|{FAILED}|{WITHDRAW}"})
         said = members(top["predicate"], {"ecosystem": ECOSYSTEM, "digestKind": "nar|file"}, {
             "stream": "[0-9a-f]{32}|", "sequence": int, "previous": DIGEST, "skipped": list, "environment": dict, "audience": list, "builds": list, "reason": 512})
         self.type, self.ecosystem, self.audience, self.owned = top["predicateType"], said["ecosystem"], said.get("audience"), set()
-        check(self.type in (REBUILD, FAILED, WITHDRAW), "of an unknown type")
         self.subjects = [(s["name"], members(s["digest"], {"sha256": DIGEST})["sha256"])
                          for s in (members(s, {"name": str, "digest": dict}) for s in top["subject"])]
         check(1 <= len(self.subjects) <= 4096 and len(dict(self.subjects)) == len(self.subjects), "not 1 to 4,096 names, each once")
-        for name, _ in self.subjects:
-            (build_name if self.type == FAILED else output_key)(self.ecosystem, name)
+        _ = [(build_name if self.type == FAILED else output_key)(self.ecosystem, name) for name, _ in self.subjects]
         sequence, skipped = said.get("sequence", 0), each(DIGEST, said.get("skipped", []))
-        check(said.get("stream") and 0 <= sequence <= 1 << 53 and len(skipped) <= 64 or not sequence and not skipped, "no stream")
-        check(bool(sequence) == ("previous" in said), "previous is of all but the first")
+        chained = said.get("stream") and 0 <= sequence <= 1 << 53 and len(skipped) <= 64 or not sequence and not skipped
+        check(chained and bool(sequence) == ("previous" in said), "no place in a stream")
         members(said.get("environment", {}), {}, dict.fromkeys(TRAITS, 128))
         check(self.audience is None or 1 <= len(set(each(ORIGIN, self.audience))) == len(self.audience) <= 16, "not 1 to 16 origins, each once")
         check(not said.get("builds" if self.type == WITHDRAW else "reason"), "a withdrawal with builds, or a reason of another")
@@ -91,9 +83,8 @@ class Statement:  # What a payload says: its type, and the outputs with digests.
             name, output = cut(self.ecosystem, self.subjects[place][0])
             check(name == build["name"] or self.type != FAILED and output is None, "an output of another build")
         finished = instant(build["finishedOn"], 1990, 2200)
-        check(build["outputs"] and ("startedOn" not in build or instant(build["startedOn"], 1990, 2200) <= finished), "no outputs, or ended before it began")
-        check(bool(build.get("failure")) == (self.type == FAILED), "a failure of what did not fail, or none")
-
+        check("startedOn" not in build or instant(build["startedOn"], 1990, 2200) <= finished, "ended before it began")
+        check(build["outputs"] and bool(build.get("failure")) == (self.type == FAILED), "no outputs, no failure, or one of what did not fail")
 def builder_id(hashed):  # Returns the ID of the builder whose key, or what stands in its place, has a SHA-256.
     return b32encode(hashed[:20]).decode().lower()
 
@@ -111,11 +102,9 @@ class Bundle:  # A bundle whose form is right: its builder, None of a keyless on
             raise Undecided(f"a bundle in another spelling: {error}") from error
         self.statement, self.payload = Statement(payload), payload
         self.signed = b"DSSEv1 28 application/vnd.in-toto+json %d %s" % (len(payload), payload)
-
 def base32(data):
     value = int.from_bytes(data, "little")
     return "".join(DIGITS[value >> 5 * n & 31] for n in reversed(range((len(data) * 8 + 4) // 5)))
-
 def nar_hash(text):  # Returns a SHA-256 in one of the spellings that Nix has.
     found = re.fullmatch(f"sha256:(?:([0-9a-f]{{64}})|([{DIGITS}]{{52}})|(.{{44}}))|sha256-(.{{44}})", text)
     value = sum(DIGITS.index(c) << 5 * n for n, c in enumerate(reversed(found[2] or ""))) if found else 0
@@ -138,8 +127,7 @@ class Narinfo:  # The signed content of a .narinfo: the store path, its NAR hash
         check(any(hashed) and re.fullmatch("[1-9][0-9]{0,18}", size) and int(size) < 1 << 63, "no hash or size")
         references = ["/nix/store/" + name for name in sorted(fields.get("References", "").split(" ")) if fields.get("References")]
         check(len(set(references)) == len(references) <= 16384, "references that occur twice, or too many")
-        for path in [self.path] + references:
-            store_path("nix", path)
+        _ = [store_path("nix", path) for path in [self.path] + references]
         self.digest, self.address = hashed.hex(), fields.get("CA")
         self.signed = f"1;{self.path};sha256:{base32(hashed)};{size};{','.join(references)}".encode()
         made = sha256(":".join(["source", *references, "sha256", self.digest, "/nix/store", self.path[44:]]).encode())
@@ -148,7 +136,6 @@ class Narinfo:  # The signed content of a .narinfo: the store path, its NAR hash
     def signers(self, builders, received):  # Returns the builders whose signatures count.
         return [builder for builder in builders if isinstance(builder.key, ed25519.Ed25519PublicKey) and builder.valid(received) and any(
             name == builder.cache and builder.verifies(signature, self.signed) for name, signature in self.signatures)]
-
 def narrow(project, text):  # Returns the digests by output of a text of openpgp-sums, whose reading never changes.
     found = {}
     for line in text.split(b"\n")[:4096]:
@@ -157,11 +144,10 @@ def narrow(project, text):  # Returns the digests by output of a text of openpgp
         if re.fullmatch(r"[0-9A-Za-z/.\-_+~@:=,]{1,512}", output) and not {"", ".", ".."} & set(output.split("/")):
             found.setdefault(output, {})[row[1]] = None
     return found
-
 def wide(project, text):  # Returns the digests by output of a text, as sha256sum -c reads it.
     found, rows = {}, [line.decode("latin-1").strip(" \t\r") for line in text.split(b"\n")]
     for row in [row for row in rows if row and row[0] != "#"][:8192]:
-        try:
+        with contextlib.suppress(Malformed):
             plain = row.removeprefix("\\")
             match = re.fullmatch("([0-9A-Fa-f]+)[ \t](?:[ *](?=.))?(.+)", plain, re.S)
             tagged = match or re.fullmatch(r"(?i:SHA256) ?\((.*)\)[ \t]*=[ \t]*([0-9A-Fa-f]+)", plain, re.S)
@@ -174,11 +160,8 @@ def wide(project, text):  # Returns the digests by output of a text, as sha256su
             check("^" not in name and re.fullmatch(DIGEST, hashed.lower()), "a ^ in a name, or no digest")
             output_key("release", output)
             found.setdefault(output, {})[hashed.lower()] = None
-        except Malformed:
-            continue
     check(found, "no row can be read, so that it says nothing of any output")
     return found
-
 def gitian(project, text):  # Returns the digests by output of an assertion, if it is written as gitian-builder writes YAML.
     said, name = {}, None  # by name: how the value is written, and its lines
     for line in text.decode("utf-8", "replace").split("\n"):
@@ -193,9 +176,8 @@ def gitian(project, text):  # Returns the digests by output of an assertion, if 
     descriptor, made, lines = said["name"][0].strip("' \""), said["out_manifest"], said["in_manifest"]
     if made[0][:1] != "|" or lines[0][:1] != "|":
         raise Undecided("YAML that this script does not read")
-    check(descriptor and not set("/@^|!") & set(descriptor), "no descriptor's name")
     commits = sorted(found.groups()[::-1] for line in lines[1] if (found := re.fullmatch(r"git:([0-9a-f]{40}|[0-9a-f]{64})[ \t]+(\S.*)", line)))
-    check(len(commits) <= 8, "more than 8 commits")
+    check(descriptor and not set("/@^|!") & set(descriptor) and len(commits) <= 8, "no descriptor's name, or more than 8 commits")
     sources = "+".join(commit for _, commit in commits) or "inputs-" + sha256(*[f"{line}\n".encode() for line in sorted({*lines[1], ""})]).hex()[:40]
     return wide(f"{project}/{descriptor}@{sources}", "\n".join(made[1]).encode())
 
@@ -217,14 +199,11 @@ class Sums:  # A text with OpenPGP signatures: the outputs that it names, and, w
             return
         self.outputs, self.rows = [f"{self.project}/{name}" for name in each(str, said["outputs"])], {}
         check(self.outputs == sorted(set(self.outputs)) and 1 <= len(self.outputs) <= 8192, "outputs that are not sorted")
-        for output in self.outputs:
-            output_key("release", output)
+        _ = [output_key("release", output) for output in self.outputs]
         self.text = attach(said["attachment"]) or b""
-        try:
+        with contextlib.suppress(Malformed):  # it is no evidence then
             rows = read(self.project, self.text) if len(self.text) == length else {}
             self.rows = rows if sorted(rows) == self.outputs else {}
-        except Malformed:
-            pass  # it is no evidence
 
 class Builder:  # What the ledger says of a builder. Its statements at the index revoked and later do not count.
     def __init__(self, name, operator):
@@ -234,12 +213,9 @@ class Builder:  # What the ledger says of a builder. Its statements at the index
     def valid(self, received):  # Whether the key may sign what was received at a time in milliseconds, and no revocation is before.
         return self.revoked == NEVER and self.begin <= (received // 1000, received % 1000 * 1000000) <= self.end
     def verifies(self, signature, data):
-        try:
-            self.key.verify(signature, data, *[ec.ECDSA(SHA256())] * isinstance(self.key, ec.EllipticCurvePublicKey))
-            return True
-        except InvalidSignature:
-            return False
-
+        with contextlib.suppress(InvalidSignature):
+            return self.key.verify(signature, data, *[ec.ECDSA(SHA256())] * isinstance(self.key, ec.EllipticCurvePublicKey)) is None
+        return False
 def public_key(text):  # Returns a public key, and its builder.
     try:
         key = load_der_public_key(unbase64(text))
@@ -257,11 +233,8 @@ class Roster(dict):  # The builders by their IDs, in the order of their first en
         check(begin < end and ("publicKey" in said) + ("openpgp" in said) + ("keyless" in said) == 1, "no time, or no one of publicKey, openpgp and keyless")
         key = pgp = root = None
         if "openpgp" in said:
-            pgp = members(said["openpgp"], {"fingerprint": "[0-9a-f]{40}|[0-9a-f]{64}", "project": PROJECT, "certificate": DIGEST})
+            pgp = members(said["openpgp"], {"fingerprint": "(?:[0-9a-f]{24})?[0-9a-f]{40}", "project": PROJECT, "certificate": DIGEST})
             builder = builder_id(sha256(b"openpgp:", pgp["fingerprint"].encode()))
-            check(not {"notBefore", "notAfter"} & said.keys(), "a certificate says itself when it is valid")
-            if len(pgp["fingerprint"]) == 64:
-                raise Undecided("a certificate of version 6")
         elif "keyless" in said:
             keyless = members(said["keyless"], {"rule": dict, "trustedRoot": DIGEST})
             rule, root = members(keyless["rule"], {"issuer": 500, "subject": r"\^?https://.*"}, {"repository": 500}), keyless["trustedRoot"]
@@ -269,6 +242,7 @@ class Roster(dict):  # The builders by their IDs, in the order of their first en
         else:
             key, builder = public_key(said["publicKey"])
         check(builder == said["builder"] and (key or not said.get("nixName")), "the key is another builder's, or signs no narinfo")
+        check(not pgp or not {"notBefore", "notAfter"} & said.keys(), "a certificate says itself when it is valid")
         known, older = self.get(builder), self.get(said.get("replaces"))
         check(not known or known.operator == said["operator"] and known.revoked == NEVER, "of another operator, or revoked")
         check(not said.get("replaces") or key and older and older is not known and older.operator == said["operator"] and older.revoked == NEVER, "replaces none")

@@ -9,20 +9,16 @@ import urllib.request
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-DIGEST = "(?!0{64})[0-9a-f]{64}"
-MOST, BODY = 1 << 30, 4 << 20  # bytes of a file, and of an entry's body
+DIGEST, MOST, BODY = "(?!0{64})[0-9a-f]{64}", 1 << 30, 4 << 20  # a SHA-256, and bytes of a file, and of an entry's body
 
 class Refused(Exception): pass  # The ledger is not one history under its key, or lacks something: the text names the file or entry.
 class Malformed(Exception): pass  # An entry breaks its rules: it moves nothing, for every reader.
 class Undecided(Exception): pass  # This script cannot tell what an entry says, which is no finding against anybody.
-
 def check(holds, why):
     if not holds:
         raise Malformed(why)
-
 def sha256(*parts):
     return hashlib.sha256(b"".join(parts)).digest()
-
 def parse(data, null=False):  # Returns a JSON document of UTF-8, without floats, whose members occur once. With null, that is an absent member.
     def unique(pairs):
         check(len(dict(pairs)) == len(pairs), "a member occurs twice")
@@ -33,10 +29,8 @@ def parse(data, null=False):  # Returns a JSON document of UTF-8, without floats
         return dump(value) and value  # halves of surrogate pairs are no UTF-8
     except (ValueError, RecursionError) as error:
         raise Malformed(f"not JSON: {error}") from error
-
 def dump(value):  # Returns JSON without white space, as the formats that have one spelling are written.
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-
 def members(value, need, may=None):
     """Returns an object that has all members of need, and none that is in neither, each of its kind: a type, the pattern of a text, or
     of how many bytes free text is at most: one line of printable Unicode."""
@@ -50,10 +44,8 @@ def members(value, need, may=None):
             fits = text is not None and re.fullmatch(kind, text, re.S) if type(kind) is str else type(member) is kind
         check(fits, f"member {name!r:.40} is not what it has to be")
     return value
-
 def each(kind, values):  # Returns a list, whose members are of a kind.
     return list(members(dict(enumerate(values)), {}, dict.fromkeys(range(len(values)), kind)).values())
-
 def unbase64(text):  # Returns what base 64 of RFC 4648, padded, stands for.
     try:
         data = base64.b64decode(text, validate=True)
@@ -76,12 +68,10 @@ class Files:  # The files of a log, in a directory or below a URL.
     def names(self):  # Lists the files of a directory, but those below a name that begins with a dot: they are the writer's own.
         found = [os.path.relpath(os.path.join(at, name), self.base) for at, _, names in os.walk("" if self.remote else self.base) for name in names]
         return sorted(name for name in found if "/." not in "/" + name)
-
 def merkle(hashes):  # Returns the root of RFC 6962 over the hashes of leaves.
     while len(hashes) > 1:
         hashes = [sha256(b"\1", *hashes[i:i + 2]) for i in range(0, len(hashes) - 1, 2)] + hashes[len(hashes) & ~1:]
     return hashes[0] if hashes else sha256()
-
 def checkpoint(note, key):  # Returns origin, size and root of a note that the log's key signed.
     try:
         name, number, encoded = key.split("+", 2)
@@ -96,22 +86,19 @@ def checkpoint(note, key):  # Returns origin, size and root of a note that the l
     except (AttributeError, ValueError, InvalidSignature) as error:
         raise Refused(f"checkpoint: no checkpoint that the log's key signed {error}") from error
     raise Refused("checkpoint: the log's key did not sign it")
-
 def tile(level, number, width):  # Returns the path of a tile, or of an entry bundle.
     parts = re.findall("...", str(number).zfill((len(str(number)) + 2) // 3 * 3))
     return f"tile/{level}/" + "/".join(["x" + part for part in parts[:-1]] + parts[-1:]) + (f".p/{width}" if width < 256 else "")
-
 def split(data, name):  # Returns the hashes of a tile, or the entries of a bundle, each of which has its length before it.
     if not name.startswith("tile/entries/"):
         return [data[i:i + 32] for i in range(0, len(data), 32)]
     entries, at = [], 0
     while at < len(data):
-        entries.append(data[at + 2:at + 2 + int.from_bytes(data[at:at + 2], "big")])
-        at += 2 + int.from_bytes(data[at:at + 2], "big")
+        end = at + 2 + int.from_bytes(data[at:at + 2], "big")
+        entries, at = entries + [data[at + 2:end]], end
     if at != len(data):
         raise Refused(f"{name}: the last entry is cut off")
     return entries
-
 def row(files, level, count):  # Returns what the tiles of a level have, and of which file each is: of the whole one where a partial one is gone.
     found, names = [], []
     for number in range(-(-count // 256)):
@@ -124,7 +111,6 @@ def row(files, level, count):  # Returns what the tiles of a level have, and of 
             raise Refused(f"{name}: is missing, or has less than was signed")
         found, names = found + split(data, name)[:width], names + [name] * width
     return found, names
-
 def tree(files, key):  # Returns origin, size and root of the log, and its entries, all of whose hashes and tiles were checked.
     origin, size, root = checkpoint(files.read("checkpoint") or b"", key)
     entries, names = row(files, "entries", size)
@@ -150,7 +136,6 @@ def tree(files, key):  # Returns origin, size and root of the log, and its entri
         elif name != "checkpoint":
             raise Refused(f"{name}: is no file of a log, so that nothing says what it has to be")
     return origin, size, root, entries
-
 def attachment(files, name):  # Returns the bytes with a SHA-256.
     data = files.read("attachments/sha256/" + name)
     if data is None or sha256(data).hex() != name:
@@ -171,18 +156,14 @@ class Entry:  # A record of the ledger: its kind, when it was received in millis
             self.body = before + base64.b64encode(payload) + after
             check(self.kind in ("attestation", "addressed") and payload and after[:1] == b'"' and len(self.body) <= BODY
                   and self.body.find(b'"payload":"') + 11 == len(before), "what is folded is malformed")
-
 def sized(data):  # Cuts off bytes that follow their length.
     end = next((i + 1 for i, byte in enumerate(data[:5]) if byte < 128), 0)
     size = sum((byte & 127) << 7 * i for i, byte in enumerate(data[:end]))
     check(end and varint(size) == data[:end] and end + size <= len(data), "a length is malformed")
     return data[end:end + size], data[end + size:]
-
 def varint(number):  # Returns an unsigned LEB128 of the least length.
     return (bytes([number & 127 | 128]) + varint(number >> 7)) if number > 127 else bytes([number])
-
-def decompress(frame, dictionary, library=[]):
-    """Returns what a zstd frame holds. Python has no zstd before 3.14, so the C library is called; library keeps it."""
+def decompress(frame, dictionary, library=[]):  # Returns what a zstd frame holds. Python has no zstd before 3.14: library keeps the one of C.
     if not library:
         zstd, size = ctypes.CDLL("libzstd.so.1"), ctypes.c_size_t
         zstd.ZSTD_createDCtx.restype, zstd.ZSTD_decompress_usingDict.restype = ctypes.c_void_p, size

@@ -29,7 +29,6 @@ class Reader:  # Takes bytes from the front of a packet.
         if parts <= size < 255:
             raise Undecided("a packet in parts")
         return self.take(size if size < 192 else (size - 192 << 8) + self.number() + 192 if size < 255 else self.number(4))
-
 def packets(data, kind):  # Returns tag and body of each packet of an armored or binary file.
     if data[:1] < b"\x80":
         blocks, data = data.split(f"-----BEGIN {kind}-----".encode())[1:], b""
@@ -43,6 +42,7 @@ def packets(data, kind):  # Returns tag and body of each packet of an armored or
         first = reader.number()
         check(first & 128 and first & 67 != 3, "no packet with a length begins where one should")
         found.append((first & 63, reader.sized(224)) if first & 64 else (first >> 2 & 15, reader.take(reader.number(1 << (first & 3)))))
+    check(found, "no packets")
     return found
 
 class Key:  # A public key of version 4. Strong is false for one whose signatures never count.
@@ -115,33 +115,28 @@ class Part:  # A key that may sign documents: until when, by the signature that 
         at, over = signature.created, signature.created + (signature.life or 1 << 62)
         return (not any(hard or at >= since for hard, since in self.revoked) and self.key.created <= at < self.expires
                 and 1000 * at <= received + 900000 and (received // 1000 <= over or 1000 * at >= received))
-
 def revocations(signatures, kind, key, data):  # Returns of each revocation whether it holds for what was signed before, and from when on it does.
     return [(s.reason not in (b"\1", b"\3", b"\x20"), s.created) for s in signatures if s.type == kind and key.verifies(s, data)]
-
 def latest(signatures, valid):  # Returns of the valid ones the latest, and of those of one second the last.
     return max((s for s in reversed(signatures) if valid(s)), key=lambda s: s.created, default=None)
-
 def certificate(data):  # Returns the fingerprint of a certificate, and its keys that may sign documents.
     groups, ids = [], {}  # what is signed, and the signatures behind it
     for tag, body in packets(data, "PGP PUBLIC KEY BLOCK"):
         check(bool(groups) == (tag != 6) and tag not in (5, 7), "not one certificate")
         groups += [(tag, body, [])] * (tag != 2)
         groups[-1][2].extend(s for s in (map(Signature, [body]) if tag == 2 else ()) if s.usable)
-    check(groups, "no certificate")
     primary, mine = Key(groups[0][1]), [s for tag, _, signatures in groups if tag not in (13, 14) for s in signatures]
     best = latest(mine, lambda s: s.type == DIRECT and primary.verifies(s, primary.hashed))
     for tag, body, signatures in groups:
         own = [s for s in signatures if s.issuer == primary.fingerprint[-16:] and (s.type in CERTIFIED or s.type == UNCERTIFIED)]
         ids.update({body: own} if tag == 13 and own else {})
-    check(ids, "no user ID is certified by its own key")
     for name in sorted(ids):
         data = primary.hashed + b"\xb4" + len(name).to_bytes(4, "big") + name
         own = [s for s in ids[name] if primary.verifies(s, data)]
         s = latest(own, lambda s: s.type in CERTIFIED)
         if s and not any(r.type == UNCERTIFIED and r.created >= s.created for r in own) and (best is None or s.created > best.created):
             best = s
-    check(best, "no self-signature is valid")
+    check(ids and best, "no user ID is certified by its own key, or no self-signature is valid")
     base = Part(primary, best, revocations(mine, REVOKED, primary, primary.hashed))
     parts = [base] * bool(primary.strong and best.signs is not False)
     for sub, signatures in [(Key(body), signatures) for tag, body, signatures in groups if tag == 14 and body[:1] == b"\4"]:
@@ -151,21 +146,17 @@ def certificate(data):  # Returns the fingerprint of a certificate, and its keys
         if s and s.signs and sub.strong:
             parts.append(Part(sub, s, base.revoked + revocations(signatures, UNBINDING, primary, both), base.expires))
     return primary.fingerprint, parts
-
-def merge(editions):  # Returns the keys of editions of one certificate: of each the latest self-signature, and all revocations.
-    merged = {}
-    for part in (part for parts in editions for part in parts):
-        known = merged.setdefault(part.key.fingerprint, part)
-        if known is not part:
-            known.revoked = known.revoked + part.revoked
-            known.bound, known.expires = max((known.bound, known.expires), (part.bound, part.expires), key=lambda pair: pair[0])
-    return list(merged.values())
-
+def merge(known, parts):  # Takes another edition of a certificate in: of each key the latest self-signature, and all revocations.
+    for part in parts:
+        old = known.setdefault(part.key.fingerprint, part)
+        if part.bound > old.bound:
+            old.bound, old.expires = part.bound, part.expires
+        old.revoked = old.revoked + part.revoked
 def signers(text, signature, most, ring, received):  # Returns the certificates that signed a text so that it counts, and when each says that it did.
     found, counted = packets(signature, "PGP SIGNATURE"), []
-    check(1 <= len(found) <= most and all(tag == 2 for tag, _ in found), f"not 1 to {most} signatures")
+    check(len(found) <= most and all(tag == 2 for tag, _ in found), f"not 1 to {most} signatures")
     for s in (s for s in [Signature(body) for _, body in found] if s.usable and s.type in (0, 1) and s.hash != 2):
         data = re.sub(rb"\r.|\n", lambda m: b"\r\n" if m[0] == b"\n" else m[0], text, flags=re.S) if s.type else text
-        counted += [(fingerprint, s.created) for fingerprint, parts in ring.items() for part in parts
+        counted += [(fingerprint, s.created) for fingerprint, parts in ring.items() for part in parts.values()
                     if part.key.fingerprint[-16:] == s.issuer and part.key.verifies(s, data) and part.counts(s, received)]
     return counted

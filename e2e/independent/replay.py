@@ -12,6 +12,7 @@ Exit status: 0 all is decided, 3 the ledger is invalid (the file or entry is nam
 import base64
 import contextlib
 import json
+import pathlib
 import re
 import sys
 import log
@@ -117,15 +118,15 @@ class Ledger:  # What follows from the entries so far. Outputs are by ecosystem 
     def ring(self, project):  # Returns the keys that were enrolled for a project, and the builders of its certificates, both by fingerprint.
         named = [(builder, pgp) for builder in self.roster.values() for pgp in builder.certificates if pgp["project"] == project]
         if self.rings.get(project, [0])[0] != len(named):
-            editions, enrolled = {}, {}
+            ring, enrolled = {}, {}
             for builder, pgp in named:
                 try:
                     fingerprint, parts = openpgp.certificate(self.attach(pgp["certificate"]) or b"")
                 except Malformed:
                     continue  # it is none, and nobody's
-                editions.setdefault(fingerprint, []).append(parts)
+                openpgp.merge(ring.setdefault(fingerprint, {}), parts)
                 enrolled.update({fingerprint: builder} if fingerprint == pgp["fingerprint"] else {})
-            self.rings[project] = len(named), {name: openpgp.merge(parts) for name, parts in editions.items()}, enrolled
+            self.rings[project] = len(named), ring, enrolled
         return self.rings.get(project, (0, {}, {}))[1:]
     def enrolment(self, entry):
         builder, changed = self.roster.enrol(entry.body)
@@ -149,20 +150,16 @@ class Ledger:  # What follows from the entries so far. Outputs are by ecosystem 
     def package_set(self, entry):
         said = members(parse(entry.body, null=True), {
             "name": PROJECT, "revision": TEXT.replace("0,512", "1,200"), "ecosystem": ECOSYSTEM, "members": int, "sha256": DIGEST})
-        keys, last = [], ""
+        keys, listed = [], [""]
         for line in log.attachment(self.files, said["sha256"]).split(b"\n")[:-1]:
             member = members(parse(line), {"key": str}, MEMBER)
             check(line == dump({name: member[name] for name in MEMBER if member.get(name)}), "a line in another spelling")
-            check(last < member["key"], "members that are not sorted")
-            last = member["key"]
-            for key in [last] + each(str, member.get("inputs", [])):
-                output_key(said["ecosystem"], key)
-            if "build" in member:
-                build_name(said["ecosystem"], member["build"])
-            keys += [last] * (not member.get("fixed"))
-        check(len(keys) == said["members"], "another number of members")
-        for key in keys:
-            self.outputs.setdefault((said["ecosystem"], key), Output())
+            listed.append(member["key"])
+            _ = [output_key(said["ecosystem"], key) for key in listed[-1:] + each(str, member.get("inputs", []))]
+            _ = "build" in member and build_name(said["ecosystem"], member["build"])
+            keys += listed[-1:] * (not member.get("fixed"))
+        check(len(keys) == said["members"] and listed == sorted(set(listed)), "another number of members, or not sorted")
+        self.outputs.update({(said["ecosystem"], key): Output() for key in keys if (said["ecosystem"], key) not in self.outputs})
         self.sets[said["name"]] = {"name": said["name"], "revision": said["revision"], "index": entry.index, "members": len(keys)}
     def map_root(self, entry):
         said = re.fullmatch(rb'\{"size":([0-9]{1,16}),"leaves":[0-9]+,"root":"[^"]+"(?:,"rules":([0-9]+))?\}', entry.body)
@@ -187,20 +184,18 @@ class Ledger:  # What follows from the entries so far. Outputs are by ecosystem 
             "builders": [{"id": b.id, "operator": b.operator, "tier": b.tier, **({"revokedFrom": b.revoked} if b.revoked < NEVER else {})}
                          for b in self.roster.values()],
             "refused": self.refused, "undecided": [self.unsure[name] for name in sorted(self.unsure)]}
-
 def replay(files, key, dictionary):  # Returns the document about a log.
     origin, size, root, records = log.tree(files, key)
     entries, gone, stop, before = [], set(), None, 0
-    for index, data in enumerate(records):
-        try:
-            entries.append(log.Entry(index, data, dictionary))
+    try:
+        for data in records:
+            entries.append(log.Entry(len(entries), data, dictionary))
             check(before <= entries[-1].received, "was received before the one before it")
             before = entries[-1].received
-        except Malformed as why:
-            raise Refused(f"entry {index}: {why}") from why
-        except Undecided as why:
-            stop = str(why)
-            break
+    except Malformed as why:
+        raise Refused(f"entry {len(entries)}: {why}") from why
+    except Undecided as why:
+        stop = str(why)
     for entry in entries:
         with contextlib.suppress(Malformed):
             gone.update([Ledger.erased(entry)] if entry.kind == "erased" else [])
@@ -214,15 +209,12 @@ def replay(files, key, dictionary):  # Returns the document about a log.
     said = ledger.document(size, root, decided)
     said["undecided"] += [{"from": decided, "why": stop}] if stop else []
     return said
-
 def main(arguments):
     if len(arguments) != 3:
         print(__doc__, file=sys.stderr)
         return 64
-    with open(arguments[2], "rb") as file:
-        dictionary = file.read()
     try:
-        json.dump(said := replay(log.Files(arguments[0]), arguments[1], dictionary), sys.stdout, ensure_ascii=False, indent=1)
+        json.dump(said := replay(log.Files(arguments[0]), arguments[1], pathlib.Path(arguments[2]).read_bytes()), sys.stdout, ensure_ascii=False, indent=1)
     except Refused as why:
         print(f"replay.py: {why}", file=sys.stderr)
         return 3
