@@ -68,7 +68,7 @@ type replayed struct {
 // runScript has the script read a log, and returns what it prints.
 func runScript(t *testing.T, log, key string) *replayed {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), python, script, log, strings.TrimSpace(key), dictionary)
+	command := exec.CommandContext(t.Context(), python, "-B", script, log, strings.TrimSpace(key), dictionary)
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
 	out, err := command.Output()
@@ -325,7 +325,7 @@ func published[Line any](t *testing.T, answer string) (lines []Line) {
 // runPython runs a program, which has to end with a status, and returns what it says.
 func runPython(t *testing.T, status int, args ...string) string {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), python, args...)
+	command := exec.CommandContext(t.Context(), python, append([]string{"-B"}, args...)...)
 	out, err := command.CombinedOutput()
 	if got := command.ProcessState.ExitCode(); got != status {
 		t.Fatalf("%v ends with status %d, want %d: %v\n%s", args, got, status, err, out)

@@ -36,8 +36,7 @@ def build_name(ecosystem, name):
     return check(ecosystem != "generic" or re.match("[a-z0-9][a-z0-9-]{0,39}/", name), "does not begin with an operator")
 def output_key(ecosystem, key):
     build, output = cut(ecosystem, key)
-    if output is None and ecosystem in STORES:
-        return store_path(ecosystem, key)
+    if output is None and ecosystem in STORES: return store_path(ecosystem, key)
     check(output is not None or "/" in key, "neither <build>^<output> nor <project>/<file>")
     check(output is None or re.fullmatch(r"[0-9a-zA-Z_][0-9a-zA-Z+\-._~:^@]{0,254}", output) or ecosystem in STORES, "not the name of an output")
     if ecosystem in STORES:
@@ -174,8 +173,7 @@ def gitian(project, text):  # Returns the digests by output of an assertion, if 
             raise Undecided("YAML that this script does not read")
     check({"name", "out_manifest", "in_manifest"} <= said.keys(), "a member is missing")
     descriptor, made, lines = said["name"][0].strip("' \""), said["out_manifest"], said["in_manifest"]
-    if made[0][:1] != "|" or lines[0][:1] != "|":
-        raise Undecided("YAML that this script does not read")
+    if made[0][:1] != "|" or lines[0][:1] != "|": raise Undecided("YAML that this script does not read")
     commits = sorted(found.groups()[::-1] for line in lines[1] if (found := re.fullmatch(r"git:([0-9a-f]{40}|[0-9a-f]{64})[ \t]+(\S.*)", line)))
     check(descriptor and not set("/@^|!") & set(descriptor) and len(commits) <= 8, "no descriptor's name, or more than 8 commits")
     sources = "+".join(commit for _, commit in commits) or "inputs-" + sha256(*[f"{line}\n".encode() for line in sorted({*lines[1], ""})]).hex()[:40]

@@ -15,8 +15,7 @@ class Refused(Exception): pass  # The ledger is not one history under its key, o
 class Malformed(Exception): pass  # An entry breaks its rules: it moves nothing, for every reader.
 class Undecided(Exception): pass  # This script cannot tell what an entry says, which is no finding against anybody.
 def check(holds, why):
-    if not holds:
-        raise Malformed(why)
+    if not holds: raise Malformed(why)
 def sha256(*parts):
     return hashlib.sha256(b"".join(parts)).digest()
 def parse(data, null=False):  # Returns a JSON document of UTF-8, without floats, whose members occur once. With null, that is an absent member.
@@ -31,9 +30,7 @@ def parse(data, null=False):  # Returns a JSON document of UTF-8, without floats
         raise Malformed(f"not JSON: {error}") from error
 def dump(value):  # Returns JSON without white space, as the formats that have one spelling are written.
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-def members(value, need, may=None):
-    """Returns an object that has all members of need, and none that is in neither, each of its kind: a type, the pattern of a text, or
-    of how many bytes free text is at most: one line of printable Unicode."""
+def members(value, need, may=None):  # Returns an object with these members, each of a kind: type, pattern of a text, greatest size of free text.
     kinds = {**need, **(may or {})}
     check(type(value) is dict and need.keys() <= value.keys() <= kinds.keys(), f"not an object with {list(need)}, or with more")
     for name, member in value.items():
@@ -62,8 +59,7 @@ class Files:  # The files of a log, in a directory or below a URL.
             with urllib.request.urlopen(f"{self.base}/{name}", timeout=60) if self.remote else open(f"{self.base}/{name}", "rb") as file:
                 return file.read(MOST)
         except OSError as error:
-            if isinstance(error, FileNotFoundError) or getattr(error, "code", None) in (404, 410):
-                return None
+            if isinstance(error, FileNotFoundError) or getattr(error, "code", None) in (404, 410): return None
             raise Refused(f"{name}: {error}") from error
     def names(self):  # Lists the files of a directory, but those below a name that begins with a dot: they are the writer's own.
         found = [os.path.relpath(os.path.join(at, name), self.base) for at, _, names in os.walk("" if self.remote else self.base) for name in names]
@@ -90,14 +86,12 @@ def tile(level, number, width):  # Returns the path of a tile, or of an entry bu
     parts = re.findall("...", str(number).zfill((len(str(number)) + 2) // 3 * 3))
     return f"tile/{level}/" + "/".join(["x" + part for part in parts[:-1]] + parts[-1:]) + (f".p/{width}" if width < 256 else "")
 def split(data, name):  # Returns the hashes of a tile, or the entries of a bundle, each of which has its length before it.
-    if not name.startswith("tile/entries/"):
-        return [data[i:i + 32] for i in range(0, len(data), 32)]
+    if not name.startswith("tile/entries/"): return [data[i:i + 32] for i in range(0, len(data), 32)]
     entries, at = [], 0
     while at < len(data):
         end = at + 2 + int.from_bytes(data[at:at + 2], "big")
         entries, at = entries + [data[at + 2:end]], end
-    if at != len(data):
-        raise Refused(f"{name}: the last entry is cut off")
+    if at != len(data): raise Refused(f"{name}: the last entry is cut off")
     return entries
 def row(files, level, count):  # Returns what the tiles of a level have, and of which file each is: of the whole one where a partial one is gone.
     found, names = [], []
@@ -107,8 +101,7 @@ def row(files, level, count):  # Returns what the tiles of a level have, and of 
         data = files.read(name)
         if data is None:
             name, data = tile(level, number, 256), files.read(tile(level, number, 256))
-        if data is None or len(split(data, name)) < width:
-            raise Refused(f"{name}: is missing, or has less than was signed")
+        if data is None or len(split(data, name)) < width: raise Refused(f"{name}: is missing, or has less than was signed")
         found, names = found + split(data, name)[:width], names + [name] * width
     return found, names
 def tree(files, key):  # Returns origin, size and root of the log, and its entries, all of whose hashes and tiles were checked.
@@ -122,8 +115,7 @@ def tree(files, key):  # Returns origin, size and root of the log, and its entri
         levels.append([merkle(levels[-1][i:i + 256]) for i in range(0, len(levels[-1]) & ~255, 256)])
     for level, hashes in enumerate(levels):
         for have, name, want in zip(*row(files, level, len(hashes)), hashes):
-            if have != want:
-                raise Refused(f"{name}: is not the tile of the entries that were signed")
+            if have != want: raise Refused(f"{name}: is not the tile of the entries that were signed")
     for name in files.names():  # also tiles of earlier sizes, and attachments that nothing asks for
         found = re.fullmatch(r"tile/(entries|\d+)/((?:x\d{3}/)*\d{3})(?:\.p/(\d+))?", name)
         if name.startswith("attachments/sha256/"):
@@ -144,8 +136,7 @@ def attachment(files, name):  # Returns the bytes with a SHA-256.
 
 class Entry:  # A record of the ledger: its kind, when it was received in milliseconds since 1970, and its body.
     def __init__(self, index, data, dictionary):
-        if data[:1] not in (b"\1", b"\2"):
-            raise Undecided("an entry in an unknown encoding")
+        if data[:1] not in (b"\1", b"\2"): raise Undecided("an entry in an unknown encoding")
         head = 2 + (data[1:2] or b"\0")[0]
         self.index, self.kind, self.received = index, data[2:head].decode("latin-1"), int.from_bytes(data[head:head + 8], "big")
         check(len(data) >= head + 8 and re.fullmatch("[a-z][a-z0-9-]{0,31}", self.kind) and self.received <= 1 << 43, "is no entry")

@@ -26,8 +26,7 @@ class Reader:  # Takes bytes from the front of a packet.
         return self.number((self.number(2) + 7) // 8)
     def sized(self, parts=255):  # Takes what follows its length, of a packet or of a subpacket.
         size = self.number()
-        if parts <= size < 255:
-            raise Undecided("a packet in parts")
+        if parts <= size < 255: raise Undecided("a packet in parts")
         return self.take(size if size < 192 else (size - 192 << 8) + self.number() + 192 if size < 255 else self.number(4))
 def packets(data, kind):  # Returns tag and body of each packet of an armored or binary file.
     if data[:1] < b"\x80":
@@ -49,8 +48,7 @@ class Key:  # A public key of version 4. Strong is false for one whose signature
     def __init__(self, body):
         reader = Reader(body)
         version, self.created, self.algorithm = reader.number(), reader.number(4), reader.number()
-        if version != 4:
-            raise Undecided(f"a key of version {version}")
+        if version != 4: raise Undecided(f"a key of version {version}")
         self.hashed = b"\x99" + len(body).to_bytes(2, "big") + body
         self.fingerprint = hashlib.sha1(self.hashed).hexdigest()
         self.public, self.strong = None, self.algorithm in (*RSA, ECDSA, EDDSA, 27, 28)
@@ -68,10 +66,8 @@ class Key:  # A public key of version 4. Strong is false for one whose signature
         except (ValueError, KeyError):
             pass  # whatever it signs is undecided
     def verifies(self, signature, data):  # Whether the key made a signature over bytes, which the signature's own bytes follow.
-        if signature.algorithm != self.algorithm:
-            return False
-        if not self.public:
-            raise Undecided(f"a signature by the key {self.fingerprint}, of a kind that this script does not check")
+        if signature.algorithm != self.algorithm: return False
+        if not self.public: raise Undecided(f"a signature by the key {self.fingerprint}, of a kind that this script does not check")
         kind, reader = HASHES[signature.hash](), Reader(signature.rest)
         hashed = hashlib.new(kind.name.replace("-", "_"), data + signature.hashed + b"\4\xff" + len(signature.hashed).to_bytes(4, "big")).digest()
         try:
@@ -90,8 +86,7 @@ class Signature:  # A signature packet; usable is false for one that is nobody's
         reader = Reader(body)
         version, self.type, self.algorithm, self.hash = (reader.number() for _ in range(4))
         self.usable = version == 4 and self.hash in HASHES
-        if not self.usable:
-            return
+        if not self.usable: return
         hashed, unhashed = reader.take(reader.number(2)), reader.take(reader.number(2))
         self.hashed, self.rest, self.issuer, self.embedded, said = body[:6 + len(hashed)], reader.data[2:], None, None, {}
         for inner, area in ((Reader(hashed), said), (Reader(unhashed), {})):

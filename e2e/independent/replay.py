@@ -2,7 +2,7 @@
 """Computes everything that follows from a ledger's static files, with nothing of repronet's own code.
 
 Usage: replay.py LOG KEY DICTIONARY
-LOG is a directory as an aggregator keeps it (DATA/ledger), or the URL of one (…/log). KEY is the log's verifier key, DICTIONARY the file
+LOG is a directory as an aggregator keeps it (DATA/ledger), or the URL of one (…/log), KEY the log's verifier key, and DICTIONARY the file
 ledger/statement.dictionary. It checks the checkpoint's signature, every tile and entry, and in a directory every file, reads the entries
 under the keys of their places in the ledger, and prints JSON: verdicts and changes as /api/v1/export/ has them, the map, sets, builders,
 entries that break their rules, and what it cannot decide (keyless statements; their outputs are in no other list). Written from
@@ -26,9 +26,7 @@ MEMBER = {"key": str, "build": str, "output": TEXT, "attribute": TEXT, "version"
 METHODS = {"addressed": "attestation", "openpgp-sums": "sums", "signed-sums": "sums", "gitian-assert": "sums", "package-set": "package_set", "map-root": "map_root",
            **{kind: kind for kind in ("attestation", "narinfo", "enrolment", "revocation", "erased", "rules")}}
 
-class Output:
-    """The claims on an output, and what was judged of them. A claim is (digest, builder, when it was signed, ambiguous): the time is
-    None of a statement, 0 of a document that says none. The value is the index of the entry that said so first."""
+class Output:  # What is claimed of an output. A claim is (digest, builder, when it was signed: None of a statement, 0 unknown; ambiguous).
     def __init__(self):
         self.claims, self.changes, self.verdict = {}, [], {"verdict": VERDICTS[0], "operators": 0, "digests": 0}
     def judge(self, index):  # Judges the claims after an entry, and notes a change of the verdict.
@@ -52,8 +50,7 @@ class Ledger:  # What follows from the entries so far. Outputs are by ecosystem 
         self.files, self.origin, self.gone, self.version, self.roster, self.maps = files, origin, gone, 1, Roster(), 0
         self.outputs, self.keys, self.said, self.rings, self.sets, self.unsure, self.refused = {}, {}, set(), {}, {}, {}, []
     def take(self, entry):  # Takes in an entry. One that breaks its rules moves nothing.
-        if entry.kind not in METHODS:
-            raise Undecided(f"an entry of kind {entry.kind}")
+        if entry.kind not in METHODS: raise Undecided(f"an entry of kind {entry.kind}")
         if entry.kind in ("enrolment", "revocation", "erased", "rules"):
             self.about(entry, "", ["roster"])
         try:
@@ -82,8 +79,7 @@ class Ledger:  # What follows from the entries so far. Outputs are by ecosystem 
         check((entry.kind == "addressed") == (said.audience is not None), "an audience in the wrong kind of entry, or none")
         outputs = [key for key, _ in subjects] if said.type != FAILED else []
         self.about(entry, said.ecosystem, outputs)
-        if bundle.builder is None:
-            return self.undecided(entry, said.ecosystem, outputs, "a keyless statement")
+        if bundle.builder is None: return self.undecided(entry, said.ecosystem, outputs, "a keyless statement")
         builder, identity = self.roster.get(bundle.builder), (bundle.builder, sha256(bundle.payload))
         check(builder and builder.key and builder.valid(entry.received), "of no builder whose key is valid")
         check(builder.verifies(bundle.signature, bundle.signed), "not signed by the builder's key")
@@ -163,8 +159,7 @@ class Ledger:  # What follows from the entries so far. Outputs are by ecosystem 
         self.sets[said["name"]] = {"name": said["name"], "revision": said["revision"], "index": entry.index, "members": len(keys)}
     def map_root(self, entry):
         said = re.fullmatch(rb'\{"size":([0-9]{1,16}),"leaves":[0-9]+,"root":"[^"]+"(?:,"rules":([0-9]+))?\}', entry.body)
-        if said and int(said[2] or 2) > 2:
-            raise Undecided("a map by rules that are not known here")
+        if said and int(said[2] or 2) > 2: raise Undecided("a map by rules that are not known here")
         if not said or int(said[1]) > entry.index or entry.body != dump(self.map(int(said[1]), int(said[2] or 1))):
             raise Refused(f"entry {entry.index}: commits to another map than that of the entries before it")
         self.maps += 1
