@@ -105,6 +105,7 @@ func (m *releaseMaker) volunteers() {
 	for _, v := range []*volunteer{alice, bob, carol, dave} {
 		v.run(0, "run", "--once")
 	}
+	indexed(m.t, m.s.URL) // what is withdrawn is looked up there
 	carol.run(0, "withdraw", "project/taken-back^out", "--reason", "the disk was broken")
 	carol.run(0, "run", "--once")
 	newVolunteer(m.t, m.s.URL, "mallory").enrol() // and is never answered
