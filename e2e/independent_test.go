@@ -378,6 +378,15 @@ func TestIndependentEveryKind(t *testing.T) {
 		t.Errorf("the ledger has the encodings %v", encodings)
 	}
 	independently(t, m.s)
+
+	key, err := fetch(t.Context(), m.s.URL+"/log/key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.s.Stop(); err != nil { // so that no file is written meanwhile
+		t.Fatal(err)
+	}
+	t.Log(runPython(t, 0, "independent/flips.py", filepath.Join(m.s.Data, "ledger"), strings.TrimSpace(string(key))))
 }
 
 // addressed has a volunteer claim for this ledger alone.
