@@ -89,8 +89,9 @@ def builder_id(hashed):  # Returns the ID of the builder whose key, or what stan
 
 class Bundle:  # A bundle whose form is right: its builder, None of a keyless one, the payload, what was signed and the signature.
     def __init__(self, body):
+        top = parse(body, null=True)
         try:  # protojson has other spellings, which only a reader of protobuf can tell from what is none
-            top = members(parse(body, null=True), {"mediaType": "application/vnd.dev.sigstore.bundle.v0.3[+]json", "verificationMaterial": dict, "dsseEnvelope": dict})
+            members(top, {"mediaType": "application/vnd.dev.sigstore.bundle.v0.3[+]json", "verificationMaterial": dict, "dsseEnvelope": dict})
             envelope = members(top["dsseEnvelope"], {"payload": str, "payloadType": "application/vnd.in-toto[+]json", "signatures": list})
             [signature] = envelope["signatures"]
             payload, self.signature, self.builder = unbase64(envelope["payload"]), unbase64(members(signature, {"sig": str})["sig"]), None

@@ -209,11 +209,11 @@ def main(arguments):
         print(__doc__, file=sys.stderr)
         return 64
     try:
-        json.dump(said := replay(log.Files(arguments[0]), arguments[1], pathlib.Path(arguments[2]).read_bytes()), sys.stdout, ensure_ascii=False, indent=1)
+        said = replay(log.Files(arguments[0]), arguments[1], pathlib.Path(arguments[2]).read_bytes())
     except Refused as why:
         print(f"replay.py: {why}", file=sys.stderr)
         return 3
-    print()
+    print(json.dumps(said, ensure_ascii=False, indent=1))
     return 4 if said["undecided"] else 0
 
 if __name__ == "__main__":
