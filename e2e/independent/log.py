@@ -10,7 +10,6 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 DIGEST, MOST, BODY = "(?!0{64})[0-9a-f]{64}", 1 << 30, 4 << 20  # a SHA-256, and bytes of a file, and of an entry's body
-
 class Refused(Exception): pass  # The ledger is not one history under its key, or lacks something: the text names the file or entry.
 class Malformed(Exception): pass  # An entry breaks its rules: it moves nothing, for every reader.
 class Undecided(Exception): pass  # This script cannot tell what an entry says, which is no finding against anybody.
