@@ -72,6 +72,10 @@ func newMachine(t *testing.T, aggregator string) *machine {
 // mounts are the directories that the command finds elsewhere: each and its place.
 func (s *shell) mounts() (pairs []string) {
 	if s.nix != "" {
+		// Where no Nix was used yet there is nothing to mount on.
+		if err := os.MkdirAll("/nix", 0o755); err != nil {
+			panic(err)
+		}
 		pairs = append(pairs, filepath.Join(s.nix, "nix"), "/nix")
 	}
 	if m := s.machine; m != nil {

@@ -87,6 +87,8 @@ func read(c *client.ClientWithResponses, in inputs) {
 	limit := int64(2)
 	divergences, err := c.ListDivergencesWithResponse(ctx, &client.ListDivergencesParams{Limit: &limit})
 	expect("divergences", divergences, err, err == nil && divergences.JSON200 != nil && len(divergences.JSON200.Divergences) == 2)
+	suggestions, err := c.ListSuggestionsWithResponse(ctx, &client.ListSuggestionsParams{Set: in.Set, Limit: &limit})
+	expect("suggestions", suggestions, err, err == nil && suggestions.JSON200 != nil && suggestions.JSON200.Set == in.Set)
 	builders, err := c.ListBuildersWithResponse(ctx)
 	expect("builders", builders, err, err == nil && builders.JSON200 != nil && len(*builders.JSON200) > 0)
 	builder, err := c.GetBuilderWithResponse(ctx, in.Builder)
