@@ -27,6 +27,7 @@ func TestValues(t *testing.T) {
 		{new(api.Standing), api.Standing("").Values(), true},
 		{new(api.Flag), api.Flag("").Values(), false},
 		{new(api.Reason), api.Reason("").Values(), false},
+		{new(api.ChangeKind), api.ChangeKind("").Values(), false},
 		{new(api.EnrolmentState), api.EnrolmentState("").Values(), false},
 	} {
 		if len(c.values) < 2 || slices.Contains(c.values, "") {

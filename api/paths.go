@@ -13,6 +13,7 @@ const (
 	BuildsPath      = "/api/v1/builds"
 	OutputsPath     = "/api/v1/outputs"
 	DivergencesPath = "/api/v1/divergences"
+	ChangesPath     = "/api/v1/changes"
 	BuildersPath    = "/api/v1/builders"
 	AgreementPath   = "/api/v1/agreement"
 	EntriesPath     = "/api/v1/entries"
@@ -40,6 +41,12 @@ const ProblemsPath = "/docs/problems"
 // of the attestation.OutputID of each member, sorted, each once, one after the other.
 // Its ETag is, in quotes, the index of the ledger entry that published the revision.
 func FilterPath(set string) string { return SetsPath + "/" + url.PathEscape(set) + "/filter" }
+
+// SetRevisionsPath lists the revisions of a package set.
+func SetRevisionsPath(set string) string { return SetsPath + "/" + url.PathEscape(set) + "/revisions" }
+
+// SetDifferencePath compares a revision of a package set with the one before it.
+func SetDifferencePath(set string) string { return SetsPath + "/" + url.PathEscape(set) + "/difference" }
 
 // BuilderPath is where a builder is described.
 func BuilderPath(id string) string { return BuildersPath + "/" + url.PathEscape(id) }

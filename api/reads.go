@@ -55,6 +55,26 @@ func (c *Client) Divergences(ctx context.Context, query DivergenceQuery) (*Diver
 	return document[DivergencePage](ctx, c, DivergencesPath, query.Query(), maxDocument)
 }
 
+// Changes lists the newest changes of verdicts to diverged and back, newest first.
+func (c *Client) Changes(ctx context.Context, query ChangeQuery) ([]VerdictChange, error) {
+	return list[VerdictChange](ctx, c, ChangesPath, query.Query())
+}
+
+// SetRevisions lists a package set's revisions, newest first, at most limit.
+func (c *Client) SetRevisions(ctx context.Context, set string, limit int) ([]SetRevision, error) {
+	return list[SetRevision](ctx, c, SetRevisionsPath(set), url.Values{"limit": {strconv.Itoa(limit)}})
+}
+
+// SetDifference compares a revision of a package set, the newest if revision is "", with
+// the one before it: at most limit rows of each kind.
+func (c *Client) SetDifference(ctx context.Context, set, revision string, limit int) (*SetDifference, error) {
+	query := url.Values{"limit": {strconv.Itoa(limit)}}
+	if revision != "" {
+		query.Set("revision", revision)
+	}
+	return document[SetDifference](ctx, c, SetDifferencePath(set), query, maxDocument)
+}
+
 // Builders lists those who attest, by operator.
 func (c *Client) Builders(ctx context.Context) ([]Builder, error) {
 	return list[Builder](ctx, c, BuildersPath, nil)

@@ -7,6 +7,9 @@ type (
 	Summary         = api.Summary
 	DayCounts       = api.DayCounts
 	Set             = api.Set
+	SetRevision     = api.SetRevision
+	SetDifference   = api.SetDifference
+	SetChange       = api.SetChange
 	OutputRow       = api.OutputRow
 	Output          = api.Output
 	SetPlan         = api.SetPlan
@@ -18,6 +21,8 @@ type (
 	DivergencePage  = api.DivergencePage
 	Divergence      = api.Divergence
 	Faction         = api.Faction
+	ChangeQuery     = api.ChangeQuery
+	VerdictChange   = api.VerdictChange
 	Builder         = api.Builder
 	Copying         = api.Copying
 	BuilderDetail   = api.BuilderDetail

@@ -15,6 +15,7 @@ type Source interface {
 	StatusSource
 	OutputSource
 	DivergenceSource
+	SetSource
 	BuilderSource
 }
 
@@ -54,9 +55,26 @@ type OutputSource interface {
 	Search(ctx context.Context, text string, limit int) ([]OutputRow, error)
 }
 
-// DivergenceSource lists what diverges.
+// DivergenceSource lists what diverges, and what began or ceased to.
 type DivergenceSource interface {
 	Divergences(ctx context.Context, query DivergenceQuery) (*DivergencePage, error)
+	// Changes lists the newest changes of verdicts to diverged and back: the newest
+	// first, those of one entry in an order that stays.
+	Changes(ctx context.Context, query ChangeQuery) ([]VerdictChange, error)
+}
+
+// SetSource answers for the revisions of package sets.
+type SetSource interface {
+	// SetRevisions lists a set's revisions, newest first, at most limit.
+	SetRevisions(ctx context.Context, set string, limit int) ([]SetRevision, error)
+	// SetDifference compares a revision with the one before it: the newest one where
+	// revision is "", and the newest of that name where several were published. Each list
+	// has at most limit rows.
+	SetDifference(ctx context.Context, set, revision string, limit int) (*SetDifference, error)
+	// SetChanges is Changes of the outputs that were the set's members at the time, as
+	// the set sees them: one that came in the place of another is compared with that
+	// one, by the verdicts of the time. It goes no further back than some revisions.
+	SetChanges(ctx context.Context, set string, limit int) ([]VerdictChange, error)
 }
 
 // BuilderSource answers for those who attest.

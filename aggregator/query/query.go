@@ -220,7 +220,7 @@ func (q *Query) Sets(ctx context.Context) ([]dashboard.Set, error) {
 	}
 	list := make([]dashboard.Set, len(sets))
 	for i, s := range sets {
-		list[i] = dashboard.Set{Name: s.Name, Revision: s.Revision, PublishedAt: s.ReceivedAt, Index: s.Index, Members: s.Members}
+		list[i] = setOf(s)
 	}
 	return list, nil
 }

@@ -162,6 +162,7 @@ func storable(of func(now time.Time) *dashboardtest.Scenario) *dashboardtest.Sce
 // same ledger.
 func TestAnswers(t *testing.T) {
 	t.Run("sample", func(t *testing.T) { testAnswers(t, storable(dashboardtest.Sample)) })
+	t.Run("revised", func(t *testing.T) { testSetAnswers(t, storable(dashboardtest.Revised)) })
 	t.Run("copied", func(t *testing.T) { testAnswers(t, storable(dashboardtest.Copied)) })
 }
 
@@ -170,18 +171,7 @@ func testAnswers(t *testing.T, scenario *dashboardtest.Scenario) {
 	fake := dashboardtest.NewFake(scenario)
 	ctx := t.Context()
 
-	ask := func(name string, of func(dashboard.Source) (any, error)) {
-		t.Helper()
-		want, wantErr := of(fake)
-		got, gotErr := of(q)
-		if (wantErr == nil) != (gotErr == nil) {
-			t.Errorf("%s: error %v, want %v", name, gotErr, wantErr)
-			return
-		}
-		if diff := gocmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
-			t.Errorf("%s (-memory +index):\n%s", name, diff)
-		}
-	}
+	ask := asking(t, fake, q)
 	ask("watermark", func(s dashboard.Source) (any, error) { return s.Watermark(ctx) })
 	ask("sets", func(s dashboard.Source) (any, error) { return s.Sets(ctx) })
 	ask("builders", func(s dashboard.Source) (any, error) { return s.Builders(ctx) })
@@ -265,4 +255,35 @@ func testAnswers(t *testing.T, scenario *dashboardtest.Scenario) {
 	if _, err := q.Output(ctx, "no such output"); !errors.Is(err, dashboard.ErrNotFound) {
 		t.Errorf("unknown output: error %v, want %v", err, dashboard.ErrNotFound)
 	}
+}
+
+// asking has the source in memory and the index asked the same.
+func asking(t *testing.T, fake, q dashboard.Source) func(string, func(dashboard.Source) (any, error)) {
+	return func(name string, of func(dashboard.Source) (any, error)) {
+		t.Helper()
+		want, wantErr := of(fake)
+		got, gotErr := of(q)
+		if (wantErr == nil) != (gotErr == nil) {
+			t.Errorf("%s: error %v, want %v", name, gotErr, wantErr)
+			return
+		}
+		if diff := gocmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s (-memory +index):\n%s", name, diff)
+		}
+	}
+}
+
+// testSetAnswers compares what is said of the revisions of a set.
+func testSetAnswers(t *testing.T, scenario *dashboardtest.Scenario) {
+	q, _ := open(t, write(t.Context(), scenario))
+	ask, ctx := asking(t, dashboardtest.NewFake(scenario), q), t.Context()
+	for _, set := range []string{"nixos-minimal", "none"} {
+		ask("revisions of "+set, func(s dashboard.Source) (any, error) { return s.SetRevisions(ctx, set, 10) })
+		ask("difference of "+set, func(s dashboard.Source) (any, error) { return s.SetDifference(ctx, set, "", 100) })
+		ask("changes in "+set, func(s dashboard.Source) (any, error) { return s.SetChanges(ctx, set, 1000) })
+		ask("changes of "+set, func(s dashboard.Source) (any, error) {
+			return s.Changes(ctx, dashboard.ChangeQuery{Set: set, Maintainer: "ada", Limit: 1000})
+		})
+	}
+	ask("changes", func(s dashboard.Source) (any, error) { return s.Changes(ctx, dashboard.ChangeQuery{Limit: 7}) })
 }

@@ -35,6 +35,12 @@ const inherits = `(SELECT output FROM (SELECT output, arrayJoin(inputs) AS input
 	WHERE until = {newest:UInt64} AND output IN (SELECT output FROM divergences WHERE inputs = {differ:UInt8}))
 	WHERE input IN (SELECT output FROM divergences FINAL WHERE diverged = 1))`
 
+// ofSet and ofMaintainer are conditions on outputs, as the newest package sets say.
+const (
+	ofSet        = `output IN (SELECT output FROM set_members FINAL WHERE set = {set:String} AND until = {newest:UInt64})`
+	ofMaintainer = `output IN (SELECT output FROM set_members FINAL WHERE until = {newest:UInt64} AND has(maintainers, {maintainer:String}))`
+)
+
 // where returns the condition of a filter, and its parameters.
 func (f *DivergenceFilter) where() (string, []any) {
 	conditions := []string{"diverged = 1"}
@@ -48,11 +54,10 @@ func (f *DivergenceFilter) where() (string, []any) {
 		parameters = append(parameters, clickhouse.Named(name, value))
 	}
 	if f.Set != "" {
-		add(`output IN (SELECT output FROM set_members FINAL WHERE set = {set:String} AND until = {newest:UInt64})`, "set", f.Set)
+		add(ofSet, "set", f.Set)
 	}
 	if f.Maintainer != "" {
-		add(`output IN (SELECT output FROM set_members FINAL WHERE until = {newest:UInt64} AND has(maintainers, {maintainer:String}))`,
-			"maintainer", f.Maintainer)
+		add(ofMaintainer, "maintainer", f.Maintainer)
 	}
 	if f.Ecosystem != "" {
 		add(`output IN (SELECT output FROM outputs WHERE output IN (SELECT output FROM divergences WHERE diverged = 1)

@@ -201,10 +201,12 @@ func (t *Tables) Failures(ctx context.Context, builds []attestation.OutputID, li
 
 // NewestSets returns the newest revision of each package set, by name.
 func (t *Tables) NewestSets(ctx context.Context) ([]Set, error) {
-	return list(ctx, t.conn, func(rows driver.Rows) (s Set, err error) {
-		return s, rows.Scan(&s.Name, &s.Index, &s.Revision, &s.Ecosystem, &s.Members, &s.ReceivedAt)
-	}, `SELECT name, log_index, revision, ecosystem, members, received_at FROM sets
+	return list(ctx, t.conn, readSet, `SELECT name, log_index, revision, ecosystem, members, received_at FROM sets
 		ORDER BY name, log_index DESC LIMIT 1 BY name`)
+}
+
+func readSet(rows driver.Rows) (s Set, err error) {
+	return s, rows.Scan(&s.Name, &s.Index, &s.Revision, &s.Ecosystem, &s.Members, &s.ReceivedAt)
 }
 
 // MembershipsOf returns what the newest revisions of all package sets say of

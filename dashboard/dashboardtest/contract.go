@@ -23,6 +23,7 @@ import (
 func Contract(t *testing.T, newSource func(t *testing.T, s *Scenario) dashboard.Source) {
 	t.Run("empty", func(t *testing.T) { contractEmpty(t, newSource(t, &Scenario{})) })
 	t.Run("copying", func(t *testing.T) { contractCopying(t, newSource(t, Copied(contractDay(0)))) })
+	t.Run("sets", func(t *testing.T) { contractSets(t, newSource(t, revised())) })
 	s := contractScenario()
 	source := newSource(t, s)
 	for name, check := range map[string]func(*testing.T, dashboard.Source){
@@ -107,6 +108,8 @@ func contractEmpty(t *testing.T, source dashboard.Source) {
 	equal(t, "comparison", comparison, &dashboard.Comparison{Pairs: []dashboard.Agreement{}}, err)
 	page, err := source.Divergences(ctx, dashboard.DivergenceQuery{Limit: 10})
 	equal(t, "divergences", page, &dashboard.DivergencePage{Divergences: []dashboard.Divergence{}}, err)
+	changes, err := source.Changes(ctx, dashboard.ChangeQuery{Limit: 10})
+	equal(t, "changes", changes, []dashboard.VerdictChange{}, err)
 	missing(t, source, "release")
 }
 

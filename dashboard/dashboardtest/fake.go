@@ -26,7 +26,8 @@ type Fake struct {
 	roster  []*builder // by number
 	outputs map[string]*output
 	builds  map[string]*dashboard.Build // without outputs
-	sets    map[string]*set
+	sets    map[string]*set   // newest revisions
+	earlier map[string][]*set // those before, oldest first
 	stated  uint64
 	copies  map[string]map[string]*dashboard.Copying // by copier and source; nil where to be found
 }
@@ -49,12 +50,13 @@ type output struct {
 
 type set struct {
 	dashboard.Set
-	members []Member
+	ecosystem string
+	members   []Member
 }
 
 // NewFake returns a source that has seen a scenario.
 func NewFake(s *Scenario) *Fake {
-	f := &Fake{outputs: map[string]*output{}, builds: map[string]*dashboard.Build{}, sets: map[string]*set{}}
+	f := &Fake{outputs: map[string]*output{}, builds: map[string]*dashboard.Build{}, sets: map[string]*set{}, earlier: map[string][]*set{}}
 	for _, b := range s.Builders {
 		f.roster = append(f.roster, &builder{BuilderDetail: dashboard.BuilderDetail{
 			Builder:   dashboard.Builder{ID: string(ID(b.Label)), Operator: b.Operator, Tier: api.Tier(b.Tier), Flags: []api.Flag{}},
@@ -78,9 +80,12 @@ func (f *Fake) Append(entry Entry) {
 	f.copies = nil
 	switch {
 	case entry.Set != nil:
+		if before := f.sets[entry.Set.Name]; before != nil {
+			f.earlier[entry.Set.Name] = append(f.earlier[entry.Set.Name], before)
+		}
 		f.sets[entry.Set.Name] = &set{
-			Set:     dashboard.Set{Name: entry.Set.Name, Revision: entry.Set.Revision, PublishedAt: entry.At, Index: index, Members: uint64(len(entry.Set.Members))},
-			members: entry.Set.Members,
+			Set:       dashboard.Set{Name: entry.Set.Name, Revision: entry.Set.Revision, PublishedAt: entry.At, Index: index, Members: uint64(len(entry.Set.Members))},
+			ecosystem: entry.Set.Ecosystem, members: entry.Set.Members,
 		}
 	case entry.Revoke != "":
 		b := f.roster[f.number(entry.Revoke)]

@@ -140,6 +140,40 @@ func inputsOf(p, builder string) string {
 	return "inputs"
 }
 
+// Revised is Sample with one more revision of its package set: a package regressed, one was
+// fixed, some came and went, and not all of it is built yet.
+func Revised(now time.Time) *Scenario {
+	s := &sampler{Scenario: *Sample(now), now: now}
+	published := slices.IndexFunc(s.Entries, func(e Entry) bool { return e.Set != nil })
+	before := s.Entries[published].Set
+	set := &Set{Name: before.Name, Revision: "26.05.1960", Ecosystem: before.Ecosystem}
+	for _, m := range before.Members {
+		switch m.Key {
+		case Out("hello-2.12.1", ""):
+			m.Key, m.Version = Out("hello-2.12.2", ""), "2.12.2"
+		case Out("perl-5.42.0", ""):
+			m.Key, m.Version = Out("perl-5.42.1", ""), "5.42.1"
+		case Out("which-2.23", ""):
+			m.Key, m.Version = Out("which-2.25", ""), "2.25"
+		case Out("unbuilt-0", ""), Out("unbuilt-1", ""), Out("nano-8.7", ""):
+			continue
+		}
+		set.Members = append(set.Members, m)
+	}
+	for _, p := range []string{"jq-1.8.1", "micro-2.0.14"} {
+		set.Members = append(set.Members, Member{Key: Out(p, ""), Attribute: "pkgs." + p[:2], Version: "1", System: "x86_64-linux", Maintainers: []string{"ada"}})
+	}
+	s.Entries = append(s.Entries, Entry{At: now.Add(-50 * time.Minute), Set: set})
+	for i, c := range []struct{ builder, name, digest string }{
+		{"alder", "hello-2.12.2", "hello"}, {"birch", "hello-2.12.2", "hello with a date"}, {"cedar", "hello-2.12.2", "hello"},
+		{"alder", "perl-5.42.1", "perl"}, {"elm", "perl-5.42.1", "perl"}, {"alder", "micro-2.0.14", "micro"}, {"fir", "micro-2.0.14", "micro by fir"},
+		{"birch", "jq-1.8.1", "jq"},
+	} {
+		s.say(now.Add(time.Duration(i-40)*time.Minute), c.builder, c.name, c.digest, "inputs")
+	}
+	return &s.Scenario
+}
+
 // Large is a scenario with one build of many outputs, many builders and many
 // divergences: what a page has to cut.
 func Large(now time.Time, outputs, operators int) *Scenario {

@@ -1,0 +1,55 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"repronet.dev/divergence"
+)
+
+// A TurnFilter selects changes of verdicts by their outputs; zero fields do not restrict.
+type TurnFilter struct {
+	Set        string
+	Maintainer string
+	Ecosystem  string
+	Project    string // of keys "<project>/<file>"
+}
+
+// where returns the conditions of a filter, each after an AND, and its parameters.
+func (f *TurnFilter) where() (string, []any) {
+	var conditions strings.Builder
+	parameters := []any{clickhouse.Named("newest", uint64(Newest)), clickhouse.Named("diverged", uint8(divergence.Diverged))}
+	add := func(condition, name, value string) {
+		if value != "" {
+			conditions.WriteString(" AND " + condition)
+			parameters = append(parameters, clickhouse.Named(name, value))
+		}
+	}
+	const turned = `SELECT output FROM verdict_changes WHERE new = {diverged:UInt8}`
+	add(ofSet, "set", f.Set)
+	add(ofMaintainer, "maintainer", f.Maintainer)
+	add(`output IN (SELECT output FROM outputs WHERE output IN (`+turned+`) AND ecosystem = {ecosystem:String})`, "ecosystem", f.Ecosystem)
+	add(`output IN (SELECT output FROM outputs WHERE output IN (`+turned+`) AND startsWith(key, concat({project:String}, '/')))`, "project", f.Project)
+	return conditions.String(), parameters
+}
+
+// Turns returns the newest changes of verdicts to diverged and back before a ledger index,
+// at most limit: the newest first, those of one entry by output. Its work is a pass over
+// all changes, or over those of a set's or maintainer's outputs.
+func (t *Tables) Turns(ctx context.Context, filter TurnFilter, before uint64, limit int) ([]Change, error) {
+	where, parameters := filter.where()
+	parameters = append(parameters, clickhouse.Named("before", before), clickhouse.Named("limit", limit), clickhouse.Named("ask", 2*limit))
+	// A change may have several rows, after a batch that was written again.
+	changes, err := list(ctx, t.conn, readChange, `SELECT output, log_index, old, new FROM (
+			SELECT output, log_index, old, new FROM verdict_changes
+			WHERE (old = {diverged:UInt8} OR new = {diverged:UInt8}) AND log_index < {before:UInt64}`+where+`
+			ORDER BY log_index DESC, output LIMIT {ask:UInt32})
+		ORDER BY log_index DESC, output LIMIT 1 BY output, log_index LIMIT {limit:UInt32}`, parameters...)
+	if err != nil {
+		return nil, fmt.Errorf("reading changes of verdicts: %w", err)
+	}
+	return changes, nil
+}

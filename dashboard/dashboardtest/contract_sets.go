@@ -1,0 +1,175 @@
+package dashboardtest
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"repronet.dev/attestation"
+	"repronet.dev/dashboard"
+	"repronet.dev/enrolment"
+)
+
+// revised is a scenario with two revisions of a package set: the second regresses, is
+// fixed, and has members that the first had not.
+func revised() *Scenario {
+	s := &Scenario{Builders: []Builder{{"a", "ash", enrolment.Counted}, {"b", "beech", enrolment.Counted}, {"c", "chestnut", enrolment.Counted}}}
+	say := func(builder string, statement *attestation.Statement) {
+		s.Entries = append(s.Entries, Entry{At: contractDay(len(s.Entries)), Builder: builder, Statement: statement})
+	}
+	build := func(name, a, b string) {
+		say("a", Rebuild(nil, DRV(name), "", Out(name, ""), a))
+		say("b", Rebuild(nil, DRV(name), "", Out(name, ""), b))
+	}
+	publish := func(revision string, names ...string) {
+		set := &Set{Name: "base", Revision: revision, Ecosystem: "nix"}
+		for _, name := range names {
+			m := Member{Key: Out(name, "")}
+			if attribute := name[:len(name)-2]; attribute != "loose" {
+				m.Attribute, m.System, m.Version = attribute, "x86_64-linux", name[len(name)-1:]
+			}
+			set.Members = append(set.Members, m)
+		}
+		s.Entries = append(s.Entries, Entry{At: contractDay(len(s.Entries)), Set: set})
+	}
+	publish("r1", "fell-1", "mend-1", "stays-1", "gone-1", "loose-1") // 3
+	build("fell-1", "same", "same")                                   // 4, 5: reproduced
+	build("mend-1", "one", "two")                                     // 6, 7: diverged
+	build("stays-1", "same", "same")                                  // 8, 9: reproduced
+	publish("r2", "fell-2", "mend-2", "stays-1", "new-1", "loose-2")  // 10
+	build("fell-2", "one", "two")                                     // 11, 12: diverged in the place of what is reproduced
+	build("mend-2", "same", "same")                                   // 13, 14: reproduced in the place of what diverged
+	say("c", Rebuild(nil, DRV("stays-1"), "", Out("stays-1", ""), "other"))
+	say("c", Withdraw(Out("stays-1", ""), "other", "Bad disk.")) // 15, 16: diverged and back
+	build("new-1", "one", "two")                                 // 17, 18: diverged
+	say("b", Withdraw(Out("new-1", ""), "two", "Bad disk."))     // 19: single
+	say("b", Rebuild(nil, DRV("new-1"), "", Out("new-1", ""), "three"))
+	return s // 20: diverged again
+}
+
+func contractSets(t *testing.T, source dashboard.Source) {
+	t.Run("revisions", func(t *testing.T) { contractRevisions(t, source) })
+	t.Run("difference", func(t *testing.T) { contractDifference(t, source) })
+	t.Run("changes", func(t *testing.T) { contractChanges(t, source) })
+}
+
+// secondRevision is how the second revision of revised is counted.
+func secondRevision() dashboard.SetRevision {
+	return dashboard.SetRevision{
+		Set:      dashboard.Set{Name: "base", Revision: "r2", PublishedAt: contractDay(7), Index: 10, Members: 5},
+		Compared: 4, Reproduced: 2, Diverged: 2, Unbuilt: 1, Before: "r1", Added: 2, Removed: 2, Changed: 2, Regressed: 1, Fixed: 1,
+	}
+}
+
+func contractRevisions(t *testing.T, source dashboard.Source) {
+	ctx := t.Context()
+	first := dashboard.SetRevision{
+		Set:      dashboard.Set{Name: "base", Revision: "r1", PublishedAt: contractDay(0), Index: 3, Members: 5},
+		Compared: 3, Reproduced: 2, Diverged: 1, Unbuilt: 2, Added: 5,
+	}
+	revisions, err := source.SetRevisions(ctx, "base", 10)
+	equal(t, "revisions", revisions, []dashboard.SetRevision{secondRevision(), first}, err)
+	revisions, err = source.SetRevisions(ctx, "base", 1)
+	equal(t, "the newest", revisions, []dashboard.SetRevision{secondRevision()}, err)
+	if _, err := source.SetRevisions(ctx, "none", 10); !errors.Is(err, dashboard.ErrNotFound) {
+		t.Errorf("the revisions of a set that is not there: %v", err)
+	}
+}
+
+func contractDifference(t *testing.T, source dashboard.Source) {
+	ctx := t.Context()
+	said := func(list []dashboard.SetChange) []string {
+		said := []string{}
+		for _, c := range list {
+			line := fmt.Sprintf("%s %s %s %s", label(c.Key), c.Attribute, c.Version, c.Verdict)
+			if c.Was != nil {
+				line += fmt.Sprintf(", was %s %s", label(c.Was.Key), c.Was.Verdict)
+			}
+			said = append(said, line)
+		}
+		return said
+	}
+	for _, revision := range []string{"", "r2"} {
+		d, err := source.SetDifference(ctx, "base", revision, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "counts", d.SetRevision, secondRevision(), nil)
+		equal(t, "regressions", said(d.Regressions), []string{"fell-2 fell 2 diverged, was fell-1 reproduced"}, nil)
+		equal(t, "fixes", said(d.Fixes), []string{"mend-2 mend 2 reproduced, was mend-1 diverged"}, nil)
+		equal(t, "divergences", said(d.Divergences), []string{"new-1 new 1 diverged"}, nil)
+		equal(t, "additions", said(d.Additions), []string{"loose-2   unbuilt"}, nil)
+		equal(t, "removals", said(d.Removals), []string{"loose-1   unbuilt", "gone-1 gone 1 unbuilt"}, nil)
+	}
+	first, err := source.SetDifference(ctx, "base", "r1", 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "before the first", first.Before, "", nil)
+	equal(t, "divergences of the first", said(first.Divergences), []string{"mend-1 mend 1 diverged"}, nil)
+	equal(t, "two additions of the first", said(first.Additions), []string{"loose-1   unbuilt", "fell-1 fell 1 reproduced"}, nil)
+	for _, name := range [][2]string{{"none", ""}, {"base", "r3"}, {"none", "r1"}} {
+		if _, err := source.SetDifference(ctx, name[0], name[1], 10); !errors.Is(err, dashboard.ErrNotFound) {
+			t.Errorf("the difference of %q: %v", name, err)
+		}
+	}
+}
+
+func contractChanges(t *testing.T, source dashboard.Source) {
+	ctx := t.Context()
+	said := func(list []dashboard.VerdictChange) []string {
+		said := []string{}
+		for _, c := range list {
+			line := fmt.Sprintf("%d %s %s-%s %s", c.Index, label(c.Key), c.From, c.To, c.Kind)
+			if c.Was != "" {
+				line += ", was " + label(c.Was)
+			}
+			said = append(said, line)
+		}
+		return said
+	}
+	all := []string{
+		"20 new-1 single-diverged diverged", "19 new-1 diverged-single undecided", "18 new-1 single-diverged diverged", "16 stays-1 diverged-reproduced fixed",
+		"15 stays-1 reproduced-diverged diverged", "12 fell-2 single-diverged diverged", "7 mend-1 single-diverged diverged",
+	}
+	for _, c := range []struct {
+		name  string
+		query dashboard.ChangeQuery
+		want  []string
+	}{
+		{"all", dashboard.ChangeQuery{Limit: 100}, all},
+		{"the newest", dashboard.ChangeQuery{Limit: 4}, all[:4]},
+		{"newest members", dashboard.ChangeQuery{Set: "base", Limit: 100}, all[:6]},
+		{"ecosystem", dashboard.ChangeQuery{Ecosystem: "nix", Limit: 100}, all},
+		{"another ecosystem", dashboard.ChangeQuery{Ecosystem: "go", Limit: 100}, []string{}},
+		{"another project", dashboard.ChangeQuery{Project: "nix", Limit: 100}, []string{}},
+		{"nobody's", dashboard.ChangeQuery{Maintainer: "ada", Limit: 100}, []string{}},
+	} {
+		list, err := source.Changes(ctx, c.query)
+		equal(t, c.name, said(list), c.want, err)
+	}
+	list, err := source.Changes(ctx, dashboard.ChangeQuery{Limit: 1})
+	equal(t, "a change", list, []dashboard.VerdictChange{{
+		Key: Out("new-1", ""), Ecosystem: "nix", Build: DRV("new-1"), Kind: "diverged",
+		Change: dashboard.Change{Index: 20, ReceivedAt: contractDay(17), From: "single", To: "diverged"},
+	}}, err)
+	list, err = source.SetChanges(ctx, "base", 100)
+	equal(t, "of a set", said(list), []string{
+		"20 new-1 single-diverged diverged", "19 new-1 diverged-single undecided", "18 new-1 single-diverged diverged",
+		"16 stays-1 diverged-reproduced fixed", "15 stays-1 reproduced-diverged diverged",
+		"14 mend-2 single-reproduced fixed, was mend-1", "12 fell-2 single-diverged regressed, was fell-1", "7 mend-1 single-diverged diverged",
+	}, err)
+	list, err = source.SetChanges(ctx, "base", 1)
+	equal(t, "the newest of a set", said(list), all[:1], err)
+	if c := list[0]; c.Attribute != "new" || c.Version != "1" || c.System != "x86_64-linux" {
+		t.Errorf("a change in a set is %+v", c)
+	}
+	for name, ask := range map[string]func() error{
+		"changes": func() error { _, err := source.Changes(ctx, dashboard.ChangeQuery{Set: "none", Limit: 1}); return err },
+		"set":     func() error { _, err := source.SetChanges(ctx, "none", 1); return err },
+	} {
+		if err := ask(); !errors.Is(err, dashboard.ErrNotFound) {
+			t.Errorf("%s of a set that is not there: %v", name, err)
+		}
+	}
+}
