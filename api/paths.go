@@ -46,7 +46,9 @@ func FilterPath(set string) string { return SetsPath + "/" + url.PathEscape(set)
 func SetRevisionsPath(set string) string { return SetsPath + "/" + url.PathEscape(set) + "/revisions" }
 
 // SetDifferencePath compares a revision of a package set with the one before it.
-func SetDifferencePath(set string) string { return SetsPath + "/" + url.PathEscape(set) + "/difference" }
+func SetDifferencePath(set string) string {
+	return SetsPath + "/" + url.PathEscape(set) + "/difference"
+}
 
 // BuilderPath is where a builder is described.
 func BuilderPath(id string) string { return BuildersPath + "/" + url.PathEscape(id) }

@@ -28,10 +28,21 @@ func TestBrowser(t *testing.T) {
 	t.Cleanup(hostile.Close)
 	copied := httptest.NewServer(serve(t, dashboardtest.NewFake(dashboardtest.Copied(time.Now()))))
 	t.Cleanup(copied.Close)
+	revised := httptest.NewServer(serve(t, dashboardtest.NewFake(dashboardtest.Revised(time.Now()))))
+	t.Cleanup(revised.Close)
+	published := httptest.NewServer(serve(t, dashboardtest.NewFake(unbuiltScenario(time.Now()))))
+	t.Cleanup(published.Close)
 
 	pages := []struct{ name, url, answer string }{
 		{"overview", server.URL + "/", "reproduced"},
 		{"set", server.URL + "/?set=nixos-minimal", "reproduced"},
+		{"sets", revised.URL + "/sets", "1 package set"},
+		{"set-page", revised.URL + "/sets/nixos-minimal", "reproduced"},
+		{"set-revision", revised.URL + "/sets/nixos-minimal/26.05.1960", "1 regressed, 1 fixed since 26.05.1820"},
+		{"set-first-revision", revised.URL + "/sets/nixos-minimal/26.05.1820", "The first revision"},
+		{"sets-empty", empty.URL + "/sets", "No package set is published"},
+		{"set-unbuilt", published.URL + "/sets/release", "No rate yet"},
+		{"sets-hostile", hostile.URL + "/sets", "1 package set"},
 		{"empty", empty.URL + "/", "No attestations yet: how to begin"},
 		{"divergences", server.URL + "/divergences", "diverged"},
 		{"filtered", server.URL + "/divergences?shape=outlier&cause=own&maintainer=grace", "match"},

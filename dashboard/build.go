@@ -154,7 +154,7 @@ func (d *Dashboard) build(c *gin.Context) (string, view, error) {
 	now := time.Now()
 	v := &buildPage{
 		Name: newName(build.Ecosystem, build.Name), Ecosystem: build.Ecosystem, Lone: lone,
-		Evidence: d.config.Entry != nil, Commands: rebuildCommands(build), Verify: verifyCommands(build, d.baseURL(c)),
+		Evidence: d.config.Entry != nil, Commands: rebuildCommands(build), Verify: verifyCommands(build, d.BaseURL(c)),
 	}
 	v.frame = frame{Title: v.Name.Short(), JSON: api.BuildsPath + "?" + url.Values{"name": {build.Name}}.Encode(), Indexed: covered.Indexed}
 	if lone {
@@ -290,7 +290,7 @@ func newOutputView(o *Output, factions []faction, claims int, watermark uint64, 
 		v.Traits, v.Recorded = separating(o.Claims, factions), recorded(o.Claims, factions)
 	}
 	for _, plan := range o.Member {
-		p := planView{Plan: plan, Href: withSet("/", plan.Set)}
+		p := planView{Plan: plan, Href: setURL(plan.Set, "")}
 		inputs := slices.Clone(plan.Inputs)
 		slices.SortStableFunc(inputs, func(a, b OutputRow) int { return cmp.Compare(severity(a.Verdict), severity(b.Verdict)) })
 		for _, input := range inputs[:min(len(inputs), inputRows)] {

@@ -241,7 +241,7 @@ func (d *Dashboard) builder(c *gin.Context) (string, view, error) {
 		Seen:        newMoment(b.LastSeen, now),
 		Flags:       newFlags(b.Flags),
 		AsOf:        number(b.AsOf),
-		Divergences: DivergenceQuery{Builder: id}.URL("/divergences"),
+		Divergences: DivergenceQuery{Builder: id}.URL(DivergencesPath),
 		Evidence:    d.config.Entry != nil,
 	}
 	for _, c := range b.Copying {

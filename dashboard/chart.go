@@ -30,6 +30,7 @@ type areaChart struct {
 	From, To string
 	Rows     []dayRow // newest first
 	More     int      // days that the table leaves out
+	All      string   // URL of all days
 }
 
 type dayRow struct {
@@ -38,8 +39,8 @@ type dayRow struct {
 }
 
 // newAreaChart draws counts that change in steps: each holds from its day until
-// the next. It returns nil where there is nothing to draw.
-func newAreaChart(days []DayCounts, today time.Time) *areaChart {
+// the next. all is where the API has them. It returns nil where there is nothing to draw.
+func newAreaChart(days []DayCounts, today time.Time, all string) *areaChart {
 	if len(days) == 0 {
 		return nil
 	}
@@ -69,6 +70,7 @@ func newAreaChart(days []DayCounts, today time.Time) *areaChart {
 	top := niceCeiling(greatest)
 
 	chart := &areaChart{
+		All:    all,
 		YTicks: []string{number(top), number(top / 2), "0"},
 		From:   first.Format("2 Jan 2006"),
 		To:     last.Format("2 Jan 2006"),

@@ -14,7 +14,7 @@ func TestAreaChart(t *testing.T) {
 	chart := newAreaChart([]DayCounts{
 		{Day: day(0), Single: 4},
 		{Day: day(2), Reproduced: 2, Diverged: 1, Single: 1},
-	}, day(3).Add(5*time.Hour))
+	}, day(3).Add(5*time.Hour), "")
 	var paths []string
 	for _, s := range chart.Series {
 		paths = append(paths, s.Name+" "+s.Path)
@@ -41,10 +41,10 @@ func TestAreaChart(t *testing.T) {
 
 // TestAreaChartExtremes: nothing, one day, years, and a clock behind the ledger.
 func TestAreaChartExtremes(t *testing.T) {
-	if newAreaChart(nil, day(0)) != nil {
+	if newAreaChart(nil, day(0), "") != nil {
 		t.Error("a chart of nothing")
 	}
-	one := newAreaChart([]DayCounts{{Day: day(5), Reproduced: 1}}, day(0))
+	one := newAreaChart([]DayCounts{{Day: day(5), Reproduced: 1}}, day(0), "")
 	if got := one.Series[0].Path; got != "M0 150H1000V300H0Z" {
 		t.Errorf("one day is drawn as %s", got)
 	}
@@ -52,7 +52,7 @@ func TestAreaChartExtremes(t *testing.T) {
 	for i := range 3000 {
 		years = append(years, DayCounts{Day: day(i), Reproduced: uint64(i) * 1e12, Single: 1})
 	}
-	long := newAreaChart(years, day(3000))
+	long := newAreaChart(years, day(3000), "")
 	for _, s := range long.Series {
 		if len(s.Path) > 5000 || strings.Contains(s.Path, "-") {
 			t.Errorf("%d bytes of path: %.60s", len(s.Path), s.Path)

@@ -41,7 +41,7 @@ func (d *Dashboard) coverage(c *gin.Context) (string, view, error) {
 		frame: frame{Title: "Coverage", Section: "/coverage"},
 		Set:   c.Query("set"), System: c.Query("system"),
 	}
-	rows, all, err := d.setRows(ctx, v.Set)
+	rows, all, err := d.setRows(ctx, v.Set, overviewSets)
 	if err != nil {
 		return "", nil, err
 	}
@@ -53,7 +53,7 @@ func (d *Dashboard) coverage(c *gin.Context) (string, view, error) {
 	if v.Set == "" {
 		return "coverage", v, nil
 	}
-	return "coverage", v, d.suggested(ctx, v, d.baseURL(c))
+	return "coverage", v, d.suggested(ctx, v, d.BaseURL(c))
 }
 
 // suggested adds what is worth building next.

@@ -27,6 +27,10 @@ type Config struct {
 	// Suggestions says what of a package set is worth building next, for the page
 	// /coverage; it returns [ErrNotFound] for a set that is not published. nil: nothing.
 	Suggestions func(ctx context.Context, query api.SuggestionQuery) (*api.Suggestions, error)
+	// LogKey is the ledger's verifier key, of which the IDs of feeds are made.
+	LogKey string
+	// Indexed says why the index answers nothing now; nil: it does.
+	Indexed func() error
 	// Jobs reports on the periodic jobs for the page /status.
 	Jobs func() []Job
 	// Waiting counts the requests to be enrolled that wait for the operator, for the page
@@ -110,6 +114,21 @@ func (d *Dashboard) Overview(c *gin.Context) { d.show(c, d.overview) }
 
 // Divergences lists what diverges.
 func (d *Dashboard) Divergences(c *gin.Context) { d.show(c, d.divergences) }
+
+// Sets lists the package sets.
+func (d *Dashboard) Sets(c *gin.Context) { d.show(c, d.sets) }
+
+// Set shows the package set that "name" in the path names, and its revisions.
+func (d *Dashboard) Set(c *gin.Context) { d.show(c, d.set) }
+
+// SetRevision shows what "revision", the path's rest, of the set that "name" names changed.
+func (d *Dashboard) SetRevision(c *gin.Context) {
+	if c.Param("revision") == "/" {
+		c.Redirect(http.StatusMovedPermanently, setURL(c.Param("name"), ""))
+		return
+	}
+	d.show(c, d.setRevision)
+}
 
 // Build shows the build that the path's rest, "name", names.
 func (d *Dashboard) Build(c *gin.Context) { d.show(c, d.build) }

@@ -25,6 +25,9 @@ type divergencesPage struct {
 	Next     string // URL of the next page
 	First    string // URL of the first, "" on it
 	Clear    string
+	Feed     string // URL
+	CSV      string
+	List     string // as JSON
 	Sets     []string
 	Shapes   []choice
 	Causes   []choice
@@ -143,7 +146,7 @@ func (d *Dashboard) divergences(c *gin.Context) (string, view, error) {
 	}
 	v := newDivergencesPage(query, sets)
 	if query.Cursor != "" {
-		v.First = v.Filter.URL("/divergences")
+		v.First = v.Filter.URL(DivergencesPath)
 	}
 	if wrong != nil {
 		p := d.config.Problem(wrong)
@@ -159,7 +162,7 @@ func (d *Dashboard) divergences(c *gin.Context) (string, view, error) {
 	if found.Next != "" {
 		next := v.Filter
 		next.Cursor = found.Next
-		v.Next = next.URL("/divergences")
+		v.Next = next.URL(DivergencesPath)
 	}
 	return "divergences", v, nil
 }
@@ -205,12 +208,14 @@ func newDivergencesPage(query DivergenceQuery, sets []Set) *divergencesPage {
 	filter.Limit, filter.Cursor = 0, ""
 	all.Limit = 0
 	v := &divergencesPage{
-		frame:    frame{Title: "Divergences", Section: "/divergences", JSON: all.URL(api.DivergencesPath)},
+		frame:    frame{Title: "Divergences", Section: DivergencesPath, JSON: all.URL(api.DivergencesPath)},
 		Filter:   filter,
 		Filtered: filter != DivergenceQuery{},
-		Clear:    "/divergences",
+		Clear:    DivergencesPath,
 		Shapes:   shapeChoices(), Causes: causeChoices(),
 	}
+	v.Alternates = listsOf(query)
+	v.Feed, v.CSV, v.List = v.Alternates[0].Href, v.Alternates[1].Href, v.Alternates[2].Href
 	for _, set := range sets {
 		v.Sets = append(v.Sets, set.Name)
 	}
@@ -232,7 +237,7 @@ func (ch choice) link(filter DivergenceQuery, chosen string, set func(*Divergenc
 	} else {
 		set(&filter, ch.Value)
 	}
-	ch.Href = filter.URL("/divergences")
+	ch.Href = filter.URL(DivergencesPath)
 	return ch
 }
 

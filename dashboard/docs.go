@@ -30,7 +30,7 @@ type apiPage struct {
 
 func (d *Dashboard) apiGuide(c *gin.Context) (string, view, error) {
 	v := &apiPage{frame: frame{Title: "API", Section: "/docs/api", JSON: api.OpenAPIPath}, Operations: d.config.Operations()}
-	base := d.baseURL(c)
+	base := d.BaseURL(c)
 	v.Try = append(
 		shell("How much is reproduced?", "curl -s \x00", base+api.SummaryPath),
 		shell("Where does one operator stand against all others?", "curl -s \x00", base+api.DivergencesPath+"?shape=outlier&limit=10")...)

@@ -39,3 +39,13 @@ func hostileScenario(now time.Time) *dashboardtest.Scenario {
 	}})
 	return s
 }
+
+// unbuiltScenario has a package set of which nothing is built.
+func unbuiltScenario(now time.Time) *dashboardtest.Scenario {
+	return &dashboardtest.Scenario{
+		Builders: []dashboardtest.Builder{{Label: "a", Operator: "a", Tier: enrolment.Counted}},
+		Entries: []dashboardtest.Entry{{At: now.Add(-time.Hour), Set: &dashboardtest.Set{
+			Name: "release", Revision: "1", Ecosystem: "nix", Members: []dashboardtest.Member{{Key: dashboardtest.Out("hello-1", ""), Attribute: "hello"}},
+		}}},
+	}
+}

@@ -29,6 +29,7 @@ type overviewPage struct {
 	Chart    *areaChart
 	Newest   []divergenceRow
 	More     string // URL of the whole list of divergences
+	SetPage  string // URL of the page of the set
 	Total    uint64
 	Sets     []setRow
 	AllSets  uint64
@@ -95,20 +96,22 @@ func (d *Dashboard) overview(c *gin.Context) (string, view, error) {
 		Revision: summary.Revision,
 		Counts:   newCounts(summary),
 		Live:     newLiveCounts(summary),
-		More:     withSet("/divergences", set),
+		More:     withSet(DivergencesPath, set),
 	}
+	v.Alternates = []alternate{{atomType, "Divergences", DivergencesPath + FeedSuffix}}
 	if set != "" {
-		v.Title = "Set " + set
+		v.Title, v.SetPage = "Set "+set, setURL(set, summary.Revision)
+		v.Alternates = []alternate{{atomType, "Package set " + set, setFeedURL(set)}}
 	}
 	if v.Empty {
-		v.Commands = beginCommands(d.baseURL(c))
+		v.Commands = beginCommands(d.BaseURL(c))
 	}
 	now := time.Now()
 	// These do not need each other, and each waits for the index several times.
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		days, err := d.source.History(ctx, set)
-		v.Chart = newAreaChart(days, now)
+		v.Chart = newAreaChart(days, now, withSet(api.HistoryPath, set))
 		return err
 	})
 	group.Go(func() error {
@@ -123,23 +126,24 @@ func (d *Dashboard) overview(c *gin.Context) (string, view, error) {
 		return nil
 	})
 	group.Go(func() (err error) {
-		v.Sets, v.AllSets, err = d.setRows(ctx, set)
+		v.Sets, v.AllSets, err = d.setRows(ctx, set, overviewSets)
 		return err
 	})
 	return "overview", v, group.Wait()
 }
 
-// setRows summarises the first package sets by name, and the one that is shown.
-func (d *Dashboard) setRows(ctx context.Context, current string) (rows []setRow, all uint64, err error) {
+// setRows summarises the first package sets by name, at most so many, with the one that is
+// shown among them.
+func (d *Dashboard) setRows(ctx context.Context, current string, most int) (rows []setRow, all uint64, err error) {
 	sets, err := d.source.Sets(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
 	all = uint64(len(sets))
-	if len(sets) > overviewSets {
+	if len(sets) > most {
 		i := max(0, slices.IndexFunc(sets, func(s Set) bool { return s.Name == current }))
-		first := min(i, len(sets)-overviewSets)
-		sets = sets[first : first+overviewSets]
+		first := min(i, len(sets)-most)
+		sets = sets[first : first+most]
 	}
 	names := make([]string, len(sets))
 	for i := range sets {
@@ -152,7 +156,7 @@ func (d *Dashboard) setRows(ctx context.Context, current string) (rows []setRow,
 	for _, summary := range summaries {
 		set := sets[slices.Index(names, summary.Set)]
 		rows = append(rows, setRow{
-			Set: set, Href: withSet("/", set.Name), Current: set.Name == current,
+			Set: set, Href: setURL(set.Name, set.Revision), Current: set.Name == current,
 			Published: newMoment(set.PublishedAt, time.Now()), Counts: newCounts(&summary),
 		})
 	}
@@ -163,5 +167,7 @@ func withSet(path, set string) string {
 	if set == "" {
 		return path
 	}
-	return path + "?" + url.Values{"set": {set}}.Encode()
+	return path + "?" + query("set", set)
 }
+
+func query(name, value string) string { return url.Values{name: {value}}.Encode() }

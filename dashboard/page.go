@@ -39,6 +39,9 @@ func parsePages() (map[string]*page, error) {
 	for name, model := range map[string]any{
 		"overview":    overviewPage{},
 		"divergences": divergencesPage{},
+		"sets":        setsPage{},
+		"set":         setPage{},
+		"revision":    revisionPage{},
 		"build":       buildPage{},
 		"coverage":    coveragePage{},
 		"builders":    buildersPage{},
@@ -68,10 +71,12 @@ type frame struct {
 	Title   string
 	Section string // of the navigation, by its path
 	JSON    string // URL of the same answer in the API, "" where there is none
-	Query   string // in the search box
-	Assets  *assets
-	Indexed uint64 // ledger entries that the page is a function of
-	Now     time.Time
+	// Alternates are documents beside the page, to which its head links.
+	Alternates []alternate
+	Query      string // in the search box
+	Assets     *assets
+	Indexed    uint64 // ledger entries that the page is a function of
+	Now        time.Time
 
 	status int // of the answer; 0 for 200
 }
@@ -169,8 +174,9 @@ func SecurityHeaders(c *gin.Context) {
 	c.Header("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
 }
 
-// baseURL is the address that commands on a page name.
-func (d *Dashboard) baseURL(c *gin.Context) string {
+// BaseURL is the address that commands on pages, feeds and badges name: never what a request
+// says of it.
+func (d *Dashboard) BaseURL(c *gin.Context) string {
 	if d.config.URL != "" {
 		return strings.TrimSuffix(d.config.URL, "/")
 	}

@@ -23,6 +23,7 @@ func pageURLs() []string {
 	return []string{
 		"/", "/?set=nixos-minimal", "/divergences", "/divergences?shape=split&cause=own", "/builds" + dashboardtest.DRV("openssl-3.5.4"),
 		"/builders", "/builders/" + string(dashboardtest.ID("alder")), "/coverage", "/coverage?set=nixos-minimal", "/status", "/method", "/docs/problems", "/docs/api", "/search", "/search?q=util",
+		"/sets", "/sets/nixos-minimal", "/sets/nixos-minimal/26.05.1820",
 	}
 }
 
@@ -172,7 +173,8 @@ func TestHostile(t *testing.T) {
 	paths := []string{
 		"/", "/?set=" + url.QueryEscape(sets[0].Name), "/divergences", "/builders", "/builders/" + string(dashboardtest.ID("mallory")),
 		"/status", "/search?q=" + url.QueryEscape(attack), "/search?q=out", "/divergences?maintainer=" + url.QueryEscape(attack),
-		"/divergences?set=" + url.QueryEscape(sets[0].Name),
+		"/divergences?set=" + url.QueryEscape(sets[0].Name), "/sets", "/sets/" + url.PathEscape(sets[0].Name),
+		"/sets/" + url.PathEscape(attack) + "/" + url.PathEscape(attack),
 	}
 	// Every build's page, by the links that lead to it.
 	for _, m := range link.FindAllStringSubmatch(text(t, get(t, engine, "/divergences")), -1) {
@@ -308,6 +310,8 @@ func TestErrors(t *testing.T) {
 	}{
 		{"nothing there", "/nowhere", sample(), 404, "There is no such page"},
 		{"no set", "/?set=none", sample(), 404, "No package set named"},
+		{"no page of a set", "/sets/none", sample(), 404, "No package set named"},
+		{"no revision", "/sets/nixos-minimal/none", sample(), 404, "no revision"},
 		{"no build", "/builds/none", sample(), 404, "Nobody attested"},
 		{"no builder", "/builders/" + string(dashboardtest.ID("none")), sample(), 404, "No builder"},
 		{"not a builder", "/builders/none", sample(), 404, "32 characters"},

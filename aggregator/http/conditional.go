@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"repronet.dev/dashboard"
 )
 
 // conditional answers 304 to a client that has the answer already. The watermark is
@@ -19,8 +21,7 @@ func (s *Server) conditional(ctx huma.Context, next func(huma.Context)) {
 		return
 	}
 	u := ctx.URL()
-	query := sha256.Sum256([]byte(u.Path + "?" + u.RawQuery))
-	etag := fmt.Sprintf(`"%d.%d-%x"`, watermark.Indexed, watermark.Compared, query[:6])
+	etag := etagOf(watermark, u.Path+"?"+u.RawQuery)
 	ctx.SetHeader("ETag", etag)
 	ctx.SetHeader("Cache-Control", "no-cache")
 	if matches(ctx.Header("If-None-Match"), etag) {
@@ -28,6 +29,12 @@ func (s *Server) conditional(ctx huma.Context, next func(huma.Context)) {
 		return
 	}
 	next(ctx)
+}
+
+// etagOf is that of what was asked for, at a watermark.
+func etagOf(watermark dashboard.Watermark, asked string) string {
+	query := sha256.Sum256([]byte(asked))
+	return fmt.Sprintf(`"%d.%d-%x"`, watermark.Indexed, watermark.Compared, query[:6])
 }
 
 // matches compares as RFC 9110 says for If-None-Match: weakly, any of a list.

@@ -17,9 +17,10 @@ import (
 // What is complete in the ledger never changes; attachments may be erased, and the
 // checkpoint and unfinished tiles change.
 const (
-	keepForever = "public, max-age=31536000, immutable"
-	keepAnHour  = "public, max-age=3600"
-	askAgain    = "no-cache"
+	keepForever     = "public, max-age=31536000, immutable"
+	keepAnHour      = "public, max-age=3600"
+	keepFiveMinutes = "public, max-age=300, must-revalidate" // badges, see [dashboard.BadgeSeconds]
+	askAgain        = "no-cache"
 )
 
 const bytesType = "application/octet-stream"

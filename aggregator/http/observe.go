@@ -93,7 +93,7 @@ func (s *Server) logPanic(c *gin.Context, reason any) {
 var errPanicked = api.NewProblem(api.ProblemInternal, "This is a fault of the server, not yours. Its operator finds the reason in the log.")
 
 func (s *Server) routeOf(c *gin.Context) string {
-	if name, ok := s.names[c.Request.Method+" "+c.FullPath()]; ok {
+	if name, ok := s.names[c.Request.Method+" "+c.FullPath()+s.suffixOf(c)]; ok {
 		return name
 	}
 	return unrouted

@@ -72,6 +72,22 @@ type (
 		Limit      int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"At most so many on a page."`
 		Cursor     string `query:"cursor" maxLength:"1000" doc:"From the page before: follow its Link header with rel=next."`
 	}
+	changesInput struct {
+		Set        string `query:"set" maxLength:"200" doc:"Only outputs of this package set."`
+		Maintainer string `query:"maintainer" maxLength:"200" doc:"Only outputs that a package set says this person maintains."`
+		Ecosystem  string `query:"ecosystem" maxLength:"40" doc:"Only outputs of this ecosystem."`
+		Project    string `query:"project" maxLength:"200" doc:"Only files of this project: those whose keys begin with it and a slash."`
+		Limit      int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"At most so many."`
+	}
+	revisionsInput struct {
+		Name  string `path:"name" maxLength:"200" doc:"The package set."`
+		Limit int    `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"At most so many."`
+	}
+	differenceInput struct {
+		Name     string `path:"name" maxLength:"200" doc:"The package set."`
+		Revision string `query:"revision" maxLength:"200" doc:"The revision; without it, the newest."`
+		Limit    int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"At most so many rows of each list."`
+	}
 	builderInput struct {
 		ID string `path:"id" doc:"The builder: 32 characters of a-z and 2-7."`
 	}
@@ -92,6 +108,23 @@ func (s *Server) history(ctx context.Context, in *setInput) (*body[[]api.DayCoun
 func (s *Server) sets(ctx context.Context, _ *noInput) (*body[[]api.Set], error) {
 	sets, err := s.parts.Source.Sets(ctx)
 	return &body[[]api.Set]{notNil(sets)}, err
+}
+
+func (s *Server) setRevisions(ctx context.Context, in *revisionsInput) (*body[[]api.SetRevision], error) {
+	revisions, err := s.parts.Source.SetRevisions(ctx, in.Name, in.Limit)
+	return &body[[]api.SetRevision]{notNil(revisions)}, dashboard.Missing(err, noSet, in.Name)
+}
+
+func (s *Server) setDifference(ctx context.Context, in *differenceInput) (*body[*api.SetDifference], error) {
+	difference, err := s.parts.Source.SetDifference(ctx, in.Name, in.Revision, in.Limit)
+	return &body[*api.SetDifference]{difference}, dashboard.Missing(err, "No package set named %q is published, or it has no such revision; "+api.SetsPath+" lists the sets.", in.Name)
+}
+
+func (s *Server) changes(ctx context.Context, in *changesInput) (*body[[]api.VerdictChange], error) {
+	changes, err := s.parts.Source.Changes(ctx, api.ChangeQuery{
+		Set: in.Set, Maintainer: in.Maintainer, Ecosystem: in.Ecosystem, Project: in.Project, Limit: in.Limit,
+	})
+	return &body[[]api.VerdictChange]{notNil(changes)}, dashboard.Missing(err, noSet, in.Set)
 }
 
 func (s *Server) build(ctx context.Context, in *buildInput) (*body[*api.Build], error) {

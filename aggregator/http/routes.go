@@ -16,7 +16,7 @@ import (
 type route struct {
 	name   string
 	method string // GET stands for HEAD too
-	path   string // {x} is one segment, {x...} the rest
+	path   string // {x} is one segment, {x...} the rest; {x}.suffix is last, see suffixes.go
 	chain  []gin.HandlerFunc
 	// about describes an operation of the API that is not one of huma's; those are
 	// made by install, from the types of their function.
@@ -56,7 +56,10 @@ func (s *Server) routes() []route {
 	return []route{
 		// Pages.
 		page("overview", "/", d.Overview).fromIndex().takesPlace(),
-		page("divergences", "/divergences", d.Divergences).fromIndex().takesPlace(),
+		page("divergences", dashboard.DivergencesPath, d.Divergences).fromIndex().takesPlace(),
+		page("sets", dashboard.SetsPath, d.Sets).fromIndex().takesPlace(),
+		page("set", dashboard.SetsPath+"/{name}", d.Set).fromIndex().takesPlace(),
+		page("set-revision", dashboard.SetsPath+"/{name}/{revision...}", d.SetRevision).fromIndex().takesPlace(),
 		page("build", "/builds/{name...}", d.Build).fromIndex().takesPlace(),
 		page("builders", "/builders", d.Builders).fromIndex().takesPlace(),
 		page("builder", "/builders/{id}", d.Builder).fromIndex().takesPlace(),
@@ -69,14 +72,25 @@ func (s *Server) routes() []route {
 		page("asset", "/static/{file}", d.Asset),
 		page("icon", "/favicon.ico", d.Icon),
 
+		// What stands beside pages, for programs: feeds, lists and badges.
+		s.feed("divergences-feed", dashboard.DivergencesPath+dashboard.FeedSuffix, d.DivergencesFeed).fromIndex().takesPlace(),
+		s.feed("divergences-json", dashboard.DivergencesPath+".json", d.DivergencesJSON).fromIndex().takesPlace(),
+		s.feed("divergences-csv", dashboard.DivergencesPath+".csv", d.DivergencesCSV).fromIndex().takesPlace(),
+		s.feed("set-feed", dashboard.SetsPath+"/{name}"+dashboard.FeedSuffix, d.SetFeed).fromIndex().takesPlace(),
+		s.badge("set-badge", dashboard.BadgesPath+"sets/{name}.svg", d.SetBadge).takesPlace(),
+		s.badge("set-badge-json", dashboard.BadgesPath+"sets/{name}.json", d.SetBadgeJSON).takesPlace(),
+
 		// What the index says: functions of its watermark and the query.
 		read("get-summary", api.SummaryPath, s.summary, "Counts of all outputs, or of a package set"),
 		read("get-history", api.HistoryPath, s.history, "Counts at the end of each day on which one changed"),
 		read("list-sets", api.SetsPath, s.sets, "Package sets at their newest revisions"),
+		read("list-set-revisions", api.SetsPath+"/{name}/revisions", s.setRevisions, "The revisions of a package set, newest first, and how each differs from the one before"),
+		read("get-set-difference", api.SetsPath+"/{name}/difference", s.setDifference, "A revision of a package set beside the one before: what regressed, was fixed, diverges, was added and removed"),
 		read("get-build", api.BuildsPath, s.build, "A build with its outputs and all claims on them"),
 		read("get-outputs", api.OutputsPath, s.outputs, "An output by its name, or the outputs for which a digest was ever claimed", outputsAnswers),
 		read("list-divergences", api.DivergencesPath, s.divergences, "Diverged outputs, newest first"),
 		read("list-suggestions", api.SuggestionsPath, s.suggestions, "What is worth building next of a package set, and what for"),
+		read("list-changes", api.ChangesPath, s.changes, "The newest changes of verdicts to diverged and back, newest first"),
 		read("list-builders", api.BuildersPath, s.builders, "Builders, by operator"),
 		read("get-builder", api.BuildersPath+"/{id}", s.builder, "A builder, its key and its streams"),
 		read("list-agreement", api.AgreementPath, s.agreement, "Operators compared pairwise on the outputs that both claim"),
@@ -126,14 +140,20 @@ func probe(name, path string, handle gin.HandlerFunc) route {
 
 // register adds a route to the router, and to the description of the API.
 func (s *Server) register(r route) {
+	path, suffix := cutSuffix(r.path)
+	pattern := ginPath(path)
 	for _, method := range methods(r.method) {
-		s.names[method+" "+ginPath(r.path)] = r.name
+		s.names[method+" "+pattern+suffix] = r.name
 		s.indexed[r.name], s.first[r.name], s.costly[r.name] = r.indexed, r.first, r.costly
 		if r.written && s.writer != nil {
 			r.chain = []gin.HandlerFunc{s.passOn}
 		}
-		if r.install == nil {
-			s.engine.Handle(method, ginPath(r.path), r.chain...)
+		if r.install == nil && suffix == "" {
+			chain := r.chain
+			if _, shared := s.suffixed[pattern]; shared {
+				chain = append([]gin.HandlerFunc{s.bySuffix}, chain...)
+			}
+			s.engine.Handle(method, pattern, chain...)
 		}
 	}
 	if r.install != nil {

@@ -42,13 +42,40 @@ func TestEachRouteIsDescribed(t *testing.T) {
 	}
 }
 
+// TestRoutesWithSuffixes: a route whose path ends in a suffix has a name of its own, in the
+// log and the metrics as well.
+func TestRoutesWithSuffixes(t *testing.T) {
+	server := serve(t, sample())
+	for path, name := range map[string]string{
+		"/sets/{name}": "set", "/sets/{name}.atom": "set-feed", "/sets/{name}/{revision}": "set-revision",
+		"/badges/sets/{name}.svg": "set-badge", "/badges/sets/{name}.json": "set-badge-json",
+	} {
+		if !slices.Contains(server.Routes(), web.Route{Method: http.MethodGet, Path: path, Name: name}) {
+			t.Errorf("there is no route %s at %s", name, path)
+		}
+	}
+	get(t, server, "/sets/nixos-minimal")
+	get(t, server, "/sets/nixos-minimal.atom")
+	get(t, server, "/badges/sets/nixos-minimal.svg")
+	get(t, server, "/badges/sets/nixos-minimal.gif")
+	metrics := text(t, get(t, server, "/metrics"))
+	for _, line := range []string{
+		`repronet_http_requests_total{route="set",status="200"} 1`, `repronet_http_requests_total{route="set-feed",status="200"} 1`,
+		`repronet_http_requests_total{route="set-badge",status="200"} 1`, `repronet_http_requests_total{route="none",status="404"} 1`,
+	} {
+		if !strings.Contains(metrics, line) {
+			t.Errorf("the metrics have no %s", line)
+		}
+	}
+}
+
 // TestHead: what answers GET answers HEAD, with the same status and headers.
 func TestHead(t *testing.T) {
 	server := serve(t, sample())
 	for _, path := range []string{
 		"/", "/builders", "/docs/problems", "/favicon.ico", "/api/v1/summary", "/api/v1/divergences?limit=3", "/api/v1/divergences?limit=0",
 		"/api/v1/builders/" + string(dashboardtest.ID("alder")), "/api/v1/entries/20", "/api/v1/openapi.json", "/log/key", "/healthz/live", "/metrics",
-		"/nothing", "/api/nothing",
+		"/nothing", "/api/nothing", "/sets/nixos-minimal", "/sets/nixos-minimal.atom", "/divergences.csv", "/badges/sets/nixos-minimal.svg", "/badges/sets/none.json",
 	} {
 		with := request(t, server, http.MethodGet, path, nil)
 		without := request(t, server, http.MethodHead, path, nil)
@@ -74,6 +101,10 @@ func TestSameMistakes(t *testing.T) {
 		kind    api.ProblemKind
 	}{
 		{"GET /api/v1/nothing", api.ProblemNotFound},
+		{"GET /sets/none.atom", api.ProblemNotFound},
+		{"GET /badges/sets/none", api.ProblemNotFound},
+		{"POST /divergences.csv", api.ProblemMethodNotAllowed},
+		{"GET /divergences.atom?limit=x", api.ProblemInvalidParameter},
 		{"GET /api/nothing", api.ProblemNotFound},
 		{"GET /log/nothing", api.ProblemNotFound},
 		{"DELETE /api/v1/summary", api.ProblemMethodNotAllowed},

@@ -32,8 +32,8 @@ import (
 
 // Config configures a [Server]. Its zero value is usable.
 type Config struct {
-	// Dashboard configures the pages. Its Entry, Problem and Operations are the
-	// server's.
+	// Dashboard configures the pages. Its Entry, LogKey, Indexed, Problem and Operations
+	// are the server's.
 	Dashboard dashboard.Config
 	// MaxInFlight bounds the bytes of all submissions, half of them of those that are
 	// being read, half of those that are worked on, decompressed. A network that is told
@@ -144,11 +144,12 @@ type Server struct {
 	root   *os.Root               // of the ledger's files; nil without
 	writer *httputil.ReverseProxy // nil: this server writes the ledger
 
-	names    map[string]string   // of routes, by method and path as gin writes them
-	indexed  map[string]bool     // names of the routes that only the index can answer
-	first    map[string]bool     // and of those that are answered as long as anything is
-	costly   map[string]bool     // and of those whose answers take a place of reads
-	others   *semaphore.Weighted // has a place for each answer of all routes that are not first
+	names    map[string]string     // of routes, by method and path as gin writes them, with the suffix
+	suffixed map[string][]suffixed // by path as gin writes it
+	indexed  map[string]bool       // names of the routes that only the index can answer
+	first    map[string]bool       // and of those that are answered as long as anything is
+	costly   map[string]bool       // and of those whose answers take a place of reads
+	others   *semaphore.Weighted   // has a place for each answer of all routes that are not first
 	reads    places
 	unread   places // for large answers that are being read
 	memory   memory
@@ -179,7 +180,7 @@ func New(config Config, parts Parts) (*Server, error) {
 		networks = *config.Networks
 	}
 	s := &Server{
-		config: config, parts: parts, names: map[string]string{}, indexed: map[string]bool{}, first: map[string]bool{}, costly: map[string]bool{},
+		config: config, parts: parts, names: map[string]string{}, suffixed: map[string][]suffixed{}, indexed: map[string]bool{}, first: map[string]bool{}, costly: map[string]bool{},
 		others: semaphore.NewWeighted(int64(max(1, config.MaxConnections*(4-spared)/4))),
 		reads:  newPlaces(readPlaces, readPlacesAddress, readWaiting, readWaitingAddress),
 		unread: newPlaces(unreadPlaces, unreadPlaces/2, 0, 0),
@@ -196,6 +197,7 @@ func (s *Server) open() (err error) {
 	if s.parts.Source != nil {
 		pages := s.config.Dashboard
 		pages.Entry, pages.Problem, pages.Operations, pages.Suggestions = s.parts.Entry, s.problem, s.operations, s.parts.Suggestions
+		pages.LogKey, pages.Indexed = s.parts.Log.Key, s.parts.Indexed
 		if pages.Logger == nil {
 			pages.Logger = s.config.Logger
 		}
@@ -218,15 +220,19 @@ func (s *Server) open() (err error) {
 	s.engine.HandleMethodNotAllowed = true
 	s.engine.Use(s.observe, s.makeRoom, s.needIndex, s.takePlace)
 	s.api = s.newAPI()
-	for _, r := range s.routes() {
-		s.register(r)
-	}
-	s.engine.NoRoute(s.unrouted(func(c *gin.Context) error {
+	missing := s.unrouted(func(c *gin.Context) error {
 		if !forPrograms(c.Request.URL.Path) {
 			return api.NewProblem(api.ProblemNotFound, "There is no such page.")
 		}
 		return api.NewProblem(api.ProblemNotFound, "There is nothing at this address; "+api.OpenAPIPath+" lists what there is.")
-	}))
+	})
+	routes := s.routes()
+	s.shareSuffixed(routes)
+	for _, r := range routes {
+		s.register(r)
+	}
+	s.registerSuffixed(missing)
+	s.engine.NoRoute(missing)
 	s.engine.NoMethod(s.unrouted(func(c *gin.Context) error {
 		return api.NewProblem(api.ProblemMethodNotAllowed, "This address does not take "+c.Request.Method+" requests.")
 	}))
@@ -250,7 +256,8 @@ func (s *Server) Close() error {
 // forPrograms tells addresses that programs ask, whose errors are problem documents,
 // from those of pages.
 func forPrograms(path string) bool {
-	return strings.HasPrefix(path, "/api/") || strings.HasPrefix(path, api.LogPath+"/") || strings.HasPrefix(path, "/healthz") || path == "/metrics"
+	return strings.HasPrefix(path, "/api/") || strings.HasPrefix(path, api.LogPath+"/") || strings.HasPrefix(path, "/healthz") || path == "/metrics" ||
+		beside(path)
 }
 
 // unrouted answers what no route does.
@@ -279,7 +286,11 @@ func (s *Server) Routes() []Route {
 				segments[i] = "{" + name + "}"
 			}
 		}
-		list = append(list, Route{r.Method, strings.Join(segments, "/"), s.names[r.Method+" "+r.Path]})
+		path := strings.Join(segments, "/")
+		if name, plain := s.names[r.Method+" "+r.Path]; plain {
+			list = append(list, Route{r.Method, path, name})
+		}
+		list = append(list, s.listSuffixed(r.Method, r.Path, path)...)
 	}
 	return list
 }

@@ -57,7 +57,10 @@ func TestForeignHost(t *testing.T) {
 			if want == "" {
 				want = server.URL
 			}
-			for _, page := range []string{"/", "/docs/api", "/docs/api/", "/builders/", "/method", "/nothing", "/api/v1/nothing", "/api/v1/summary/"} {
+			for _, page := range []string{
+				"/", "/docs/api", "/docs/api/", "/builders/", "/method", "/nothing", "/api/v1/nothing", "/api/v1/summary/",
+				"/sets/", "/sets/nixos-minimal", "/divergences.atom", "/sets/nixos-minimal.atom", "/badges/sets/nixos-minimal.svg",
+			} {
 				conn, err := net.Dial("tcp", server.Listener.Addr().String())
 				if err != nil {
 					t.Fatal(err)
@@ -72,7 +75,7 @@ func TestForeignHost(t *testing.T) {
 				if strings.Contains(string(answer), "evil.example") {
 					t.Errorf("%s repeats what the request says: %s", page, answer)
 				}
-				if page == "/docs/api" && !strings.Contains(string(answer), want) {
+				if (page == "/docs/api" || strings.HasSuffix(page, ".atom") || page == "/sets/nixos-minimal") && !strings.Contains(string(answer), want) {
 					t.Errorf("%s does not name %s", page, want)
 				}
 			}

@@ -177,6 +177,13 @@ func TestStatementsOfPages(t *testing.T) {
 		{"a digest", func(int) string { return "/api/v1/outputs?digest=" + digest }, 6},
 		{"coverage", func(int) string { return "/coverage?set=set-00" }, 11},
 		{"package sets", func(int) string { return "/api/v1/sets" }, 2},
+		{"page of package sets", func(int) string { return "/sets" }, 5},
+		{"a set", func(int) string { return "/sets/set-00" }, 24},
+		{"a revision", func(int) string { return "/sets/set-00/1" }, 12},
+		{"feed", func(int) string { return "/divergences.atom" }, 5},
+		{"feed of a set", func(int) string { return "/sets/set-00.atom" }, 13},
+		{"list", func(int) string { return "/divergences.csv" }, 10},
+		{"badge", func(int) string { return "/badges/sets/set-00.svg" }, 4},
 		{"status", func(int) string { return "/status" }, 2},
 	} {
 		t.Run(page.name, func(t *testing.T) {

@@ -26,8 +26,8 @@ type Fake struct {
 	roster  []*builder // by number
 	outputs map[string]*output
 	builds  map[string]*dashboard.Build // without outputs
-	sets    map[string]*set   // newest revisions
-	earlier map[string][]*set // those before, oldest first
+	sets    map[string]*set             // newest revisions
+	earlier map[string][]*set           // those before, oldest first
 	stated  uint64
 	copies  map[string]map[string]*dashboard.Copying // by copier and source; nil where to be found
 }

@@ -183,8 +183,8 @@ func (f *Fake) SetDifference(ctx context.Context, name, revision string, limit i
 	if err != nil {
 		return nil, err
 	}
-	for i := len(revisions) - 1; i >= 0; i-- {
-		if revision == "" || revisions[i].Revision == revision {
+	for i, s := range slices.Backward(revisions) {
+		if revision == "" || s.Revision == revision {
 			d := f.difference(revisions, i)
 			for _, list := range []*[]dashboard.SetChange{&d.Regressions, &d.Fixes, &d.Divergences, &d.Additions, &d.Removals} {
 				slices.SortFunc(*list, func(a, b dashboard.SetChange) int {

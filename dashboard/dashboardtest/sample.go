@@ -165,8 +165,13 @@ func Revised(now time.Time) *Scenario {
 	}
 	s.Entries = append(s.Entries, Entry{At: now.Add(-50 * time.Minute), Set: set})
 	for i, c := range []struct{ builder, name, digest string }{
-		{"alder", "hello-2.12.2", "hello"}, {"birch", "hello-2.12.2", "hello with a date"}, {"cedar", "hello-2.12.2", "hello"},
-		{"alder", "perl-5.42.1", "perl"}, {"elm", "perl-5.42.1", "perl"}, {"alder", "micro-2.0.14", "micro"}, {"fir", "micro-2.0.14", "micro by fir"},
+		{"alder", "hello-2.12.2", "hello"},
+		{"birch", "hello-2.12.2", "hello with a date"},
+		{"cedar", "hello-2.12.2", "hello"},
+		{"alder", "perl-5.42.1", "perl"},
+		{"elm", "perl-5.42.1", "perl"},
+		{"alder", "micro-2.0.14", "micro"},
+		{"fir", "micro-2.0.14", "micro by fir"},
 		{"birch", "jq-1.8.1", "jq"},
 	} {
 		s.say(now.Add(time.Duration(i-40)*time.Minute), c.builder, c.name, c.digest, "inputs")
