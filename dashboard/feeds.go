@@ -23,7 +23,7 @@ import (
 
 const (
 	feedChanges   = 50 // in a feed
-	feedRevisions = 20
+	feedRevisions = 8
 )
 
 type (

@@ -13,7 +13,7 @@ import (
 // Limits of the pages of package sets; where something is left out, a page says so.
 const (
 	setsOnPage     = 200
-	setRevisions   = 12
+	setRevisions   = 8
 	setDivergences = 8
 	changesOnPage  = 40 // of each kind, on a revision's page
 	removalsOnPage = 20

@@ -79,7 +79,7 @@ func TestManyRevisions(t *testing.T) {
 	}
 	engine := serve(t, dashboardtest.NewFake(s))
 	page := text(t, get(t, engine, "/sets/release"))
-	if n := strings.Count(page, "300 changed"); n != 13 || !strings.Contains(page, `href="/api/v1/sets/release/revisions?limit=100"`) {
+	if n := strings.Count(page, "300 changed"); n != 9 || !strings.Contains(page, `href="/api/v1/sets/release/revisions?limit=20"`) {
 		t.Errorf("the page shows %d revisions: %s", n, words(page))
 	}
 	if size := gzipped(t, page); size > 25<<10 {

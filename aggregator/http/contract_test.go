@@ -31,7 +31,7 @@ func TestAPIDescribesItself(t *testing.T) {
 		{"/api/v1/history?set=nixos-minimal", "/api/v1/history", 200},
 		{"/api/v1/sets", "/api/v1/sets", 200},
 		{"/api/v1/sets/nixos-minimal/revisions", "/api/v1/sets/{name}/revisions", 200},
-		{"/api/v1/sets/nixos-minimal/revisions?limit=101", "/api/v1/sets/{name}/revisions", 422},
+		{"/api/v1/sets/nixos-minimal/revisions?limit=21", "/api/v1/sets/{name}/revisions", 422},
 		{"/api/v1/sets/none/revisions", "/api/v1/sets/{name}/revisions", 404},
 		{"/api/v1/sets/nixos-minimal/difference", "/api/v1/sets/{name}/difference", 200},
 		{"/api/v1/sets/nixos-minimal/difference?revision=26.05.1820&limit=2", "/api/v1/sets/{name}/difference", 200},

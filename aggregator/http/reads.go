@@ -81,7 +81,7 @@ type (
 	}
 	revisionsInput struct {
 		Name  string `path:"name" maxLength:"200" doc:"The package set."`
-		Limit int    `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"At most so many."`
+		Limit int    `query:"limit" minimum:"1" maximum:"20" default:"8" doc:"At most so many."`
 	}
 	differenceInput struct {
 		Name     string `path:"name" maxLength:"200" doc:"The package set."`

@@ -61,7 +61,7 @@ func describe(ctx context.Context, t *store.Tables, list []dashboard.VerdictChan
 }
 
 // feedRevisions is how many revisions of a set its changes go back.
-const feedRevisions = 20
+const feedRevisions = 8
 
 // SetChanges implements [dashboard.SetSource].
 func (q *Query) SetChanges(ctx context.Context, set string, limit int) ([]dashboard.VerdictChange, error) {

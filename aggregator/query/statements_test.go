@@ -178,12 +178,12 @@ func TestStatementsOfPages(t *testing.T) {
 		{"coverage", func(int) string { return "/coverage?set=set-00" }, 11},
 		{"package sets", func(int) string { return "/api/v1/sets" }, 2},
 		{"page of package sets", func(int) string { return "/sets" }, 5},
-		{"a set", func(int) string { return "/sets/set-00" }, 24},
-		{"a revision", func(int) string { return "/sets/set-00/1" }, 12},
+		{"a set", func(int) string { return "/sets/set-00" }, 18},
+		{"a revision", func(int) string { return "/sets/set-00/1" }, 11},
 		{"feed", func(int) string { return "/divergences.atom" }, 5},
-		{"feed of a set", func(int) string { return "/sets/set-00.atom" }, 13},
-		{"list", func(int) string { return "/divergences.csv" }, 10},
-		{"badge", func(int) string { return "/badges/sets/set-00.svg" }, 4},
+		{"feed of a set", func(int) string { return "/sets/set-00.atom" }, 9},
+		{"list", func(int) string { return "/divergences.csv" }, 9},
+		{"badge", func(int) string { return "/badges/sets/set-00.svg" }, 3},
 		{"status", func(int) string { return "/status" }, 2},
 	} {
 		t.Run(page.name, func(t *testing.T) {

@@ -42,10 +42,11 @@ func (t *Tables) RevisionOf(ctx context.Context, set, revision string, before ui
 	return index, n > 0, nil
 }
 
-// verdictsOf is the verdicts, before a ledger index, of the outputs of a subquery. Outputs
-// of which none was ever judged are not in it: in a join they get 0, which is unbuilt.
+// verdictsOf is the verdicts, before a ledger index, of the outputs of a subquery, which are
+// there with 1 added too. An output that was never judged is not in it: in a join it gets 0,
+// which is unbuilt.
 func verdictsOf(outputs string) string {
-	return `(SELECT output, argMax(new, log_index) AS verdict FROM verdict_changes
+	return `(SELECT output, output + 1 AS one_more, argMax(new, log_index) AS verdict FROM verdict_changes
 		WHERE output IN (` + outputs + `) AND log_index < {before:UInt64} GROUP BY output)`
 }
 

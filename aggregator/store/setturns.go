@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -20,46 +21,110 @@ type SetTurn struct {
 	Before *uint32
 }
 
-// SetTurns returns the newest changes of verdicts that matter to a package set, at most
-// limit, of those before a ledger index and of revisions that were not replaced before the
-// one at index oldest: changes to diverged and back, and changes to reproduced where an output of
-// the set that ever diverged was in the place before. The newest are first, those of one
-// entry by output.
+// SetTurns returns the newest changes of verdicts that may matter to a package set, at most
+// limit before a ledger index, of outputs that were members at the time, in revisions that
+// were not replaced before the one at index oldest: changes to diverged and back, and changes
+// to reproduced of what came in the place of an output that ever diverged. The newest are
+// first, those of one entry by output.
 func (t *Tables) SetTurns(ctx context.Context, set string, oldest, before uint64, limit int) ([]SetTurn, error) {
+	// What diverged is few, of whatever set: selecting by that first is much faster than by the
+	// members. A row that is there without its end as well only makes the first three select more.
 	const (
-		members = `(SELECT output, since, until, attribute, system, name, package_version FROM set_members FINAL
-			WHERE set = {set:String} AND until > {oldest:UInt64} AND since < {before:UInt64})`
-		earlier = `(SELECT output, until, attribute, system, name FROM set_members FINAL
-			WHERE set = {set:String} AND attribute != '' AND until IN (
-				SELECT since FROM set_members WHERE set = {set:String} AND until > {oldest:UInt64}))`
-		places = `(SELECT n.output AS output, n.since AS since, min(w.output) AS earlier, toUInt8(1) AS found
-			FROM ` + members + ` AS n INNER JOIN ` + earlier + ` AS w
-			ON n.attribute = w.attribute AND n.system = w.system AND n.name = w.name AND n.since = w.until
-			WHERE n.output != w.output GROUP BY n.output, n.since)`
+		diverged = `SELECT output FROM verdict_changes WHERE new = {diverged:UInt8}`
+		replaced = `SELECT attribute, system, name, until FROM set_members WHERE set = {set:String} AND attribute != '' AND output IN (` + diverged + `)`
+		came     = `SELECT output FROM set_members WHERE set = {set:String} AND until > {oldest:UInt64} AND (attribute, system, name, since) IN (` + replaced + `)`
+		spans    = `SELECT output, since, min(until) AS until FROM set_members
+			WHERE set = {set:String} AND (output IN (` + diverged + `) OR output IN (` + came + `)) GROUP BY output, since HAVING until > {oldest:UInt64}`
 	)
-	turns, err := list(ctx, t.conn, func(rows driver.Rows) (s SetTurn, err error) {
-		var old, now, found uint8
-		var earlier uint32
-		err = rows.Scan(&s.Output, &s.Index, &old, &now, &s.Attribute, &s.System, &s.Version, &found, &earlier)
-		s.Old, s.New = divergence.Verdict(old), divergence.Verdict(now)
-		if found == 1 {
-			s.Before = &earlier
-		}
-		return s, err
-	}, `SELECT c.output AS output, c.log_index AS log_index, c.old AS old, c.new AS new,
-			m.attribute AS attribute, m.system AS system, m.package_version AS version, p.found AS found, p.earlier AS earlier
-		FROM (SELECT DISTINCT output, log_index, old, new FROM verdict_changes
-			WHERE log_index < {before:UInt64} AND (old = {diverged:UInt8} OR new IN ({reproduced:UInt8}, {diverged:UInt8}))
-			AND output IN (SELECT output FROM set_members WHERE set = {set:String} AND until > {oldest:UInt64})) AS c
-		INNER JOIN `+members+` AS m ON c.output = m.output
-		LEFT JOIN `+places+` AS p ON m.output = p.output AND m.since = p.since
-		WHERE c.log_index >= m.since AND c.log_index < m.until AND (c.old = {diverged:UInt8} OR c.new = {diverged:UInt8} OR p.found = 1 AND p.earlier IN (
-			SELECT output FROM verdict_changes WHERE new = {diverged:UInt8} AND output IN (SELECT output FROM set_members WHERE set = {set:String})))
-		ORDER BY log_index DESC, output LIMIT {limit:UInt32}`,
+	changes, err := list(ctx, t.conn, readChange, `SELECT DISTINCT c.output AS output, c.log_index AS log_index, c.old AS old, c.new AS new
+		FROM (SELECT output, log_index, old, new FROM verdict_changes
+			WHERE log_index < {before:UInt64} AND (old = {diverged:UInt8} OR new = {diverged:UInt8} OR new = {reproduced:UInt8} AND output IN (`+came+`))) AS c
+		INNER JOIN (`+spans+`) AS s ON c.output = s.output
+		WHERE c.log_index >= s.since AND c.log_index < s.until ORDER BY log_index DESC, output LIMIT {limit:UInt32}`,
 		clickhouse.Named("set", set), clickhouse.Named("oldest", oldest), clickhouse.Named("before", before), clickhouse.Named("limit", limit),
 		clickhouse.Named("reproduced", uint8(divergence.Reproduced)), clickhouse.Named("diverged", uint8(divergence.Diverged)))
 	if err != nil {
 		return nil, fmt.Errorf("reading changes of verdicts in set %s: %w", set, err)
 	}
-	return turns, nil
+	rows, err := t.membersOver(ctx, set, changes)
+	if err != nil {
+		return nil, err
+	}
+	var turns []SetTurn
+	var of []Member // of each turn
+	for _, c := range changes {
+		at := slices.IndexFunc(rows[c.Output], func(m Member) bool { return m.Since <= c.Index && c.Index < m.Until })
+		if at < 0 {
+			continue // its member is being written
+		}
+		m := rows[c.Output][at]
+		turns, of = append(turns, SetTurn{Change: c, Attribute: m.Attribute, System: m.System, Version: m.Version}), append(of, m)
+	}
+	return turns, t.addReplaced(ctx, set, turns, of)
+}
+
+// membersOver returns what revisions of a package set say of the outputs of changes, by
+// output.
+func (t *Tables) membersOver(ctx context.Context, set string, changes []Change) (map[uint32][]Member, error) {
+	outputs := make([]uint32, len(changes))
+	for i, c := range changes {
+		outputs[i] = c.Output
+	}
+	rows := map[uint32][]Member{}
+	for m, err := range scan(ctx, t.conn, readMember, `SELECT `+memberFields+` FROM set_members FINAL
+		WHERE set = {set:String} AND output IN {outputs:Array(UInt32)} ORDER BY output, since`,
+		clickhouse.Named("set", set), clickhouse.Named("outputs", outputs)) {
+		if err != nil {
+			return nil, fmt.Errorf("reading the members of set %s: %w", set, err)
+		}
+		rows[m.Output] = append(rows[m.Output], m)
+	}
+	return rows, nil
+}
+
+// addReplaced completes turns by what was in the places of their members before.
+func (t *Tables) addReplaced(ctx context.Context, set string, turns []SetTurn, of []Member) error {
+	type place struct {
+		attribute, system, name string
+		until                   uint64
+	}
+	var attributes []string
+	var since []uint64
+	for _, m := range of {
+		if m.Attribute != "" {
+			attributes, since = append(attributes, m.Attribute), append(since, m.Since)
+		}
+	}
+	if len(attributes) == 0 {
+		return nil
+	}
+	type row struct {
+		place
+		output uint32
+	}
+	before := map[place][]uint32{}
+	for r, err := range scan(ctx, t.conn, func(rows driver.Rows) (r row, err error) {
+		return r, rows.Scan(&r.attribute, &r.system, &r.name, &r.until, &r.output)
+	}, `SELECT DISTINCT attribute, system, name, until, output FROM set_members
+		WHERE set = {set:String} AND attribute IN {attributes:Array(String)} AND until IN {since:Array(UInt64)} ORDER BY output`,
+		clickhouse.Named("set", set), clickhouse.Named("attributes", distinct(attributes)), clickhouse.Named("since", distinct(since))) {
+		if err != nil {
+			return fmt.Errorf("reading earlier revisions of set %s: %w", set, err)
+		}
+		before[r.place] = append(before[r.place], r.output)
+	}
+	for i, m := range of {
+		for _, output := range before[place{m.Attribute, m.System, m.Name, m.Since}] {
+			if m.Attribute != "" && output != m.Output {
+				turns[i].Before = &output
+				break
+			}
+		}
+	}
+	return nil
+}
+
+func distinct[T interface{ ~string | ~uint64 }](list []T) []T {
+	slices.Sort(list)
+	return slices.Compact(list)
 }

@@ -39,36 +39,34 @@ type Step struct {
 	Attribute, System, Version string
 }
 
-// came and gone are the members that a revision has and the one before it had not, and the
-// other way round, of the revisions in {revisions}. A member whose description changed has
-// a row that ends and one that begins, and is in neither.
-const (
-	came = `(SELECT since AS revision, output, attribute, system, name, package_version FROM set_members FINAL
-		WHERE set = {set:String} AND since IN {revisions:Array(UInt64)} AND (output, since) NOT IN (
-			SELECT output, until FROM set_members FINAL WHERE set = {set:String} AND until IN {revisions:Array(UInt64)}))`
-	gone = `(SELECT until AS revision, output, attribute, system, name, package_version FROM set_members FINAL
-		WHERE set = {set:String} AND until IN {revisions:Array(UInt64)} AND (output, until) NOT IN (
-			SELECT output, since FROM set_members FINAL WHERE set = {set:String} AND since IN {revisions:Array(UInt64)}))`
-	// replaced is gone by place, of each the output with the smallest number.
-	replaced = `(SELECT revision, attribute, system, name, min(output) AS output, toUInt8(1) AS found FROM ` + gone + `
-		WHERE attribute != '' GROUP BY revision, attribute, system, name)`
-)
+// places is the places that the revisions in {revisions} changed: revision, place, and the
+// outputs that are in it from then on and that were in it until then, each with 1 added, 0
+// where there is none. A member without an attribute is a place of its own. If a set gives one
+// place to several members, the one with the smallest number stands for it, and all of them
+// are counted as added or removed.
+//
+// A member's row may be there in an older state too, without its end, which is then no
+// revision's: so what is said of ends and beginnings needs no FINAL, which would cost more
+// than all of this.
+const places = `(SELECT e.1 AS revision, attribute, system, name, if(attribute = '', output, 0) AS alone,
+		minIf(output + 1, e.2 = 1) AS after, minIf(output + 1, e.2 = 0) AS earlier,
+		toUInt64(if(after = 0 OR earlier = 0, uniqExact(output), 1)) AS members,
+		maxIf(package_version, e.2 = 1) AS version_after, maxIf(package_version, e.2 = 0) AS version_earlier
+	FROM (SELECT output, attribute, system, name, package_version, arrayJoin([(since, 1), (until, 0)]) AS e FROM set_members
+		WHERE set = {set:String} AND (since IN {revisions:Array(UInt64)} OR until IN {revisions:Array(UInt64)}))
+	WHERE e.1 IN {revisions:Array(UInt64)}
+	GROUP BY revision, attribute, system, name, alone HAVING after != earlier)`
 
 // steps is all steps to the revisions in {revisions}, with the verdicts before {before}.
 func steps() string {
 	judged := verdictsOf(`SELECT output FROM set_members WHERE set = {set:String} AND (since IN {revisions:Array(UInt64)} OR until IN {revisions:Array(UInt64)})`)
-	return `(SELECT c.revision AS revision, g.found AS kind, c.output AS output, g.output AS before,
-			v.verdict AS new, w.verdict AS old, c.attribute AS attribute, c.system AS system, c.name AS name, c.package_version AS version
-		FROM ` + came + ` AS c
-		LEFT JOIN ` + replaced + ` AS g ON c.revision = g.revision AND c.attribute = g.attribute AND c.system = g.system AND c.name = g.name
-		LEFT JOIN ` + judged + ` AS v ON c.output = v.output
-		LEFT JOIN ` + judged + ` AS w ON g.output = w.output
-		UNION ALL
-		SELECT g.revision AS revision, toUInt8(2) AS kind, g.output AS output, toUInt32(0) AS before,
-			toUInt8(0) AS new, v.verdict AS old, g.attribute AS attribute, g.system AS system, g.name AS name, g.package_version AS version
-		FROM ` + gone + ` AS g
-		LEFT JOIN ` + judged + ` AS v ON g.output = v.output
-		WHERE (g.revision, g.attribute, g.system, g.name) NOT IN (SELECT revision, attribute, system, name FROM ` + came + ` WHERE attribute != ''))`
+	return `(SELECT p.revision AS revision, multiIf(p.earlier = 0, 0, p.after = 0, 2, 1) AS kind,
+			toUInt32(if(p.after = 0, p.earlier, p.after) - 1) AS output, toUInt32(if(p.earlier = 0, 0, p.earlier - 1)) AS before,
+			v.verdict AS new, w.verdict AS old, p.attribute AS attribute, p.system AS system, p.name AS name,
+			if(p.after = 0, p.version_earlier, p.version_after) AS version, p.members AS members
+		FROM ` + places + ` AS p
+		LEFT JOIN ` + judged + ` AS v ON p.after = v.one_more
+		LEFT JOIN ` + judged + ` AS w ON p.earlier = w.one_more)`
 }
 
 // CountSteps counts the steps to revisions of a package set, which are given by the ledger
@@ -82,7 +80,7 @@ func (t *Tables) CountSteps(ctx context.Context, set string, revisions []uint64,
 		err = rows.Scan(&c.Revision, &kind, &old, &now, &c.N)
 		c.Kind, c.Old, c.New = StepKind(kind), divergence.Verdict(old), divergence.Verdict(now)
 		return c, err
-	}, `SELECT revision, kind, old, new, count() AS n FROM `+steps()+` GROUP BY revision, kind, old, new ORDER BY revision, kind, old, new`,
+	}, `SELECT revision, kind, old, new, sum(members) AS n FROM `+steps()+` GROUP BY revision, kind, old, new ORDER BY revision, kind, old, new`,
 		clickhouse.Named("set", set), clickhouse.Named("revisions", revisions), clickhouse.Named("before", before))
 	if err != nil {
 		return nil, fmt.Errorf("comparing the revisions of set %s: %w", set, err)

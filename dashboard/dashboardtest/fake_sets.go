@@ -89,6 +89,15 @@ func (s *set) at(m *Member) *Member {
 	return nil
 }
 
+// placeOf returns the member in the place of another: the same one, if it is there. One
+// without an attribute has a place for itself.
+func (s *set) placeOf(m *Member) *Member {
+	if same := s.member(m.Key); same != nil && same.Attribute == m.Attribute && same.System == m.System {
+		return same
+	}
+	return s.at(m)
+}
+
 // published lists a set's revisions, oldest first.
 func (f *Fake) published(name string) ([]*set, error) {
 	newest := f.sets[name]
@@ -223,14 +232,14 @@ func (f *Fake) difference(revisions []*set, i int) *dashboard.SetDifference {
 		default:
 			d.Unbuilt++
 		}
-		if before.member(m.Key) == nil {
+		if was := before.placeOf(m); was == nil || was.Key != m.Key {
 			f.came(d, before, m, row)
 		}
 	}
 	d.Compared = d.Reproduced + d.Diverged
 	for m := range before.members {
 		m := &before.members[m]
-		if s.member(m.Key) == nil && s.at(m) == nil {
+		if s.placeOf(m) == nil {
 			d.Removed++
 			d.Removals = append(d.Removals, change(m, f.memberRow(before, m)))
 		}
