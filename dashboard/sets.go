@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"golang.org/x/sync/errgroup"
 
 	"repronet.dev/api"
 )
@@ -135,21 +136,27 @@ func (d *Dashboard) set(c *gin.Context) (string, view, error) {
 	for _, c := range shell("", "repronet-reporter init --aggregator \x00 --operator YOUR-NAME --sets \x00", base, name) {
 		v.Join = c.Text
 	}
-	if err := d.addRevisions(ctx, v, now); err != nil {
+	// These do not need each other, and each waits for the index several times.
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return d.addRevisions(ctx, v, now) })
+	group.Go(func() error {
+		days, err := d.source.History(ctx, name)
+		v.Chart = newAreaChart(days, now, withSet(api.HistoryPath, name))
+		return err
+	})
+	group.Go(func() error {
+		diverged, err := d.source.Divergences(ctx, DivergenceQuery{Set: name, Limit: setDivergences})
+		if err != nil {
+			return err
+		}
+		v.Total = diverged.Total
+		for _, divergence := range diverged.Divergences {
+			v.Diverged = append(v.Diverged, newDivergenceRow(divergence, now))
+		}
+		return nil
+	})
+	if err := group.Wait(); err != nil {
 		return "", nil, noSet(err, name)
-	}
-	days, err := d.source.History(ctx, name)
-	if err != nil {
-		return "", nil, noSet(err, name)
-	}
-	v.Chart = newAreaChart(days, now, withSet(api.HistoryPath, name))
-	diverged, err := d.source.Divergences(ctx, DivergenceQuery{Set: name, Limit: setDivergences})
-	if err != nil {
-		return "", nil, noSet(err, name)
-	}
-	v.Total = diverged.Total
-	for _, divergence := range diverged.Divergences {
-		v.Diverged = append(v.Diverged, newDivergenceRow(divergence, now))
 	}
 	return "set", v, nil
 }
