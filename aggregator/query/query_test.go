@@ -158,6 +158,15 @@ func storable(of func(now time.Time) *dashboardtest.Scenario) *dashboardtest.Sce
 	return s
 }
 
+// TestSetsContract: of revisions and changes the index answers as package dashboard expects
+// of every source.
+func TestSetsContract(t *testing.T) {
+	dashboardtest.SetsContract(t, func(t *testing.T, s *dashboardtest.Scenario) dashboard.Source {
+		q, _ := open(t, write(t.Context(), storable(func(time.Time) *dashboardtest.Scenario { return s })))
+		return q
+	})
+}
+
 // TestAnswers compares every answer with that of the source in memory, over the
 // same ledger.
 func TestAnswers(t *testing.T) {

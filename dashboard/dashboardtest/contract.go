@@ -23,7 +23,7 @@ import (
 func Contract(t *testing.T, newSource func(t *testing.T, s *Scenario) dashboard.Source) {
 	t.Run("empty", func(t *testing.T) { contractEmpty(t, newSource(t, &Scenario{})) })
 	t.Run("copying", func(t *testing.T) { contractCopying(t, newSource(t, Copied(contractDay(0)))) })
-	t.Run("sets", func(t *testing.T) { contractSets(t, newSource(t, revised())) })
+	t.Run("sets", func(t *testing.T) { SetsContract(t, newSource) })
 	s := contractScenario()
 	source := newSource(t, s)
 	for name, check := range map[string]func(*testing.T, dashboard.Source){

@@ -28,26 +28,35 @@ func revised() *Scenario {
 			if attribute := name[:len(name)-2]; attribute != "loose" {
 				m.Attribute, m.System, m.Version = attribute, "x86_64-linux", name[len(name)-1:]
 			}
+			if revision == "r2" && name == "stays-1" {
+				m.Maintainers = []string{"ada"} // the same member, of which more is said
+			}
 			set.Members = append(set.Members, m)
 		}
 		s.Entries = append(s.Entries, Entry{At: contractDay(len(s.Entries)), Set: set})
 	}
-	publish("r1", "fell-1", "mend-1", "stays-1", "gone-1", "loose-1") // 3
-	build("fell-1", "same", "same")                                   // 4, 5: reproduced
-	build("mend-1", "one", "two")                                     // 6, 7: diverged
-	build("stays-1", "same", "same")                                  // 8, 9: reproduced
-	publish("r2", "fell-2", "mend-2", "stays-1", "new-1", "loose-2")  // 10
-	build("fell-2", "one", "two")                                     // 11, 12: diverged in the place of what is reproduced
-	build("mend-2", "same", "same")                                   // 13, 14: reproduced in the place of what diverged
+	publish("r1", "fell-1", "mend-1", "stays-1", "gone-1", "turn-1", "loose-1") // 3
+	build("fell-1", "same", "same")                                             // 4, 5: reproduced
+	build("mend-1", "one", "two")                                               // 6, 7: diverged
+	build("stays-1", "same", "same")                                            // 8, 9: reproduced
+	publish("r2", "fell-2", "mend-2", "stays-1", "new-1", "turn-2", "loose-2")  // 10
+	build("fell-2", "one", "two")                                               // 11, 12: diverged in the place of what is reproduced
+	build("mend-2", "same", "same")                                             // 13, 14: reproduced in the place of what diverged
 	say("c", Rebuild(nil, DRV("stays-1"), "", Out("stays-1", ""), "other"))
-	say("c", Withdraw(Out("stays-1", ""), "other", "Bad disk.")) // 15, 16: diverged and back
-	build("new-1", "one", "two")                                 // 17, 18: diverged
-	say("b", Withdraw(Out("new-1", ""), "two", "Bad disk."))     // 19: single
-	say("b", Rebuild(nil, DRV("new-1"), "", Out("new-1", ""), "three"))
-	return s // 20: diverged again
+	say("c", Withdraw(Out("stays-1", ""), "other", "Bad disk."))        // 15, 16: diverged and back
+	build("new-1", "one", "two")                                        // 17, 18: diverged
+	say("b", Withdraw(Out("new-1", ""), "two", "Bad disk."))            // 19: single
+	say("b", Rebuild(nil, DRV("new-1"), "", Out("new-1", ""), "three")) // 20: diverged again
+	build("turn-1", "same", "same")                                     // 21, 22: reproduced, and no member any more
+	build("turn-2", "one", "two")                                       // 23, 24: diverged in the place of what is reproduced
+	say("c", Rebuild(nil, DRV("turn-1"), "", Out("turn-1", ""), "late"))
+	return s // 25: which diverges as well from then on
 }
 
-func contractSets(t *testing.T, source dashboard.Source) {
+// SetsContract is the part of [Contract] that is about revisions of package sets and changes
+// of verdicts.
+func SetsContract(t *testing.T, newSource func(t *testing.T, s *Scenario) dashboard.Source) {
+	source := newSource(t, revised())
 	t.Run("revisions", func(t *testing.T) { contractRevisions(t, source) })
 	t.Run("difference", func(t *testing.T) { contractDifference(t, source) })
 	t.Run("changes", func(t *testing.T) { contractChanges(t, source) })
@@ -56,16 +65,16 @@ func contractSets(t *testing.T, source dashboard.Source) {
 // secondRevision is how the second revision of revised is counted.
 func secondRevision() dashboard.SetRevision {
 	return dashboard.SetRevision{
-		Set:      dashboard.Set{Name: "base", Revision: "r2", PublishedAt: contractDay(7), Index: 10, Members: 5},
-		Compared: 4, Reproduced: 2, Diverged: 2, Unbuilt: 1, Before: "r1", Added: 2, Removed: 2, Changed: 2, Regressed: 1, Fixed: 1,
+		Set:      dashboard.Set{Name: "base", Revision: "r2", PublishedAt: contractDay(7), Index: 10, Members: 6},
+		Compared: 5, Reproduced: 2, Diverged: 3, Unbuilt: 1, Before: "r1", Added: 2, Removed: 2, Changed: 3, Regressed: 1, Fixed: 1,
 	}
 }
 
 func contractRevisions(t *testing.T, source dashboard.Source) {
 	ctx := t.Context()
 	first := dashboard.SetRevision{
-		Set:      dashboard.Set{Name: "base", Revision: "r1", PublishedAt: contractDay(0), Index: 3, Members: 5},
-		Compared: 3, Reproduced: 2, Diverged: 1, Unbuilt: 2, Added: 5,
+		Set:      dashboard.Set{Name: "base", Revision: "r1", PublishedAt: contractDay(0), Index: 3, Members: 6},
+		Compared: 4, Reproduced: 2, Diverged: 2, Unbuilt: 2, Added: 6,
 	}
 	revisions, err := source.SetRevisions(ctx, "base", 10)
 	equal(t, "revisions", revisions, []dashboard.SetRevision{secondRevision(), first}, err)
@@ -97,7 +106,7 @@ func contractDifference(t *testing.T, source dashboard.Source) {
 		equal(t, "counts", d.SetRevision, secondRevision(), nil)
 		equal(t, "regressions", said(d.Regressions), []string{"fell-2 fell 2 diverged, was fell-1 reproduced"}, nil)
 		equal(t, "fixes", said(d.Fixes), []string{"mend-2 mend 2 reproduced, was mend-1 diverged"}, nil)
-		equal(t, "divergences", said(d.Divergences), []string{"new-1 new 1 diverged"}, nil)
+		equal(t, "divergences", said(d.Divergences), []string{"new-1 new 1 diverged", "turn-2 turn 2 diverged, was turn-1 diverged"}, nil)
 		equal(t, "additions", said(d.Additions), []string{"loose-2   unbuilt"}, nil)
 		equal(t, "removals", said(d.Removals), []string{"loose-1   unbuilt", "gone-1 gone 1 unbuilt"}, nil)
 	}
@@ -106,7 +115,7 @@ func contractDifference(t *testing.T, source dashboard.Source) {
 		t.Fatal(err)
 	}
 	equal(t, "before the first", first.Before, "", nil)
-	equal(t, "divergences of the first", said(first.Divergences), []string{"mend-1 mend 1 diverged"}, nil)
+	equal(t, "divergences of the first", said(first.Divergences), []string{"mend-1 mend 1 diverged", "turn-1 turn 1 diverged"}, nil)
 	equal(t, "two additions of the first", said(first.Additions), []string{"loose-1   unbuilt", "fell-1 fell 1 reproduced"}, nil)
 	for _, name := range [][2]string{{"none", ""}, {"base", "r3"}, {"none", "r1"}} {
 		if _, err := source.SetDifference(ctx, name[0], name[1], 10); !errors.Is(err, dashboard.ErrNotFound) {
@@ -129,6 +138,7 @@ func contractChanges(t *testing.T, source dashboard.Source) {
 		return said
 	}
 	all := []string{
+		"25 turn-1 reproduced-diverged diverged", "24 turn-2 single-diverged diverged",
 		"20 new-1 single-diverged diverged", "19 new-1 diverged-single undecided", "18 new-1 single-diverged diverged", "16 stays-1 diverged-reproduced fixed",
 		"15 stays-1 reproduced-diverged diverged", "12 fell-2 single-diverged diverged", "7 mend-1 single-diverged diverged",
 	}
@@ -139,29 +149,31 @@ func contractChanges(t *testing.T, source dashboard.Source) {
 	}{
 		{"all", dashboard.ChangeQuery{Limit: 100}, all},
 		{"the newest", dashboard.ChangeQuery{Limit: 4}, all[:4]},
-		{"newest members", dashboard.ChangeQuery{Set: "base", Limit: 100}, all[:6]},
+		{"newest members", dashboard.ChangeQuery{Set: "base", Limit: 100}, all[1:8]},
 		{"ecosystem", dashboard.ChangeQuery{Ecosystem: "nix", Limit: 100}, all},
 		{"another ecosystem", dashboard.ChangeQuery{Ecosystem: "go", Limit: 100}, []string{}},
 		{"another project", dashboard.ChangeQuery{Project: "nix", Limit: 100}, []string{}},
-		{"nobody's", dashboard.ChangeQuery{Maintainer: "ada", Limit: 100}, []string{}},
+		{"a maintainer's", dashboard.ChangeQuery{Maintainer: "ada", Limit: 100}, all[5:7]},
+		{"nobody's", dashboard.ChangeQuery{Maintainer: "bob", Limit: 100}, []string{}},
 	} {
 		list, err := source.Changes(ctx, c.query)
 		equal(t, c.name, said(list), c.want, err)
 	}
 	list, err := source.Changes(ctx, dashboard.ChangeQuery{Limit: 1})
 	equal(t, "a change", list, []dashboard.VerdictChange{{
-		Key: Out("new-1", ""), Ecosystem: "nix", Build: DRV("new-1"), Kind: "diverged",
-		Change: dashboard.Change{Index: 20, ReceivedAt: contractDay(17), From: "single", To: "diverged"},
+		Key: Out("turn-1", ""), Ecosystem: "nix", Build: DRV("turn-1"), Kind: "diverged",
+		Change: dashboard.Change{Index: 25, ReceivedAt: contractDay(22), From: "reproduced", To: "diverged"},
 	}}, err)
 	list, err = source.SetChanges(ctx, "base", 100)
 	equal(t, "of a set", said(list), []string{
+		"24 turn-2 single-diverged regressed, was turn-1",
 		"20 new-1 single-diverged diverged", "19 new-1 diverged-single undecided", "18 new-1 single-diverged diverged",
 		"16 stays-1 diverged-reproduced fixed", "15 stays-1 reproduced-diverged diverged",
 		"14 mend-2 single-reproduced fixed, was mend-1", "12 fell-2 single-diverged regressed, was fell-1", "7 mend-1 single-diverged diverged",
 	}, err)
 	list, err = source.SetChanges(ctx, "base", 1)
-	equal(t, "the newest of a set", said(list), all[:1], err)
-	if c := list[0]; c.Attribute != "new" || c.Version != "1" || c.System != "x86_64-linux" {
+	equal(t, "the newest of a set", said(list), []string{"24 turn-2 single-diverged regressed, was turn-1"}, err)
+	if c := list[0]; c.Attribute != "turn" || c.Version != "2" || c.System != "x86_64-linux" {
 		t.Errorf("a change in a set is %+v", c)
 	}
 	for name, ask := range map[string]func() error{
