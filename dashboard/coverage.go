@@ -45,6 +45,9 @@ func (d *Dashboard) coverage(c *gin.Context) (string, view, error) {
 	if err != nil {
 		return "", nil, err
 	}
+	for i := range rows {
+		rows[i].Href = withSet("/coverage", rows[i].Set.Name)
+	}
 	v.Sets, v.More = rows, all-uint64(len(rows))
 	if v.Set == "" && len(rows) > 0 {
 		v.Set = rows[0].Set.Name

@@ -109,6 +109,10 @@ func TestSuggestions(t *testing.T) {
 	if first, _ := suggested(t, q, api.SuggestionQuery{Set: "base", Builder: dashboardtest.ID("cyd"), Limit: 3}); slices.ContainsFunc(first, func(s string) bool { return !strings.HasPrefix(s, "confirm") }) {
 		t.Errorf("what is begun is not finished first: %v", first)
 	}
+	// What nobody has built has a page, as a member of a set.
+	if o, err := q.Output(t.Context(), out("never")); err != nil || o.Verdict != api.Unbuilt {
+		t.Errorf("%+v, %v", o, err)
+	}
 	for _, ask := range []api.SuggestionQuery{{Set: "none"}, {Set: "base", Builder: signing.BuilderID(strings.Repeat("a", 32))}} {
 		if _, err := q.Suggestions(t.Context(), ask); !errors.Is(err, dashboard.ErrNotFound) {
 			t.Errorf("%+v: %v", ask, err)

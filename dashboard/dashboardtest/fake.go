@@ -398,9 +398,22 @@ func (f *Fake) Output(ctx context.Context, key string) (*dashboard.Output, error
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.outputs[key] == nil {
-		return nil, dashboard.ErrNotFound
+		return f.unbuilt(key)
 	}
 	return f.outputOf(key), ctx.Err()
+}
+
+// unbuilt is an output that nobody claims and a package set has.
+func (f *Fake) unbuilt(key string) (*dashboard.Output, error) {
+	for _, s := range f.sets {
+		if slices.ContainsFunc(s.members, func(m Member) bool { return m.Key == key }) {
+			return &dashboard.Output{
+				OutputRow: dashboard.OutputRow{Key: key, Ecosystem: "nix", Verdict: api.Unbuilt},
+				Claims:    []dashboard.Claim{}, History: []dashboard.Change{}, Member: []dashboard.SetPlan{},
+			}, nil
+		}
+	}
+	return nil, dashboard.ErrNotFound
 }
 
 func (f *Fake) outputOf(key string) *dashboard.Output {
