@@ -52,6 +52,7 @@ func joinByPage(t *testing.T, server *server, store *network.NixStore) {
 		if i == 1 {
 			pending := *decode[[]struct{ Builder string }](t, server.admin(t, "builders pending --json"))
 			server.admin(t, "builders approve", pending[0].Builder)
+			indexed(t, server.URL) // who was enrolled a moment ago is not known there yet
 		}
 	}
 }
@@ -107,6 +108,7 @@ func TestSuggested(t *testing.T) {
 			return rebuilt.status, rebuilt.said()
 		}
 	}
+	indexed(t, server.URL)
 	summary := func() *api.Summary { return get[*api.Summary](t, server.URL, "/summary?set=demo") }
 
 	if status, said := operators["ash"](1); status > 2 || !strings.Contains(said, "5 for a first") {
