@@ -318,6 +318,8 @@ func documentedCommands() []documented {
 		{in: maintainers, line: "repronet-verify compare base.jsonl head.jsonl --config pins.json --policy policy.yaml --markdown > comment.md || status=$?", by: pullRequest},
 		{in: maintainers, line: "repronet-verify promote --from stable@ --to testing@ --policy policy.yaml", by: pullRequest},
 
+		{in: checking, line: "openssl genpkey -algorithm ed25519 -out verifier.pem", before: (*documents).pinFriends},
+		{in: checking, line: "repronet-verify vsa /nix/store/…-hello-2.12.1 --policy policy.yaml --key verifier.pem --verifier https://example.org/verifier --out hello.vsa.json", before: (*documents).writePolicy, says: "^$"},
 		{in: checking, line: `go run ./e2e/xmod "$(cat log.key.pub)" conviction.json`, before: (*documents).forkLog, says: "the log signed two histories"},
 		{in: "docs/formats.md", line: `$ printf 'nix\0/nix/store/0c7q8xqnp0zbgwp3jlirznfdlp2xrmds-hello-2.12.1' | sha256sum | cut -c1-40`, replace: []string{"$ ", ""}, says: "^[0-9a-f]{40}\n$"},
 	}

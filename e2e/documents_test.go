@@ -52,11 +52,13 @@ type documents struct {
 	sigstore *sigstoretest.Sigstore
 
 	attested int // how often alice attested hello
+
+	friends map[string]string // directories of the reporters of those whom alice knows, by operator
 }
 
 func newDocuments(t *testing.T) *documents {
 	t.Helper()
-	d := &documents{t: t, store: t.TempDir(), names: map[string]string{}, sigstore: sigstoretest.New(t)}
+	d := &documents{t: t, store: t.TempDir(), names: map[string]string{}, friends: map[string]string{}, sigstore: sigstoretest.New(t)}
 	config, root := filepath.Join(t.TempDir(), "config.yaml"), filepath.Join(t.TempDir(), "trusted_root.json")
 	d.write(root, string(d.sigstore.TrustedRoot(t)))
 	d.write(config, strings.Replace(blockOfDocument(t, "docs/operators.md", "admit:"), "/etc/repronet/trusted_root.json", root, 1))
@@ -71,6 +73,7 @@ func newDocuments(t *testing.T) *documents {
 			t.Fatal(err)
 		}
 		d.report(r.Dir)
+		d.friends[operator] = r.Dir
 	}
 	indexed(t, d.server.URL)
 	d.names["KEY"] = "'" + logKeyText(t, d.server.URL) + "'"
@@ -202,6 +205,20 @@ func (d *documents) command(words string, args ...string) string {
 
 func (d *documents) writeMakefile() {
 	d.write(filepath.Join(d.shell.dir, "Makefile"), "tool:\n\techo made > tool\nhello:\n\techo hello > hello\n")
+}
+
+// pinFriends has alice pin those whom she knows, on the machine that she has now.
+func (d *documents) pinFriends() {
+	d.t.Helper()
+	lines := []string{"repronet-verify pin --aggregator " + d.server.URL + " --log-key " + d.names["KEY"]}
+	for operator, dir := range d.friends {
+		lines = append(lines, "repronet-verify pin --operator "+operator+" --builder "+filepath.Join(dir, "builder.pub"))
+	}
+	for _, line := range lines {
+		if r := d.shell.run(d.t, line); r.status != 0 {
+			d.t.Fatalf("%s: %s", line, r.said())
+		}
+	}
 }
 
 func (d *documents) writePolicy() {

@@ -48,6 +48,7 @@ func TestScripts(t *testing.T) {
 				Setup: func(env *testscript.Env) error {
 					env.Setenv("URL", w.url)
 					env.Setenv("HOME", env.WorkDir)
+					env.Setenv("VERIFYSCRIPT", opensslVerify(t))
 					env.Setenv("OUTPUT", verifytest.Output)
 					env.Setenv("LOGKEY", w.ledger.Key.String())
 					env.Setenv("WITNESS", w.witness.String())
@@ -69,6 +70,16 @@ func TestScripts(t *testing.T) {
 			})
 		})
 	}
+}
+
+// opensslVerify is the script that checks a bundle with openssl alone.
+func opensslVerify(t *testing.T) string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join("..", "..", "e2e", "openssl-verify.sh"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // status runs a program and wants an exit status.
