@@ -162,14 +162,7 @@ func TestClockStepsBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	closeLog(t, log)
-	// The codec of entries holds channels, which must not be made in a bubble.
-	entry, err := (&ledger.Entry{Kind: ledger.Attestation, ReceivedAt: time.Now()}).Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := ledger.DecodeEntry(entry); err != nil {
-		t.Fatal(err)
-	}
+	makeCodec(t)
 	synctest.Test(t, func(t *testing.T) {
 		config := writer.Config{Dir: filepath.Join(dir, "log"), Key: newKey(t, dir)}
 		if _, err := writer.Open(t.Context(), config); !isClockError(err) {
@@ -190,6 +183,19 @@ func TestClockStepsBack(t *testing.T) {
 	}
 }
 
+// makeCodec has the codec of entries made: it holds channels, which must not be made in a
+// bubble, or nothing outside of it could use them.
+func makeCodec(t *testing.T) {
+	t.Helper()
+	entry, err := (&ledger.Entry{Kind: ledger.Attestation, ReceivedAt: time.Now()}).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ledger.DecodeEntry(entry); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func isClockError(err error) bool {
 	_, is := errors.AsType[*writer.ClockError](err)
 	return is
@@ -198,6 +204,7 @@ func isClockError(err error) bool {
 // TestClockAhead starts, and goes on, with a clock that was set years ahead.
 func TestClockAhead(t *testing.T) {
 	dir := t.TempDir()
+	makeCodec(t)
 	synctest.Test(t, func(t *testing.T) { // in the year 2000
 		log := open(t, dir)
 		if _, err := log.Append(t.Context(), ledger.Attestation, []byte("in the year 2000")); err != nil {
