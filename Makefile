@@ -35,7 +35,7 @@ serve: build engine ## Start an empty aggregator on http://127.0.0.1:8080
 test: engine ## Install what the tests need, then run all of them, with the race detector
 	@.ci/prepare
 	@$(MAKE) --no-print-directory build
-	REPRONET_BIN=$(CURDIR)/bin go test -race -shuffle=on -timeout 20m ./...
+	REPRONET_BIN=$(CURDIR)/bin go test -race -shuffle=on -timeout 30m ./...
 	for protocol in http native; do \
 		REPRONET_TEST_CLICKHOUSE=$$protocol go test -shuffle=on -timeout 20m ./aggregator/store ./aggregator/index ./aggregator/query || exit 1; \
 		REPRONET_TEST_CLICKHOUSE=$$protocol REPRONET_BIN=$(CURDIR)/bin go test -timeout 20m -run 'TestBuilds$$' ./e2e || exit 1; done
