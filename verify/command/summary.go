@@ -32,7 +32,7 @@ const aboutSummary = `
   written. The subject is the output with the digest that it has in the ledger: the
   SHA-256 of a file, or of the NAR of a store path.
 
-  What comes out is a Sigstore bundle, which 'cosign verify-blob-attestation' checks.
+  What comes out is a Sigstore bundle of a DSSE envelope, as builders' statements are.
   --verifier is a URI of yours, by which those who believe you know you; --policy-uri
   is where they find the policy. --key is as in 'repronet-reporter init': a PEM file,
   nix:FILE, ssh:FILE, or ssh-agent:NAME.
