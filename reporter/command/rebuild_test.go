@@ -162,6 +162,10 @@ func TestRebuildSame(t *testing.T) {
 			t.Errorf("recorded %s, printed %s", got, result.Outputs[0].Builds[0].Digest)
 		}
 	}
+	// The machine's hook was not called: it would look for these builds in another store.
+	if s, err := b.home.Spool().Status(); err != nil || len(s.Problems) != 0 {
+		t.Errorf("problems: %+v, %v", s.Problems, err)
+	}
 	if got := b.records("plain"); got != nil {
 		t.Errorf("an input is recorded: %v", got)
 	}
