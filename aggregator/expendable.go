@@ -48,7 +48,7 @@ type indexKeeper struct {
 	indexed atomic.Uint64
 	trouble atomic.Pointer[string] // why it cannot be read; nil: it can
 
-	restUntil time.Time // of run alone, see indexRest
+	restUntil time.Time // of run alone, see rest
 
 	complaints rate.Sometimes // about answers that fail
 }
@@ -60,9 +60,11 @@ const (
 	indexPoll = 100 * time.Millisecond
 	// A batch of the index costs about as much for one entry as for hundreds. So it rests
 	// after each, indexRest times as long as that took but no longer than indexMaxRest,
-	// unless indexFull entries wait. What comes after silence is indexed at once.
+	// unless indexFull entries wait. What it did not rest because nothing came is its
+	// credit, up to indexCredit: after silence, some thirty batches are indexed at once.
 	indexRest    = 20
 	indexMaxRest = 2 * time.Second
+	indexCredit  = time.Minute
 	indexFull    = 200
 	// indexRetry is how long is waited after a failure: the ledger or ClickHouse may
 	// come back.
@@ -335,6 +337,14 @@ func (k *indexKeeper) run(ctx context.Context) error {
 
 var errIndexGone = errors.New("the index's directory was removed")
 
+// rest has the next batches wait for one that took so long.
+func (k *indexKeeper) rest(took time.Duration) {
+	if credit := time.Now().Add(-indexCredit); k.restUntil.Before(credit) {
+		k.restUntil = credit
+	}
+	k.restUntil = k.restUntil.Add(min(indexRest*took, indexMaxRest))
+}
+
 // resting reports whether the next batch can wait for more entries.
 func (k *indexKeeper) resting() bool {
 	return time.Now().Before(k.restUntil) && k.ledger.Size() < k.indexed.Load()+indexFull
@@ -353,8 +363,7 @@ func (k *indexKeeper) step(ctx context.Context) error {
 	began, from := time.Now(), k.indexed.Load()
 	err := k.index.CatchUp(ctx)
 	if k.indexed.Load() != from {
-		now := time.Now()
-		k.restUntil = now.Add(min(indexRest*now.Sub(began), indexMaxRest))
+		k.rest(time.Since(began))
 	}
 	if err == nil || errors.Is(err, reading.ErrNewerRules) { // it goes no further
 		k.target.Store(0)
