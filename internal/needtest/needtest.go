@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 )
 
@@ -40,4 +41,19 @@ func Root(t testing.TB, do string) {
 	if os.Getuid() != 0 {
 		Lacking(t, "NOT ROOT: only root can "+do)
 	}
+}
+
+// Checkout returns the directory of the module's go.mod, above the one in which the test is
+// run; the root directory where there is none.
+func Checkout() string {
+	dir, err := os.Getwd()
+	if err != nil {
+		dir = "."
+	}
+	for above := filepath.Dir(dir); above != dir; dir, above = above, filepath.Dir(above) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			break
+		}
+	}
+	return dir
 }

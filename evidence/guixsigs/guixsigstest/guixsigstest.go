@@ -28,16 +28,7 @@ func Archive() string {
 	if dir := os.Getenv("REPRONET_DATA"); dir != "" {
 		return filepath.Join(dir, archive)
 	}
-	root, err := os.Getwd()
-	if err != nil {
-		root = "."
-	}
-	for above := filepath.Dir(root); above != root; root, above = above, filepath.Dir(above) {
-		if _, err := os.Stat(filepath.Join(root, "go.mod")); err == nil {
-			break
-		}
-	}
-	return filepath.Join(filepath.Dir(root), "shared", "data", archive)
+	return filepath.Join(filepath.Dir(needtest.Checkout()), "shared", "data", archive)
 }
 
 // Extract unpacks all of the snapshot, or some versions and all keys, without its

@@ -22,7 +22,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -228,8 +227,7 @@ func (s *Server) config() string {
 // administrator grant, and with the same on databases of tests. The program has no place in which
 // statements such as CREATE USER could store one.
 func users(profile string) (string, error) {
-	_, file, _, _ := runtime.Caller(0)
-	text, err := os.ReadFile(filepath.Join(filepath.Dir(file), "../../../docs/operators.md"))
+	text, err := os.ReadFile(filepath.Join(needtest.Checkout(), "docs", "operators.md"))
 	if err != nil {
 		return "", err
 	}
