@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/google/go-cmp/cmp"
 
 	"repronet.dev/aggregator/index"
@@ -165,14 +166,20 @@ func TestResumeEntryByEntry(t *testing.T) {
 
 const (
 	childDirectory = "REPRONET_INDEX_TEST_DIRECTORY"
+	childServer    = "REPRONET_INDEX_TEST_SERVER" // address of its database; none: it has an engine of its own
 	childSeed      = 11
 	childEntries   = 120
 )
 
-// TestKilled kills the process that indexes, several times.
+// TestKilled kills the process that indexes, several times, and with it the server that it writes
+// to, if its engine is not in that process.
 func TestKilled(t *testing.T) {
-	chdbtest.Open(t) // skips where there is no engine
+	chdbtest.Library(t) // skips where there is no engine
 	dir := t.TempDir()
+	server, protocol := chdbtest.Own(t)
+	if server != nil {
+		t.Setenv(childServer, server.URL(protocol, "repronet_killed"))
+	}
 	random := rand.New(rand.NewPCG(13, 0))
 	const kills = 6
 	for killed := 0; killed < kills; {
@@ -180,6 +187,13 @@ func TestKilled(t *testing.T) {
 			t.Fatalf("it finished after %d of %d kills: the test needs a longer history", killed, kills)
 		}
 		killed++
+		if server == nil {
+			continue
+		}
+		_ = server.Stop() // or it has ended by itself, as it does when a client is cut off
+		if err := server.Restart(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if !runChild(t, dir, 10_000, time.Hour) {
 		t.Fatal("it did not finish")
@@ -240,12 +254,18 @@ func TestChild(t *testing.T) {
 	if dir == "" {
 		t.Skip("run by TestKilled")
 	}
-	engine, err := chdb.Open(t.Context(), chdb.Config{Path: dir + "/engine", MaxServerMemory: 2 << 30})
+	options, err := clickhouse.ParseDSN(os.Getenv(childServer))
+	if os.Getenv(childServer) == "" {
+		var engine *chdb.Engine
+		if engine, err = chdb.Open(t.Context(), chdb.Config{Path: dir + "/engine", MaxServerMemory: 2 << 30}); err == nil {
+			defer engine.Close()
+			options = engine.Options("child")
+		}
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer engine.Close()
-	s, err := store.Open(t.Context(), engine.Options("child"))
+	s, err := store.Open(t.Context(), options)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/ClickHouse/clickhouse-go/v2"
+
 	"repronet.dev/internal/chdb"
 	"repronet.dev/internal/chdb/servertest"
 	"repronet.dev/internal/needtest"
@@ -45,4 +47,15 @@ func Server(t testing.TB) *servertest.Server {
 		t.Fatalf("starting a ClickHouse server for tests: %v", err)
 	}
 	return server.Server
+}
+
+// Own returns a server that is this test's alone, to be killed, and the protocol in which it is
+// spoken to; nil where tests' databases are those of an embedded engine.
+func Own(t testing.TB) (*servertest.Server, clickhouse.Protocol) {
+	t.Helper()
+	protocol, served := served(t)
+	if !served {
+		return nil, 0
+	}
+	return servertest.Start(t), protocol
 }
