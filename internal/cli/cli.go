@@ -184,9 +184,9 @@ func (p *Program) fail(env *Env, command *Command, err error) int {
 	return status
 }
 
-// all returns the program's own commands and the one that every program has.
+// all returns the program's own commands and those that every program has.
 func (p *Program) all() []Command {
-	return append(slices.Clip(p.Commands), p.versionCommand())
+	return append(slices.Clip(p.Commands), p.completionCommand(), p.versionCommand())
 }
 
 // find returns the command with the longest name that args begin with.
