@@ -25,7 +25,7 @@ var (
 )
 
 // Find returns the path of the engine's library. It looks at $REPRONET_ENGINE (a file, or a
-// directory that holds it); beside the running executable, in ../lib and in ../engine; and in the
+// directory that holds it); beside the running executable, in ../lib/repronet, ../lib and ../engine; and in the
 // engine directory of the working directory and of every directory above it, so that a test in any
 // package of a checkout finds it.
 func Find() (string, error) {
@@ -40,7 +40,7 @@ func Find() (string, error) {
 	}
 	if exe, err := os.Executable(); err == nil {
 		dir := filepath.Dir(exe)
-		for _, beside := range []string{".", "../lib", ".."} {
+		for _, beside := range []string{".", "../lib/repronet", "../lib", ".."} {
 			if path, ok := libraryAt(filepath.Join(dir, beside)); ok {
 				return path, nil
 			}

@@ -7,6 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
+
+	"repronet.dev/internal/tarball"
 )
 
 // Source says what goes into the image.
@@ -95,17 +98,17 @@ func Build(source Source, out string) (digest string, err error) {
 	defer func() { _ = os.RemoveAll(work) }()
 	blobs := blobs{dir: work}
 
-	engine := []entry{{path: enginePath, mode: 0o755, from: source.Engine}}
+	engine := []tarball.Entry{{Path: enginePath, Mode: 0o755, From: source.Engine}}
 	for _, library := range libraries {
-		engine = append(engine, entry{path: strings.TrimPrefix(library, "/"), mode: 0o755, from: library})
+		engine = append(engine, tarball.Entry{Path: strings.TrimPrefix(library, "/"), Mode: 0o755, From: library})
 	}
-	program := []entry{
-		{path: aggregatorPath, mode: 0o755, from: source.Aggregator},
-		{path: "etc/passwd", mode: 0o644, text: fmt.Sprintf("root:x:0:0::/:/\nrepronet:x:%d:%[1]d::/data:/\n", user)},
-		{path: "etc/group", mode: 0o644, text: fmt.Sprintf("root:x:0:\nrepronet:x:%d:\n", user)},
-		{path: "etc/repronet/", mode: 0o755},
-		{path: "data/", mode: 0o750, owner: user},
-		{path: "tmp/", mode: 0o1777},
+	program := []tarball.Entry{
+		{Path: aggregatorPath, Mode: 0o755, From: source.Aggregator},
+		{Path: "etc/passwd", Mode: 0o644, Text: fmt.Sprintf("root:x:0:0::/:/\nrepronet:x:%d:%[1]d::/data:/\n", user)},
+		{Path: "etc/group", Mode: 0o644, Text: fmt.Sprintf("root:x:0:\nrepronet:x:%d:\n", user)},
+		{Path: "etc/repronet/", Mode: 0o755},
+		{Path: "data/", Mode: 0o750, Owner: user},
+		{Path: "tmp/", Mode: 0o1777},
 	}
 	config := imageConfig{
 		Created:  "1970-01-01T00:00:00Z",
@@ -129,7 +132,7 @@ func Build(source Source, out string) (digest string, err error) {
 		},
 	}
 	image := manifest{SchemaVersion: 2, MediaType: "application/vnd.oci.image.manifest.v1+json"}
-	for _, entries := range [][]entry{engine, program} {
+	for _, entries := range [][]tarball.Entry{engine, program} {
 		layer, diffID, err := blobs.layer(entries)
 		if err != nil {
 			return "", err
@@ -156,11 +159,11 @@ func Build(source Source, out string) (digest string, err error) {
 		return "", fmt.Errorf("writing the index: %w", err)
 	}
 	entries := append(blobs.entries,
-		entry{path: "index.json", mode: 0o644, text: string(index)},
-		entry{path: "oci-layout", mode: 0o644, text: `{"imageLayoutVersion":"1.0.0"}`})
+		tarball.Entry{Path: "index.json", Mode: 0o644, Text: string(index)},
+		tarball.Entry{Path: "oci-layout", Mode: 0o644, Text: `{"imageLayoutVersion":"1.0.0"}`})
 
 	archive := filepath.Join(work, "archive")
-	if err := writeFile(archive, func(f *os.File) error { return writeTar(f, entries) }); err != nil {
+	if err := writeFile(archive, func(f *os.File) error { return tarball.Write(f, time.Unix(0, 0), entries) }); err != nil {
 		return "", fmt.Errorf("writing the archive: %w", err)
 	}
 	if err := os.Rename(archive, out); err != nil {

@@ -166,6 +166,7 @@ Next:
 	if logKey == "" {
 		logKey = fmt.Sprintf("not known yet, will be pinned by the first 'run' (%v)", p.LogKeyError)
 	}
+	service := reporter.Service{Description: "Report builds to " + p.Config.Aggregator, Program: program, Home: home, User: home.Owner()}
 	_, err := fmt.Fprintf(w, `Builder     %s
 Aggregator  %s
 Log key     %s
@@ -180,34 +181,20 @@ Next:
 3. Submit what is recorded, as a service:
      %s run --dir %s
    with systemd, in /etc/systemd/system/repronet-reporter.service:
-     [Unit]
-     Description=Report builds to %s
-     After=network-online.target
-     Wants=network-online.target
-     [Service]
-     ExecStart=%s run --dir %s
-     User=%s
-     Restart=on-failure
-     RestartSec=30
-     NoNewPrivileges=true
-     ProtectSystem=strict
-     ReadWritePaths=%s
-     PrivateTmp=true
-     PrivateDevices=true
-     ProtectKernelTunables=true
-     ProtectKernelModules=true
-     ProtectControlGroups=true
-     RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
-     RestrictNamespaces=true
-     LockPersonality=true
-     SystemCallFilter=@system-service
-     CapabilityBoundingSet=
-     UMask=0077
-     [Install]
-     WantedBy=multi-user.target
-4. See how it is going:
+%s4. See how it is going:
      %s status --dir %s
 `, p.Config.Builder, p.Config.Aggregator, logKey, scope, p.PublicKeyFile, p.PublicKey.PEM(),
-		program, home, program, home, program, home, p.Config.Aggregator, program, home, home.Owner(), home, program, home)
+		program, home, program, home, program, home, indented(service.Unit()), program, home)
 	return err
+}
+
+// indented puts a text below a numbered line.
+func indented(text string) string {
+	lines := strings.SplitAfter(strings.TrimSuffix(text, "\n"), "\n")
+	for i, line := range lines {
+		if line != "\n" {
+			lines[i] = "     " + line
+		}
+	}
+	return strings.Join(lines, "") + "\n"
 }
