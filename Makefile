@@ -9,6 +9,7 @@ LDFLAGS := -s -w
 VCS := $(shell git rev-parse --verify --quiet HEAD >/dev/null 2>&1 && echo auto || echo false)
 TOOL := go tool -modfile=tools/go.mod
 BINARIES := repronet-reporter repronet-aggregator repronet-verify
+ENGINE := engine/node_modules/@chdb/lib-linux-x64-gnu/libchdb.so
 
 .PHONY: help
 help: ## List the targets
@@ -41,6 +42,14 @@ test: engine ## Install what the tests need, then run all of them, with the race
 		REPRONET_TEST_CLICKHOUSE=$$protocol go test -trimpath -shuffle=on -timeout 20m ./aggregator/store ./aggregator/index ./aggregator/query || exit 1; \
 		REPRONET_TEST_CLICKHOUSE=$$protocol REPRONET_BIN=$(CURDIR)/bin go test -trimpath -timeout 20m -run 'TestBuilds$$' ./e2e || exit 1; done
 	cd k8s/check && CGO_ENABLED=0 go test -trimpath -timeout 10m ./...
+
+.PHONY: packages
+packages: engine ## Write tarballs, .deb, .rpm and an image of the programs to dist/ (VERSION=v1.2.3 where no tag says it)
+	@CGO_ENABLED=0 go run -trimpath ./packaging $(if $(VERSION),--version $(VERSION)) --engine $(ENGINE)
+
+.PHONY: test-packages
+test-packages: build engine ## Make the release twice in differing ways, compare; install, upgrade and remove it in a Debian root
+	REPRONET_BIN=$(CURDIR)/bin go test -tags long -count=1 -v -timeout 2h -run 'TestOwnRelease|TestInstalled' ./e2e
 
 .PHONY: fuzz
 fuzz: ## Fuzz each target for FUZZTIME (1m; PKG=./signing for one package); Go keeps the corpus in its build cache

@@ -148,7 +148,7 @@ func documentFiles(t *testing.T) []string {
 }
 
 var (
-	commandBegins = regexp.MustCompile(`^(\$ |sudo |repronet-(aggregator|reporter|verify) |make |go |curl |nix |nix-[a-z-]+ |cosign |openssl )`)
+	commandBegins = regexp.MustCompile(`^(\$ |sudo |apt-get |runuser |systemctl |repronet-(aggregator|reporter|verify) |make |go |curl |nix |nix-[a-z-]+ |cosign |openssl )`)
 	commentAfter  = regexp.MustCompile(`\s{2,}# .*$`)
 )
 
@@ -234,6 +234,7 @@ func documentedCommands() []documented {
 	const hookLine = `post-build-hook = /etc/nix/repronet-post-build-hook`
 	const readme, operators, volunteers, checking, maintainers = "README.md", "docs/operators.md", "docs/volunteers.md", "docs/checking.md", "docs/maintainers.md"
 	const pullRequest = "TestPullRequest"
+	const installed = "TestInstalled" // make test-packages
 	return []documented{
 		{in: readme, line: "make run", by: clone},
 		{in: readme, line: "make test", by: ".ci/run"},
@@ -284,6 +285,10 @@ func documentedCommands() []documented {
 		{in: operators, line: "repronet-aggregator ledger repair --from /mnt/mirror/log", replace: []string{"/mnt/mirror/log", "copy"}, before: (*documents).copyLedger, says: "."},
 		{in: operators, line: "repronet-aggregator ledger repair --accept-loss", says: "."},
 		{in: operators, line: "repronet-aggregator backup /backup/repronet-aggregator", by: restore},
+		{in: operators, line: "systemctl stop repronet-aggregator", by: restore},
+		{in: operators, line: "systemctl start repronet-aggregator", by: restore},
+		{in: operators, line: "systemctl stop repronet-aggregator", by: restore},
+		{in: operators, line: "systemctl start repronet-aggregator", by: restore},
 		{in: operators, line: "repronet-aggregator restore /backup/repronet-aggregator", by: restore},
 		{in: operators, line: "repronet-verify pin --yes --aggregator https://repro.example.org", by: restore},
 		{in: operators, line: "repronet-verify replay --mirror /tmp/restored --aggregator https://repro.example.org", by: restore},
@@ -296,6 +301,11 @@ func documentedCommands() []documented {
 		{in: volunteers, line: "repronet-reporter enrol --statement > request.json", says: ""},
 		{in: volunteers, line: "cosign attest-blob --statement request.json --bundle identity.json", by: "TestSigstoreJoining"},
 		{in: volunteers, line: "repronet-reporter enrol --identity identity.json", before: (*documents).signRequest, says: `(?s)State +enrolled.*open`},
+		{in: volunteers, line: "apt-get install -y ./dist/repronet-reporter_0.2.0_amd64.deb", by: installed},
+		{in: volunteers, line: "runuser -u repronet-reporter -- repronet-reporter init --dir /var/lib/repronet-reporter --aggregator https://repro.example.org --operator alice --sets nixos-unstable", by: installed},
+		{in: volunteers, line: "runuser -u repronet-reporter -- repronet-reporter enrol --dir /var/lib/repronet-reporter --contact alice@example.org", by: installed},
+		{in: volunteers, line: "repronet-reporter hook install --dir /var/lib/repronet-reporter", by: installed},
+		{in: volunteers, line: "systemctl enable --now repronet-reporter", by: installed},
 		{in: volunteers, line: "repronet-reporter hook install", says: hookLine},
 		{in: volunteers, line: "repronet-reporter collect debian ../hello_2.10-3_amd64.changes", before: (*documents).buildDebianHello, says: `hello@2\.10-3/amd64\^hello_2\.10-3_amd64\.deb`},
 		{in: volunteers, line: "repronet-reporter rebuild hello-2.12.1", before: (*documents).instantiateHello, says: "(?s)reproduced.*2 builds recorded"},

@@ -8,11 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"repronet.dev/e2e/network"
-	"repronet.dev/internal/chdb"
 	"repronet.dev/internal/needtest"
 )
 
@@ -23,25 +23,17 @@ type packager struct {
 	env    []string
 }
 
-// make clones the checkout, makes its release as `make packages` does, and returns the directory.
-func (p *packager) make(t *testing.T, version string) string {
+// make clones the checkout, makes its release, and returns the directory.
+func (p *packager) make(t *testing.T, args ...string) string {
 	t.Helper()
-	clone, engine := filepath.Join(p.dir, "clone"), filepath.Join(p.dir, "libchdb.so")
-	for _, command := range [][]string{
-		{"git", "clone", "--quiet", needtest.Checkout(), clone},
-		{"cp", os.Getenv(engineEnv), engine},
-		{"chmod", "-R", "a+rwX", p.dir},
-	} {
-		must(t, exec.CommandContext(t.Context(), command[0], command[1:]...))
-	}
-	args := append(p.before, "go", "run", "./packaging", "--out", filepath.Join(p.dir, "dist"), "--engine", engine)
-	if version != "" {
-		args = append(args, "--version", version)
-	}
+	clone := filepath.Join(p.dir, "clone")
+	must(t, exec.CommandContext(t.Context(), "git", "clone", "--quiet", needtest.Checkout(), clone))
+	must(t, exec.CommandContext(t.Context(), "chmod", "-R", "a+rwX", p.dir))
+	args = slices.Concat(p.before, []string{"make", "packages"}, args)
 	command := exec.CommandContext(t.Context(), args[0], args[1:]...)
 	command.Dir, command.Env = clone, append(os.Environ(), p.env...)
 	must(t, command)
-	return filepath.Join(p.dir, "dist")
+	return filepath.Join(clone, "dist")
 }
 
 // must runs a command that has to succeed.
@@ -58,9 +50,6 @@ func must(t *testing.T, command *exec.Cmd) string {
 // gets into a build, and has our own network say that it is reproduced.
 func TestOwnRelease(t *testing.T) {
 	needtest.Root(t, "build as another user")
-	if _, err := chdb.Find(); err != nil {
-		t.Fatal(err)
-	}
 	elsewhere := filepath.Join(t.TempDir(), "a longer path", "with spaces")
 	for dir := elsewhere; len(dir) > len(os.TempDir()); dir = filepath.Dir(dir) {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -91,7 +80,7 @@ func TestOwnRelease(t *testing.T) {
 	sums := map[string]string{}
 	var files []string
 	for operator, way := range ways {
-		dist := way.make(t, "")
+		dist := way.make(t)
 		text, err := os.ReadFile(filepath.Join(dist, "SHA256SUMS"))
 		if err != nil {
 			t.Fatal(err)
@@ -147,10 +136,10 @@ func TestInstalled(t *testing.T) {
 	needtest.Root(t, "install packages")
 	needtest.Program(t, "mmdebstrap", "mmdebstrap")
 	older, newer := &packager{dir: t.TempDir()}, &packager{dir: t.TempDir()}
-	before, after := older.make(t, "v0.9.0"), newer.make(t, "v0.9.1")
+	before, after := older.make(t, "VERSION=v0.9.0"), newer.make(t, "VERSION=v0.9.1")
 
 	root := filepath.Join(t.TempDir(), "root")
-	must(t, exec.CommandContext(t.Context(), "mmdebstrap", "--quiet", "--variant=minbase", "--include=man-db,bash-completion", "bookworm", root, "/etc/apt/sources.list.d/debian.sources"))
+	must(t, exec.CommandContext(t.Context(), "mmdebstrap", "--quiet", "--variant=minbase", "--include=man-db,bash-completion,systemd", "bookworm", root, "/etc/apt/sources.list.d/debian.sources"))
 	in := func(command string) string {
 		t.Helper()
 		return must(t, exec.CommandContext(t.Context(), "chroot", root, "sh", "-ec", command))
@@ -169,6 +158,7 @@ func TestInstalled(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", command, got, want)
 		}
 	}
+	server := newPlainWorld(t)
 	install(before, "0.9.0")
 	for _, program := range []string{"aggregator", "reporter", "verify"} {
 		expect("repronet-"+program+" version", "v0.9.0")
@@ -179,10 +169,18 @@ func TestInstalled(t *testing.T) {
 	expect("stat -c %U:%a /var/lib/repronet-reporter", "repronet-reporter:700")
 	expect("bash -ic 'source /usr/share/bash-completion/completions/repronet-verify; complete -p repronet-verify'", "_repronet_verify")
 
-	// A reporter that records as root's hook does, and an aggregator that finds its engine.
-	const as = "setpriv --reuid repronet-reporter --regid repronet-reporter --clear-groups "
-	in(as + "repronet-reporter init --dir /var/lib/repronet-reporter --aggregator http://127.0.0.1:1 --operator alice --report all --consent-cc0")
-	in("mkdir -p /etc/nix && repronet-reporter hook install --dir /var/lib/repronet-reporter && echo post-build-hook = /etc/nix/repronet-post-build-hook >> /etc/nix/nix.conf")
+	// As docs/volunteers.md says. Without systemd as the first process, services are enabled only.
+	asked := strings.NewReplacer("https://repro.example.org", server.URL, " --sets nixos-unstable", " --report all --consent-cc0",
+		"./dist/", "/tmp/", "_0.2.0_", "_0.9.0_", "apt-get install -y", "dpkg -i")
+	must(t, exec.CommandContext(t.Context(), "cp", filepath.Join(before, "repronet-reporter_0.9.0_amd64.deb"), filepath.Join(root, "tmp")))
+	in("mkdir /etc/nix") // as Nix has it
+	for _, command := range commandsFor(t) {
+		in(asked.Replace(command))
+	}
+	expect("systemctl is-enabled repronet-reporter", "enabled")
+	expect("systemd-analyze verify /usr/lib/systemd/system/repronet-*.service 2>&1", "")
+	const as = "runuser -u repronet-reporter -- "
+	in("echo post-build-hook = /etc/nix/repronet-post-build-hook >> /etc/nix/nix.conf")
 	in("/etc/nix/repronet-post-build-hook")
 	in("echo made > /tmp/made && chmod 644 /tmp/made && " + as + "repronet-reporter attest --dir /var/lib/repronet-reporter --build alice/made-1 --output out=/tmp/made")
 	key := in("sha256sum /var/lib/repronet-reporter/key.pem")

@@ -3,13 +3,14 @@
 //	go run ./packaging --out dist --engine engine/node_modules/…/libchdb.so
 //
 // For each platform a .tar.gz with the three programs, their manuals and completions; for
-// Linux a .deb and an .rpm of each program, and the embedded engine as packages of its own
-// where it is given; and SHA256SUMS over all of it.
+// Linux a .deb and an .rpm of each program; where the embedded engine is given, packages of it
+// and the aggregator's container image; and SHA256SUMS over all of it.
 //
 // The same commit gives the same bytes, whoever makes it, where, when, and on how many cores:
 // programs are built with -trimpath and no C, every time in an archive is the commit's
 // ($SOURCE_DATE_EPOCH where that is set), owners and modes are said and never taken from disk.
-// Another Go toolchain gives other programs: go.mod names it.
+// Another Go toolchain gives other programs: go.mod names it. The image has the C library of the
+// machine that makes it.
 //
 // Trust. It runs git, go and, as a tool of this repository, nfpm; it reads the working tree.
 package main
@@ -71,7 +72,7 @@ func (r *release) write(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, step := range []func(context.Context) error{r.build, r.describe, r.texts, r.tarballs, r.packages, r.sums} {
+	for _, step := range []func(context.Context) error{r.build, r.describe, r.texts, r.tarballs, r.packages, r.image, r.sums} {
 		if err := step(ctx); err != nil {
 			return err
 		}

@@ -48,6 +48,19 @@ func (r *release) packages(ctx context.Context) error {
 	return r.nfpm(ctx, "repronet-engine", "amd64")
 }
 
+// image writes the aggregator's container image, which has the engine.
+func (r *release) image(ctx context.Context) error {
+	if r.engine == "" {
+		return nil
+	}
+	version := strings.TrimPrefix(r.version, "v")
+	name := "repronet-aggregator-" + version + "-image.tar"
+	say("writing %s", name)
+	tag := strings.ReplaceAll(version, "+", "-") // a tag has no plus sign
+	return run(ctx, nil, "go", "run", "./k8s/image", "-aggregator", r.binary("linux/amd64", "repronet-aggregator"), "-engine", r.engine,
+		"-name", "localhost/repronet-aggregator:"+tag, "-o", filepath.Join(r.artifacts, name))
+}
+
 func (r *release) nfpm(ctx context.Context, name, goarch string) error {
 	for _, format := range []string{"deb", "rpm"} {
 		say("packing %s for %s as .%s", name, goarch, format)
