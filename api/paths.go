@@ -14,6 +14,7 @@ const (
 	OutputsPath     = "/api/v1/outputs"
 	DivergencesPath = "/api/v1/divergences"
 	ChangesPath     = "/api/v1/changes"
+	ExcusesPath     = "/api/v1/excuses"
 	BuildersPath    = "/api/v1/builders"
 	AgreementPath   = "/api/v1/agreement"
 	EntriesPath     = "/api/v1/entries"

@@ -75,6 +75,12 @@ func (c *Client) SetDifference(ctx context.Context, set, revision string, limit 
 	return document[SetDifference](ctx, c, SetDifferencePath(set), query, maxDocument)
 }
 
+// Excuses says what keeps a revision of a package set from taking the place of another. Each is
+// written SET@REVISION, or SET@ for the newest; at most limit outputs are listed.
+func (c *Client) Excuses(ctx context.Context, from, to string, limit int) (*Excuses, error) {
+	return document[Excuses](ctx, c, ExcusesPath, url.Values{"from": {from}, "to": {to}, "limit": {strconv.Itoa(limit)}}, maxDocument)
+}
+
 // Builders lists those who attest, by operator.
 func (c *Client) Builders(ctx context.Context) ([]Builder, error) {
 	return list[Builder](ctx, c, BuildersPath, nil)

@@ -10,6 +10,8 @@ type (
 	SetRevision     = api.SetRevision
 	SetDifference   = api.SetDifference
 	SetChange       = api.SetChange
+	Excuses         = api.Excuses
+	Excuse          = api.Excuse
 	OutputRow       = api.OutputRow
 	Output          = api.Output
 	SetPlan         = api.SetPlan

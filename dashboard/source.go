@@ -71,6 +71,9 @@ type SetSource interface {
 	// revision is "", and the newest of that name where several were published. Each list
 	// has at most limit rows.
 	SetDifference(ctx context.Context, set, revision string, limit int) (*SetDifference, error)
+	// Excuses says what keeps one revision from taking the place of another. Both are written
+	// SET@REVISION, or SET@ for the newest. At most limit outputs are listed.
+	Excuses(ctx context.Context, from, to string, limit int) (*Excuses, error)
 	// SetChanges is Changes of the outputs that were the set's members at the time, as
 	// the set sees them: one that came in the place of another is compared with that
 	// one, by the verdicts of the time. It goes no further back than some revisions.

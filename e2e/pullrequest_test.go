@@ -3,6 +3,7 @@ package e2e
 import (
 	"crypto/sha256"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"repronet.dev/api"
 	"repronet.dev/e2e/network"
 	"repronet.dev/internal/needtest"
 )
@@ -102,6 +104,13 @@ func TestPullRequest(t *testing.T) {
 	r := p.shell.run(t, p.take(lines, "repronet-verify promote ")+" --config pins.json")
 	if r.status != 1 || strings.Count(r.stdout, "blocks  ") != 1 || !strings.Contains(r.stdout, "blocks  regressed  hello  ") {
 		t.Errorf("status %d: %s", r.status, r.said())
+	}
+	// The server says the same of its own verdicts.
+	client := &api.Client{HTTP: http.DefaultClient, Base: p.server.URL}
+	indexed(t, p.server.URL)
+	excuses, err := client.Excuses(t.Context(), "stable@", "testing@1", 10)
+	if err != nil || excuses.Blocked != 1 || excuses.Waiting != 0 || excuses.Changed != 3 || len(excuses.Excuses) != 1 || excuses.Excuses[0].Attribute != "hello" || excuses.Excuses[0].Was.Verdict != api.Reproduced {
+		t.Errorf("excuses %+v, %v", excuses, err)
 	}
 }
 

@@ -88,6 +88,11 @@ type (
 		Revision string `query:"revision" maxLength:"200" doc:"The revision; without it, the newest."`
 		Limit    int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"At most so many rows of each list."`
 	}
+	excusesInput struct {
+		From  string `query:"from" required:"true" maxLength:"401" doc:"What is released, as SET@REVISION, or SET@ for the newest."`
+		To    string `query:"to" required:"true" maxLength:"401" doc:"What is to be, written likewise."`
+		Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"At most so many outputs."`
+	}
 	builderInput struct {
 		ID string `path:"id" doc:"The builder: 32 characters of a-z and 2-7."`
 	}
@@ -118,6 +123,11 @@ func (s *Server) setRevisions(ctx context.Context, in *revisionsInput) (*body[[]
 func (s *Server) setDifference(ctx context.Context, in *differenceInput) (*body[*api.SetDifference], error) {
 	difference, err := s.parts.Source.SetDifference(ctx, in.Name, in.Revision, in.Limit)
 	return &body[*api.SetDifference]{difference}, dashboard.Missing(err, "No package set named %q is published, or it has no such revision; "+api.SetsPath+" lists the sets.", in.Name)
+}
+
+func (s *Server) excuses(ctx context.Context, in *excusesInput) (*body[*api.Excuses], error) {
+	excuses, err := s.parts.Source.Excuses(ctx, in.From, in.To, in.Limit)
+	return &body[*api.Excuses]{excuses}, dashboard.Missing(err, "%q or %q is no published revision of a package set, written SET@REVISION (SET@ is the newest); "+api.SetsPath+" lists the sets.", in.From, in.To)
 }
 
 func (s *Server) changes(ctx context.Context, in *changesInput) (*body[[]api.VerdictChange], error) {

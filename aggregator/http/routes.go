@@ -86,6 +86,7 @@ func (s *Server) routes() []route {
 		read("list-sets", api.SetsPath, s.sets, "Package sets at their newest revisions"),
 		read("list-set-revisions", api.SetsPath+"/{name}/revisions", s.setRevisions, "The revisions of a package set, newest first, and how each differs from the one before"),
 		read("get-set-difference", api.SetsPath+"/{name}/difference", s.setDifference, "A revision of a package set beside the one before: what regressed, was fixed, diverges, was added and removed"),
+		read("get-excuses", api.ExcusesPath, s.excuses, "What keeps a revision of a package set from taking the place of another"),
 		read("get-build", api.BuildsPath, s.build, "A build with its outputs and all claims on them"),
 		read("get-outputs", api.OutputsPath, s.outputs, "An output by its name, or the outputs for which a digest was ever claimed", outputsAnswers),
 		read("list-divergences", api.DivergencesPath, s.divergences, "Diverged outputs, newest first"),

@@ -112,26 +112,13 @@ func (q *Query) SetDifference(ctx context.Context, set, revision string, limit i
 
 // addSteps lists steps under what they are.
 func (q *Query) addSteps(ctx context.Context, t *store.Tables, d *dashboard.SetDifference, steps []store.Step) error {
-	var numbers []uint32
-	for _, s := range steps {
-		numbers = append(numbers, s.Output)
-		if s.Kind == store.Changed {
-			numbers = append(numbers, s.Before)
-		}
-	}
-	outputs, err := q.outputs(ctx, t, numbers)
+	changes, err := q.setChanges(ctx, t, steps)
 	if err != nil {
 		return err
 	}
-	at := byNumber(outputs)
-	for _, s := range steps {
-		o := at[s.Output]
-		if o == nil {
-			continue // it is being written
-		}
-		change := dashboard.SetChange{OutputRow: o.row, Attribute: s.Attribute, Version: s.Version, System: s.System}
-		if was := at[s.Before]; s.Kind == store.Changed && was != nil {
-			change.Was = &was.row
+	for i, s := range steps {
+		if changes[i] == nil {
+			continue
 		}
 		to := &d.Additions
 		switch {
@@ -144,9 +131,37 @@ func (q *Query) addSteps(ctx context.Context, t *store.Tables, d *dashboard.SetD
 		case s.New == divergence.Diverged:
 			to = &d.Divergences
 		}
-		*to = append(*to, change)
+		*to = append(*to, *changes[i])
 	}
 	return nil
+}
+
+// setChanges returns the outputs that steps are about; nil for one that is being written.
+func (q *Query) setChanges(ctx context.Context, t *store.Tables, steps []store.Step) ([]*dashboard.SetChange, error) {
+	var numbers []uint32
+	for _, s := range steps {
+		numbers = append(numbers, s.Output)
+		if s.Kind == store.Changed {
+			numbers = append(numbers, s.Before)
+		}
+	}
+	outputs, err := q.outputs(ctx, t, numbers)
+	if err != nil {
+		return nil, err
+	}
+	at := byNumber(outputs)
+	changes := make([]*dashboard.SetChange, len(steps))
+	for i, s := range steps {
+		o := at[s.Output]
+		if o == nil {
+			continue
+		}
+		changes[i] = &dashboard.SetChange{OutputRow: o.row, Attribute: s.Attribute, Version: s.Version, System: s.System}
+		if was := at[s.Before]; s.Kind == store.Changed && was != nil {
+			changes[i].Was = &was.row
+		}
+	}
+	return changes, nil
 }
 
 func setOf(s store.Set) api.Set {

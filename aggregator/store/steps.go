@@ -92,12 +92,7 @@ func (t *Tables) CountSteps(ctx context.Context, set string, revisions []uint64,
 // output: at most limit of what regressed, of what was fixed, of other members that diverge
 // and that the revision before did not have, of other new places, and of what was removed.
 func (t *Tables) Steps(ctx context.Context, set string, revision, before uint64, limit int) ([]Step, error) {
-	list, err := list(ctx, t.conn, func(rows driver.Rows) (s Step, err error) {
-		var kind, old, now uint8
-		err = rows.Scan(&kind, &s.Output, &s.Before, &old, &now, &s.Attribute, &s.System, &s.Version)
-		s.Kind, s.Old, s.New = StepKind(kind), divergence.Verdict(old), divergence.Verdict(now)
-		return s, err
-	}, `SELECT kind, output, before, old, new, attribute, system, version FROM (
+	list, err := list(ctx, t.conn, readStep, `SELECT kind, output, before, old, new, attribute, system, version FROM (
 			SELECT *, multiIf(kind = 2, 5,
 				kind = 1 AND old = {reproduced:UInt8} AND new = {diverged:UInt8}, 1,
 				kind = 1 AND old = {diverged:UInt8} AND new = {reproduced:UInt8}, 2,
@@ -110,4 +105,11 @@ func (t *Tables) Steps(ctx context.Context, set string, revision, before uint64,
 		return nil, fmt.Errorf("comparing the revisions of set %s: %w", set, err)
 	}
 	return list, nil
+}
+
+func readStep(rows driver.Rows) (s Step, err error) {
+	var kind, old, now uint8
+	err = rows.Scan(&kind, &s.Output, &s.Before, &old, &now, &s.Attribute, &s.System, &s.Version)
+	s.Kind, s.Old, s.New = StepKind(kind), divergence.Verdict(old), divergence.Verdict(now)
+	return s, err
 }

@@ -59,6 +59,7 @@ func SetsContract(t *testing.T, newSource func(t *testing.T, s *Scenario) dashbo
 	source := newSource(t, revised())
 	t.Run("revisions", func(t *testing.T) { contractRevisions(t, source) })
 	t.Run("difference", func(t *testing.T) { contractDifference(t, source) })
+	t.Run("excuses", func(t *testing.T) { contractExcuses(t, source) })
 	t.Run("changes", func(t *testing.T) { contractChanges(t, source) })
 }
 
@@ -120,6 +121,44 @@ func contractDifference(t *testing.T, source dashboard.Source) {
 	for _, name := range [][2]string{{"none", ""}, {"base", "r3"}, {"none", "r1"}} {
 		if _, err := source.SetDifference(ctx, name[0], name[1], 10); !errors.Is(err, dashboard.ErrNotFound) {
 			t.Errorf("the difference of %q: %v", name, err)
+		}
+	}
+}
+
+func contractExcuses(t *testing.T, source dashboard.Source) {
+	ctx := t.Context()
+	for _, c := range []struct {
+		from, to                  string
+		limit                     int
+		changed, blocked, waiting uint64
+		want                      []string
+	}{
+		{"base@r1", "base@r2", 10, 5, 3, 1, []string{"fell-2 diverged was fell-1", "new-1 diverged", "loose-2 unbuilt waits"}},
+		{"base@r1", "base@", 1, 5, 3, 1, []string{"fell-2 diverged was fell-1"}},
+		{"base@r2", "base@r1", 10, 5, 3, 2, []string{"mend-1 diverged was mend-2", "loose-1 unbuilt waits", "gone-1 unbuilt waits"}},
+		{"base@r2", "base@", 10, 0, 0, 0, []string{}},
+	} {
+		e, err := source.Excuses(ctx, c.from, c.to, c.limit)
+		if err != nil {
+			t.Fatalf("%s to %s: %v", c.from, c.to, err)
+		}
+		said := []string{}
+		for _, excuse := range e.Excuses {
+			line := label(excuse.Key) + " " + string(excuse.Verdict)
+			if excuse.Was != nil {
+				line += " was " + label(excuse.Was.Key)
+			}
+			if excuse.Waits {
+				line += " waits"
+			}
+			said = append(said, line)
+		}
+		equal(t, c.from+" to "+c.to, said, c.want, nil)
+		equal(t, "counts", []uint64{e.Changed, e.Blocked, e.Waiting, e.From.Members}, []uint64{c.changed, c.blocked, c.waiting, 6}, nil)
+	}
+	for _, sides := range [][2]string{{"base", "base@r2"}, {"base@r1", "base@r3"}, {"none@", "base@"}, {"base@r1", ""}} {
+		if _, err := source.Excuses(ctx, sides[0], sides[1], 10); !errors.Is(err, dashboard.ErrNotFound) {
+			t.Errorf("excuses of %q: %v", sides, err)
 		}
 	}
 }

@@ -284,3 +284,68 @@ func (f *Fake) memberRow(s *set, m *Member) dashboard.OutputRow {
 	row.Ecosystem = s.ecosystem
 	return row
 }
+
+// Excuses implements dashboard.Source.
+func (f *Fake) Excuses(ctx context.Context, from, to string, limit int) (*dashboard.Excuses, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before, err := f.revisionAt(from)
+	if err != nil {
+		return nil, err
+	}
+	after, err := f.revisionAt(to)
+	if err != nil {
+		return nil, err
+	}
+	e := &dashboard.Excuses{From: before.Set, To: after.Set, LedgerSize: f.size, Excuses: []dashboard.Excuse{}}
+	for m := range after.members {
+		m := &after.members[m]
+		was := before.placeOf(m)
+		if was != nil && was.Key == m.Key {
+			continue
+		}
+		e.Changed++
+		excuse := dashboard.Excuse{SetChange: change(m, f.memberRow(after, m))}
+		if was != nil {
+			old := f.memberRow(before, was)
+			excuse.Was = &old
+		}
+		if excuse.Verdict == api.Reproduced || excuse.Was != nil && excuse.Was.Verdict != api.Reproduced {
+			continue
+		}
+		e.Blocked++
+		if excuse.Waits = excuse.Verdict != api.Diverged; excuse.Waits {
+			e.Waiting++
+		}
+		e.Excuses = append(e.Excuses, excuse)
+	}
+	rank := func(x *dashboard.Excuse) int {
+		switch {
+		case x.Waits:
+			return 2
+		case x.Was == nil:
+			return 1
+		}
+		return 0
+	}
+	slices.SortFunc(e.Excuses, func(a, b dashboard.Excuse) int {
+		return cmp.Or(cmp.Compare(rank(&a), rank(&b)), cmp.Compare(a.Attribute, b.Attribute), cmp.Compare(a.System, b.System), cmp.Compare(a.Key, b.Key))
+	})
+	e.Excuses = e.Excuses[:min(len(e.Excuses), limit)]
+	return e, ctx.Err()
+}
+
+// revisionAt returns the revision that is written SET@REVISION.
+func (f *Fake) revisionAt(written string) (*set, error) {
+	name, revision, found := strings.Cut(written, "@")
+	revisions, err := f.published(name)
+	if err != nil || !found {
+		return nil, dashboard.ErrNotFound
+	}
+	for _, s := range slices.Backward(revisions) {
+		if revision == "" || s.Revision == revision {
+			return s, nil
+		}
+	}
+	return nil, dashboard.ErrNotFound
+}

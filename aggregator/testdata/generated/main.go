@@ -93,6 +93,8 @@ func read(c *client.ClientWithResponses, in inputs) {
 	expect("revisions of a set", revisions, err, err == nil && revisions.JSON200 != nil && len(*revisions.JSON200) > 0)
 	difference, err := c.GetSetDifferenceWithResponse(ctx, in.Set, &client.GetSetDifferenceParams{})
 	expect("difference of a revision", difference, err, err == nil && difference.JSON200 != nil)
+	excuses, err := c.GetExcusesWithResponse(ctx, &client.GetExcusesParams{From: in.Set + "@", To: in.Set + "@"})
+	expect("excuses", excuses, err, err == nil && excuses.JSON200 != nil && excuses.JSON200.Changed == 0)
 	suggestions, err := c.ListSuggestionsWithResponse(ctx, &client.ListSuggestionsParams{Set: in.Set, Limit: &limit})
 	expect("suggestions", suggestions, err, err == nil && suggestions.JSON200 != nil && suggestions.JSON200.Set == in.Set)
 	builders, err := c.ListBuildersWithResponse(ctx)
