@@ -44,7 +44,8 @@ func rebuildCommand() cli.Command {
   A build runs in Nix's sandbox, without a network. Derivations that ask to be outside
   of it, and those whose outputs are no evidence (fixed by a hash, impure), are
   refused. A build that comes to the end of --timeout is recorded as failed; one that
-  takes more memory, disk or processes than it may is ended, and nothing is recorded.
+  takes more memory, disk or processes than it may is ended, and nothing is recorded
+  of it; what this machine had built before is.
 
   With --suggested, the aggregator is asked what is worth building next of the package
   sets that this reporter has chosen (or of --set): what one operator has built before
@@ -186,6 +187,9 @@ func (c *rebuilding) one(ctx context.Context, env *cli.Env, word string) (status
 		}
 	}
 	if err != nil {
+		if recorded > 0 {
+			fmt.Fprintf(env.Stderr, "%s: %d builds from before recorded\n", job.Recipe, recorded)
+		}
 		return exitNotRebuilt, err
 	}
 	return resultStatus(result.Outcome), c.print(env, result, recorded, kept)

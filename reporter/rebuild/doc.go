@@ -12,7 +12,7 @@
 // that ask to be outside of it are refused ([ErrRefused]), and the sandbox has no network.
 // What a build may cost is bounded by [Limits]. One that comes to the end of its time has
 // failed for all the world to see; one that is stopped since it takes more memory, disk or
-// processes than this machine gives says nothing about the recipe, and nothing is recorded.
+// processes than this machine gives says nothing about the recipe, and nothing is recorded of it.
 //
 // The package trusts this machine's Nix, its configuration (which substituters inputs may
 // come from) and its store.
