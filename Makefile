@@ -68,6 +68,9 @@ screenshots: build engine ## Take pictures of the pages after real builds: run/s
 check: lint test ## Everything that must hold before a commit lands
 
 .PHONY: lint
+# Compiled as the programs are, so that what one of them compiled serves the other.
+lint: export CGO_ENABLED = 0
+lint: export GOFLAGS = -trimpath
 lint: ## Modules, format, linters, dead code
 	go mod tidy -diff
 	$(TOOL) golangci-lint run ./...

@@ -178,7 +178,7 @@ func TestInstalled(t *testing.T) {
 		in(asked.Replace(command))
 	}
 	expect("systemctl is-enabled repronet-reporter", "enabled")
-	expect("systemd-analyze verify /usr/lib/systemd/system/repronet-*.service 2>&1", "")
+	expect("systemd-analyze verify /usr/lib/systemd/system/repronet-*.service 2>&1; systemd-analyze --user verify /usr/lib/systemd/user/repronet-watch.* 2>&1", "")
 	const as = "runuser -u repronet-reporter -- "
 	in("echo post-build-hook = /etc/nix/repronet-post-build-hook >> /etc/nix/nix.conf")
 	in("/etc/nix/repronet-post-build-hook")

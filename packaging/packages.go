@@ -18,7 +18,10 @@ func (r *release) packages(ctx context.Context) error {
 	if err := r.compress(); err != nil {
 		return err
 	}
-	staged := map[string]string{"LICENSE": "LICENSE", "repronet-aggregator.service": "packaging/systemd/repronet-aggregator.service"}
+	staged := map[string]string{"LICENSE": "LICENSE"}
+	for _, unit := range []string{"repronet-aggregator.service", "repronet-watch.service", "repronet-watch.timer"} {
+		staged[unit] = "packaging/systemd/" + unit
+	}
 	if r.engine != "" {
 		staged["libchdb.so"] = r.engine
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"sync"
@@ -56,6 +57,13 @@ func (g *guard) Write(p []byte) (int, error) {
 // acts reports whether a character does something in place of being shown.
 func acts(r rune) bool {
 	return r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029')
+}
+
+// Plain returns text of which nothing acts on a terminal, as everything is that a program prints.
+func Plain(text string) string {
+	var plain bytes.Buffer
+	_, _ = (&guard{w: &plain}).Write([]byte(text)) // to memory
+	return plain.String()
 }
 
 // guarded returns the world with both streams behind guards.

@@ -54,53 +54,68 @@ EXAMPLES
   repronet-verify closure sbom.cdx.json --policy policy.yaml --json`,
 		Prepare: func(flags *flag.FlagSet) func(context.Context, *cli.Env, []string) error {
 			var c closureRun
-			c.settings.declare(flags)
-			flags.StringVar(&c.policy, "policy", "", "`file` of the policy")
-			c.lists.declare(flags)
-			declareMaxAge(flags, &c.maxAge)
+			c.declare(flags)
 			flags.BoolVar(&c.json, "json", false, "print a JSON document")
 			return withStatus(c.run)
 		},
 	}
 }
 
-type closureRun struct {
+// judging is how a closure is judged by a policy.
+type judging struct {
 	settings
 	lists
 	policy string
 	maxAge time.Duration
-	json   bool
 }
 
-func (c *closureRun) run(ctx context.Context, env *cli.Env, args []string) (err error) {
-	switch {
-	case len(args) != 1:
-		return cli.Usagef("want one PATH or FILE, got %d", len(args))
-	case c.policy == "":
-		return cli.Usagef("want --policy FILE: what should be accepted? See docs/policy.md")
+func (j *judging) declare(flags *flag.FlagSet) {
+	j.settings.declare(flags)
+	flags.StringVar(&j.policy, "policy", "", "`file` of the policy")
+	j.lists.declare(flags)
+	declareMaxAge(flags, &j.maxAge)
+}
+
+// judge reads what an argument stands for, brings the copy of the ledger up to date, and judges
+// every output.
+func (j *judging) judge(ctx context.Context, env *cli.Env, argument string) (report *closure.Report, list *closure.List, err error) {
+	if j.policy == "" {
+		return nil, nil, cli.Usagef("want --policy FILE: what should be accepted? See docs/policy.md")
 	}
-	if err := c.check(); err != nil {
-		return err
+	if err := j.check(); err != nil {
+		return nil, nil, err
 	}
-	p, err := policy.Load(c.policy)
+	p, err := policy.Load(j.policy)
 	if err != nil {
-		return cli.Usagef("%w", err)
+		return nil, nil, cli.Usagef("%w", err)
 	}
-	list, err := c.read(ctx, env, args[0])
-	if err != nil {
-		return err
+	if list, err = j.read(ctx, env, argument); err != nil {
+		return nil, nil, err
 	}
-	pins, mirror, err := c.open(ctx, env)
+	pins, mirror, err := j.open(ctx, env)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	defer func() { err = errors.Join(err, mirror.Close()) }()
-	if err := update(ctx, env, pins, mirror, c.maxAge); err != nil {
-		return err
+	if err := update(ctx, env, pins, mirror, j.maxAge); err != nil {
+		return nil, nil, err
 	}
 	progress, done := progressLine(env.Stderr)
-	report, err := closure.Check(ctx, mirror, pins, p, list, time.Now(), progress)
+	report, err = closure.Check(ctx, mirror, pins, p, list, time.Now(), progress)
 	done()
+	return report, list, err
+}
+
+type closureRun struct {
+	judging
+	json bool
+}
+
+func (c *closureRun) run(ctx context.Context, env *cli.Env, args []string) error {
+	if len(args) != 1 {
+		return cli.Usagef("want one PATH or FILE, got %d", len(args))
+	}
+	report, list, err := c.judge(ctx, env, args[0])
 	if err != nil {
 		return err
 	}

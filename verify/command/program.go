@@ -60,7 +60,7 @@ func Program() *cli.Program {
 FILES
   ~/.config/repronet/verify.json    what is pinned; --config FILE for another
   ~/.local/share/repronet/mirrors/  copies of ledgers; --mirror DIR for another place`,
-		Commands: []cli.Command{output(), closureCommand(), compareCommand(), promoteCommand(), vsaCommand(), svrCommand(), gateCommand(), replayCommand(), monitorCommand(), witnessCommand(), mirror(), checkpoint(), pin()},
+		Commands: []cli.Command{output(), closureCommand(), compareCommand(), promoteCommand(), vsaCommand(), svrCommand(), gateCommand(), watchCommand(), replayCommand(), monitorCommand(), witnessCommand(), mirror(), checkpoint(), pin()},
 	}
 }
 
@@ -186,13 +186,20 @@ func withStatus(run func(context.Context, *cli.Env, []string) error) func(contex
 		if _, has := errors.AsType[*cli.ExitError](err); err == nil || has {
 			return err
 		}
-		status := exitInsufficient
-		if errors.Is(err, ledger.ErrInvalid) || errors.Is(err, ledger.ErrNotCosigned) || errors.Is(err, verify.ErrBuilders) || errors.Is(err, verify.ErrForged) || errors.Is(err, replay.ErrMapRoot) || errors.Is(err, outputmap.ErrInvalid) {
-			status = exitInvalid
-		}
-		if errors.Is(err, reading.ErrNewerRules) {
-			status = exitNewer
-		}
-		return &cli.ExitError{Status: status, Err: err}
+		return &cli.ExitError{Status: statusOf(err), Err: err}
 	}
+}
+
+// statusOf returns the exit status that an error ends a command with.
+func statusOf(err error) int {
+	if exit, ok := errors.AsType[*cli.ExitError](err); ok {
+		return exit.Status
+	}
+	if errors.Is(err, reading.ErrNewerRules) {
+		return exitNewer
+	}
+	if errors.Is(err, ledger.ErrInvalid) || errors.Is(err, ledger.ErrNotCosigned) || errors.Is(err, verify.ErrBuilders) || errors.Is(err, verify.ErrForged) || errors.Is(err, replay.ErrMapRoot) || errors.Is(err, outputmap.ErrInvalid) {
+		return exitInvalid
+	}
+	return exitInsufficient
 }
