@@ -51,6 +51,10 @@ packages: engine ## Write tarballs, .deb, .rpm and an image of the programs to d
 test-packages: build engine ## Make the release twice in differing ways, compare; install, upgrade and remove it in a Debian root
 	REPRONET_BIN=$(CURDIR)/bin go test -tags long -count=1 -v -timeout 2h -run 'TestOwnRelease|TestInstalled' ./e2e
 
+.PHONY: test-toolchain
+test-toolchain: build engine ## Rebuild the Go toolchain, and compare it with what the Go project publishes
+	REPRONET_BIN=$(CURDIR)/bin go test -tags long -count=1 -v -timeout 1h -run TestToolchain ./e2e
+
 .PHONY: fuzz
 fuzz: ## Fuzz each target for FUZZTIME (1m; PKG=./signing for one package); Go keeps the corpus in its build cache
 	@for p in $$(grep -rl '^func Fuzz' --include='*_test.go' --exclude-dir=node_modules $(or $(PKG),.) | xargs -n1 dirname | sort -u); do \

@@ -109,11 +109,11 @@ func TestOwnRelease(t *testing.T) {
 	}
 	config := filepath.Join(t.TempDir(), "verify.json")
 	verify := func(args ...string) string {
-		return must(t, exec.CommandContext(t.Context(), programs().Verify(), append(args, "--config", config)...))
+		return must(t, exec.CommandContext(t.Context(), programs().Verify(), append(args, "--config", config, "--mirror", config+"-mirror")...))
 	}
-	verify("pin", "--aggregator", w.URL)
+	verify("pin", "--yes", "--aggregator", w.URL)
 	for _, name := range files {
-		t.Log(strings.SplitN(verify("output", "repronet/"+name, "--mirror", config+"-mirror"), "\n", 2)[0])
+		t.Log(strings.SplitN(verify("output", "--ecosystem", "release", "repronet/"+name, "--quorum", "2"), "\n", 2)[0])
 	}
 }
 
