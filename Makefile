@@ -44,8 +44,8 @@ test: engine ## Install what the tests need, then run all of them, with the race
 	cd k8s/check && CGO_ENABLED=0 go test -trimpath -timeout 10m ./...
 
 .PHONY: packages
-packages: engine ## Write tarballs, .deb, .rpm and an image of the programs to dist/ (VERSION=v1.2.3 where no tag says it)
-	@CGO_ENABLED=0 go run -trimpath ./packaging $(if $(VERSION),--version $(VERSION)) --engine $(ENGINE)
+packages: engine ## Write tarballs, .deb, .rpm and an image of the programs to dist/ (VERSION=v1.2.3 where no tag says it; PLATFORMS="linux/arm64")
+	@CGO_ENABLED=0 go run -trimpath ./packaging $(if $(VERSION),--version $(VERSION)) $(if $(PLATFORMS),--platforms "$(PLATFORMS)") --engine $(ENGINE)
 
 .PHONY: test-packages
 test-packages: build engine ## Make the release twice in differing ways, compare; install, upgrade and remove it in a Debian root

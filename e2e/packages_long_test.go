@@ -136,7 +136,7 @@ func TestInstalled(t *testing.T) {
 	needtest.Root(t, "install packages")
 	needtest.Program(t, "mmdebstrap", "mmdebstrap")
 	older, newer := &packager{dir: t.TempDir()}, &packager{dir: t.TempDir()}
-	before, after := older.make(t, "VERSION=v0.9.0"), newer.make(t, "VERSION=v0.9.1")
+	before, after := older.make(t, "VERSION=v0.9.0", "PLATFORMS=linux/amd64"), newer.make(t, "VERSION=v0.9.1", "PLATFORMS=linux/amd64")
 
 	root := filepath.Join(t.TempDir(), "root")
 	must(t, exec.CommandContext(t.Context(), "mmdebstrap", "--quiet", "--variant=minbase", "--include=man-db,bash-completion,systemd", "bookworm", root, "/etc/apt/sources.list.d/debian.sources"))

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -22,7 +23,7 @@ func (r *release) packages(ctx context.Context) error {
 	for _, unit := range []string{"repronet-aggregator.service", "repronet-watch.service", "repronet-watch.timer"} {
 		staged[unit] = "packaging/systemd/" + unit
 	}
-	if r.engine != "" {
+	if r.hasEngine() {
 		staged["libchdb.so"] = r.engine
 	}
 	for name, from := range staged {
@@ -44,16 +45,18 @@ func (r *release) packages(ctx context.Context) error {
 			}
 		}
 	}
-	if r.engine == "" {
-		say("no package of the engine: --engine names none")
+	if !r.hasEngine() {
+		say("no package of the engine, and no image: it is for linux/amd64, and --engine names it")
 		return nil
 	}
 	return r.nfpm(ctx, "repronet-engine", "amd64")
 }
 
+func (r *release) hasEngine() bool { return r.engine != "" && slices.Contains(r.platforms, "linux/amd64") }
+
 // image writes the aggregator's container image, which has the engine.
 func (r *release) image(ctx context.Context) error {
-	if r.engine == "" {
+	if !r.hasEngine() {
 		return nil
 	}
 	version := strings.TrimPrefix(r.version, "v")
