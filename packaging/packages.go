@@ -52,7 +52,9 @@ func (r *release) packages(ctx context.Context) error {
 	return r.nfpm(ctx, "repronet-engine", "amd64")
 }
 
-func (r *release) hasEngine() bool { return r.engine != "" && slices.Contains(r.platforms, "linux/amd64") }
+func (r *release) hasEngine() bool {
+	return r.engine != "" && slices.Contains(r.platforms, "linux/amd64")
+}
 
 // image writes the aggregator's container image, which has the engine.
 func (r *release) image(ctx context.Context) error {
