@@ -140,6 +140,13 @@ func TestInstalled(t *testing.T) {
 
 	root := filepath.Join(t.TempDir(), "root")
 	must(t, exec.CommandContext(t.Context(), "mmdebstrap", "--quiet", "--variant=minbase", "--include=man-db,bash-completion,systemd", "bookworm", root, "/etc/apt/sources.list.d/debian.sources"))
+	proc := filepath.Join(root, "proc") // as on a machine that runs
+	must(t, exec.CommandContext(t.Context(), "mount", "-t", "proc", "proc", proc))
+	t.Cleanup(func() {
+		if out, err := exec.Command("umount", proc).CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+	})
 	in := func(command string) string {
 		t.Helper()
 		return must(t, exec.CommandContext(t.Context(), "chroot", root, "sh", "-ec", command))
@@ -171,14 +178,14 @@ func TestInstalled(t *testing.T) {
 
 	// As docs/volunteers.md says. Without systemd as the first process, services are enabled only.
 	asked := strings.NewReplacer("https://repro.example.org", server.URL, " --sets nixos-unstable", " --report all --consent-cc0",
-		"./dist/", "/tmp/", "_0.2.0_", "_0.9.0_", "apt-get install -y", "dpkg -i")
+		"./dist/", "/tmp/", "_0.2.0_", "_0.9.0_", "apt-get install -y", "dpkg -i", "enable --now", "enable")
 	must(t, exec.CommandContext(t.Context(), "cp", filepath.Join(before, "repronet-reporter_0.9.0_amd64.deb"), filepath.Join(root, "tmp")))
 	in("mkdir /etc/nix") // as Nix has it
 	for _, command := range commandsFor(t) {
 		in(asked.Replace(command))
 	}
 	expect("systemctl is-enabled repronet-reporter", "enabled")
-	expect("systemd-analyze verify /usr/lib/systemd/system/repronet-*.service 2>&1; systemd-analyze --user verify /usr/lib/systemd/user/repronet-watch.* 2>&1", "")
+	expect("systemd-analyze verify /usr/lib/systemd/system/repronet-*.service 2>&1; XDG_RUNTIME_DIR=/tmp systemd-analyze --user verify /usr/lib/systemd/user/repronet-watch.* 2>&1", "")
 	const as = "runuser -u repronet-reporter -- "
 	in("echo post-build-hook = /etc/nix/repronet-post-build-hook >> /etc/nix/nix.conf")
 	in("/etc/nix/repronet-post-build-hook")
