@@ -28,6 +28,8 @@ var rules = []struct {
 	{"./pkgset/...", parts(), "libraries know none of the parts"},
 	{"./reading", parts("repronet.dev/outputmap", "repronet.dev/api"), "libraries know none of the parts"},
 	{"./outputmap/...", parts(), "libraries know none of the parts"},
+	{"./replay/...", append(parts(), servers()...), "libraries know none of the parts"},
+	{"./snapshot/...", append(parts(), servers()...), "libraries know none of the parts"},
 	{"./internal/...", parts("repronet.dev/api"), "what carries documents knows none"},
 	{"./api", append(parts("repronet.dev/enrolment", "repronet.dev/evidence", "repronet.dev/outputmap"), servers()...), "the API is for strangers to import"},
 	{"./aggregator/http", []string{"github.com/ClickHouse/", "repronet.dev/aggregator/store", "repronet.dev/aggregator/index", "repronet.dev/aggregator/query"}, "handlers know no database"},
@@ -62,6 +64,7 @@ var only = map[string][]string{
 	"github.com/danielgtaylor/huma/":       {"repronet.dev/aggregator/http"},
 	"go.yaml.in/yaml/":                     {"repronet.dev/aggregator", "repronet.dev/verify/policy", "repronet.dev/evidence/gitian"},
 	"github.com/prometheus/client_golang/": {"repronet.dev/aggregator"},
+	"github.com/parquet-go/":               {"repronet.dev/snapshot"},
 	"modernc.org/sqlite":                   {"repronet.dev/aggregator/state", "repronet.dev/reporter/collect"},
 }
 

@@ -21,7 +21,7 @@ import (
 	"repronet.dev/outputmap"
 	"repronet.dev/signing"
 	"repronet.dev/verify"
-	"repronet.dev/verify/replay"
+	"repronet.dev/replay"
 )
 
 // ask asks for one output without a copy of the ledger, at an address.

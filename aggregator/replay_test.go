@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"repronet.dev/verify"
-	"repronet.dev/verify/replay"
+	"repronet.dev/replay"
 )
 
 // replay replays a mirror.

@@ -96,6 +96,9 @@ func Of(name string) *Ecosystem {
 	return &Ecosystem{Name: name}
 }
 
+// Known reports whether an ecosystem is in the table.
+func Known(name string) bool { return table[name] != nil }
+
 // OfKey tells an output's ecosystem from its key: that of the store which the key
 // is a path in, else [Generic].
 func OfKey(key string) string {

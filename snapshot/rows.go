@@ -70,17 +70,17 @@ type Change struct {
 
 // A Builder is an identity that signs.
 type Builder struct {
-	Builder       string `parquet:"builder" doc:"ID of the builder"`
-	Operator      string `parquet:"operator,dict" doc:"the party behind it, at the snapshot's ledger size; see operators"`
-	Tier          string `parquet:"tier,dict" doc:"counted (vouched for, moves verdicts) or open (shown, never moves one)"`
-	EnrolledIndex uint64 `parquet:"enrolled_index" doc:"ledger index of its first enrolment"`
-	Revoked       bool   `parquet:"revoked" doc:"whether it was revoked"`
-	RevokedFrom   uint64 `parquet:"revoked_from,optional" doc:"what it says at this ledger index and later does not count; NULL unless revoked"`
-	RevokedIndex  uint64 `parquet:"revoked_index,optional" doc:"ledger index of the revocation; NULL unless revoked"`
-	Replaces      string `parquet:"replaces,optional" doc:"the builder whose key endorsed this one; NULL where none did"`
-	Attestations  uint64 `parquet:"attestations" doc:"statements and documents in its name"`
-	Observations  uint64 `parquet:"observations" doc:"outputs named in them"`
-	LastSeen      Time   `parquet:"last_seen,optional,timestamp(millisecond)" doc:"when the ledger received the newest of them; NULL where there is none"`
+	Builder       string  `parquet:"builder" doc:"ID of the builder"`
+	Operator      string  `parquet:"operator,dict" doc:"the party behind it, at the snapshot's ledger size; see operators"`
+	Tier          string  `parquet:"tier,dict" doc:"counted (vouched for, moves verdicts) or open (shown, never moves one)"`
+	EnrolledIndex uint64  `parquet:"enrolled_index" doc:"ledger index of its first enrolment"`
+	Revoked       bool    `parquet:"revoked" doc:"whether it was revoked"`
+	RevokedFrom   *uint64 `parquet:"revoked_from,optional" doc:"what it says at this ledger index and later does not count; NULL unless revoked"`
+	RevokedIndex  *uint64 `parquet:"revoked_index,optional" doc:"ledger index of the revocation; NULL unless revoked"`
+	Replaces      string  `parquet:"replaces,optional" doc:"the builder whose key endorsed this one; NULL where none did"`
+	Attestations  uint64  `parquet:"attestations" doc:"statements and documents in its name"`
+	Observations  uint64  `parquet:"observations" doc:"outputs named in them"`
+	LastSeen      Time    `parquet:"last_seen,optional,timestamp(millisecond)" doc:"when the ledger received the newest of them; NULL where there is none"`
 }
 
 // An Operator is the party behind builders.

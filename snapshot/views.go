@@ -13,7 +13,8 @@ type View struct {
 	Description string // what a row is, as a sentence
 	Columns     []Column
 	Files       Files
-	row         reflect.Type
+	// compare compares two files of the view, of which path is said.
+	compare func(path, ours, theirs string) error
 }
 
 // A Column is a column of a view. Its values are never what a stranger could make
@@ -76,10 +77,11 @@ var views = []View{
 func Views() []View { return views }
 
 func view[Row any](name string, files Files, description string) View {
-	v := View{Name: name, Description: description, Files: files, row: reflect.TypeFor[Row]()}
-	for field := range v.row.Fields() {
+	v := View{Name: name, Description: description, Files: files}
+	for field := range reflect.TypeFor[Row]().Fields() {
 		v.Columns = append(v.Columns, column(field))
 	}
+	v.compare = func(path, ours, theirs string) error { return compareRows[Row](&v, path, ours, theirs) }
 	return v
 }
 
@@ -90,7 +92,11 @@ func column(field reflect.StructField) Column {
 	for option := range strings.SplitSeq(options, ",") {
 		c.Nullable = c.Nullable || option == "optional"
 	}
-	switch field.Type.Kind() {
+	kind := field.Type.Kind()
+	if kind == reflect.Pointer {
+		kind = field.Type.Elem().Kind()
+	}
+	switch kind {
 	case reflect.String:
 		c.Type = String
 	case reflect.Uint32, reflect.Uint64:

@@ -4,8 +4,6 @@ import (
 	"regexp"
 	"testing"
 
-	"github.com/parquet-go/parquet-go"
-
 	"repronet.dev/snapshot"
 )
 
@@ -27,5 +25,4 @@ func TestViews(t *testing.T) {
 			columns[c.Name] = true
 		}
 	}
-	_ = parquet.SchemaOf(snapshot.Observation{})
 }

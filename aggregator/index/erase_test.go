@@ -17,7 +17,7 @@ import (
 	"repronet.dev/evidence/openpgp/openpgptest"
 	"repronet.dev/ledger"
 	"repronet.dev/signing/signingtest"
-	"repronet.dev/verify/replay"
+	"repronet.dev/replay"
 )
 
 // certify enrols a person with an OpenPGP key for the project "demo".

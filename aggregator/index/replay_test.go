@@ -14,7 +14,7 @@ import (
 	"repronet.dev/attestation"
 	"repronet.dev/divergence"
 	"repronet.dev/ledger"
-	"repronet.dev/verify/replay"
+	"repronet.dev/replay"
 )
 
 // records shows a ledger in memory as a replay reads one.

@@ -18,7 +18,7 @@ import (
 	"repronet.dev/outputmap"
 	"repronet.dev/reading"
 	"repronet.dev/verify"
-	"repronet.dev/verify/replay"
+	"repronet.dev/replay"
 )
 
 // Exit statuses. Every error is one of the last three, so that no trouble is

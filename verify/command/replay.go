@@ -12,7 +12,7 @@ import (
 	"repronet.dev/internal/cli"
 	"repronet.dev/ledger"
 	"repronet.dev/verify"
-	"repronet.dev/verify/replay"
+	"repronet.dev/replay"
 )
 
 func replayCommand() cli.Command {

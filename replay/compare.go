@@ -58,7 +58,7 @@ func (r *Replay) Compare(ctx context.Context, p *Published, visit func(*Output))
 	if c.changes.more {
 		return differ(c.changes.line.Output, "history", nothing, change(c.changes.line))
 	}
-	if err := c.divergences.upTo(partitions); err != nil {
+	if err := c.divergences.upTo(Partitions); err != nil {
 		return err
 	}
 	for _, compare := range []func(*Published) error{r.compareSets, r.compareBuilders, r.comparePairs} {

@@ -53,30 +53,32 @@ func decodeOp(data []byte) op {
 	}
 }
 
-// partitions is how many files the outputs are spread over, by the first byte of
+// Partitions is how many files the outputs are spread over, by the first byte of
 // their IDs.
-const partitions = 256
+const Partitions = 256
 
-// A spill holds what is said of outputs, such as ops in ledger order, in files that
-// vanish with the process.
-type spill struct {
-	files   [partitions]*os.File
-	writers [partitions]*bufio.Writer
+// A Spill holds what is said of outputs, in the order in which it was written, in a
+// file for each of [Partitions], which vanish with the process.
+type Spill struct {
+	files   [Partitions]*os.File
+	writers [Partitions]*bufio.Writer
 }
 
-func newSpill(dir string) (s *spill, err error) {
-	s = &spill{}
+// NewSpill returns an empty one with its files in a directory.
+func NewSpill(dir string) (s *Spill, err error) {
+	s = &Spill{}
 	for i := range s.files {
 		f, err := vanishing(dir)
 		if err != nil {
-			return nil, errors.Join(err, s.close())
+			return nil, errors.Join(err, s.Close())
 		}
 		s.files[i], s.writers[i] = f, bufio.NewWriterSize(f, 1<<15)
 	}
 	return s, nil
 }
 
-func (s *spill) write(partition int, ops []byte) error {
+// Write appends to a partition.
+func (s *Spill) Write(partition int, ops []byte) error {
 	if len(ops) == 0 {
 		return nil
 	}
@@ -84,8 +86,8 @@ func (s *spill) write(partition int, ops []byte) error {
 	return err
 }
 
-// bytes returns what was written to a partition.
-func (s *spill) bytes(partition int) ([]byte, error) {
+// Bytes returns what was written to a partition.
+func (s *Spill) Bytes(partition int) ([]byte, error) {
 	if err := s.writers[partition].Flush(); err != nil {
 		return nil, err
 	}
@@ -112,7 +114,8 @@ func vanishing(dir string) (*os.File, error) {
 	return f, nil
 }
 
-func (s *spill) close() error {
+// Close gives the files up.
+func (s *Spill) Close() error {
 	if s == nil {
 		return nil
 	}

@@ -44,7 +44,7 @@ type divergences struct {
 	total    uint64 // that the list says it has
 	listed   uint64
 	disorder string // an output that comes behind an older one
-	lines    *spill
+	lines    *Spill
 	// since has the ledger index and the milliseconds since 1970 of each entry that
 	// made some diverge, newest first.
 	since *os.File
@@ -54,7 +54,7 @@ func (d *divergences) close() error {
 	if d == nil {
 		return nil
 	}
-	return errors.Join(d.lines.close(), closeAll(d.since))
+	return errors.Join(d.lines.Close(), closeAll(d.since))
 }
 
 // divergences downloads the list, page by page.
@@ -66,7 +66,7 @@ func (f *fetcher) divergences(ctx context.Context) (d *divergences, err error) {
 			d = nil
 		}
 	}()
-	if d.lines, err = newSpill(f.dir); err != nil {
+	if d.lines, err = NewSpill(f.dir); err != nil {
 		return d, err
 	}
 	if d.since, err = vanishing(f.dir); err != nil {
@@ -86,7 +86,7 @@ func (f *fetcher) divergences(ctx context.Context) (d *divergences, err error) {
 				return d, err
 			}
 			id := one.id()
-			if err := d.lines.write(int(id[0]), append(line, '\n')); err != nil {
+			if err := d.lines.Write(int(id[0]), append(line, '\n')); err != nil {
 				return d, err
 			}
 			if one.Index > last {
@@ -109,7 +109,7 @@ func (f *fetcher) divergences(ctx context.Context) (d *divergences, err error) {
 
 // in returns those in a partition.
 func (d *divergences) in(partition int) (map[attestation.OutputID]*publishedDivergence, error) {
-	text, err := d.lines.bytes(partition)
+	text, err := d.lines.Bytes(partition)
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +188,7 @@ func (c *divergencesComparer) upTo(partition int) (err error) {
 		for _, left := range c.open {
 			return differ(left.Key, "divergence", nothing, left)
 		}
-		if c.next < partitions {
+		if c.next < Partitions {
 			if c.open, err = c.published.in(c.next); err != nil {
 				return err
 			}

@@ -7,7 +7,7 @@ import (
 	"repronet.dev/ledger"
 	"repronet.dev/reading"
 	"repronet.dev/reading/readingtest"
-	"repronet.dev/verify/replay"
+	"repronet.dev/replay"
 	"repronet.dev/verify/verifytest"
 )
 

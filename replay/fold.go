@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/binary"
 	"math"
-	"runtime"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -39,15 +38,15 @@ func (r *Replay) Judge(ctx context.Context, visit func(*Output) error) error {
 		counts  *counts
 		agreer  *agreer
 	}
-	results := [partitions]chan result{}
+	results := [Partitions]chan result{}
 	for i := range results {
 		results[i] = make(chan result, 1)
 	}
-	// One for each processor is judged while one waits to be visited.
-	ahead := make(chan struct{}, runtime.GOMAXPROCS(0)+1)
+	// One for each worker is judged while one waits to be visited.
+	ahead := make(chan struct{}, r.config.Workers+1)
 	group.Go(func() error {
 		workers, ctx := errgroup.WithContext(ctx)
-		workers.SetLimit(runtime.GOMAXPROCS(0))
+		workers.SetLimit(r.config.Workers)
 		for i := range results {
 			select {
 			case ahead <- struct{}{}:
@@ -55,7 +54,7 @@ func (r *Replay) Judge(ctx context.Context, visit func(*Output) error) error {
 				return workers.Wait()
 			}
 			workers.Go(func() error {
-				ops, err := r.spill.bytes(i)
+				ops, err := r.spill.Bytes(i)
 				if err != nil {
 					return err
 				}
@@ -83,7 +82,7 @@ func (r *Replay) Judge(ctx context.Context, visit func(*Output) error) error {
 					return err
 				}
 			}
-			r.config.Progress("judging", uint64(i+1)*r.Size/partitions, r.Size)
+			r.config.Progress("judging", uint64(i+1)*r.Size/Partitions, r.Size)
 		}
 		return nil
 	})

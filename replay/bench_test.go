@@ -13,9 +13,9 @@ import (
 
 	"repronet.dev/attestation"
 	"repronet.dev/ledger"
+	"repronet.dev/replay"
 	"repronet.dev/signing"
 	"repronet.dev/verify"
-	"repronet.dev/verify/replay"
 	"repronet.dev/verify/verifytest"
 )
 

@@ -14,7 +14,7 @@ import (
 
 // A part is what a piece of the ledger says.
 type part struct {
-	ops    *[partitions][]byte
+	ops    *[Partitions][]byte
 	keys   []keyed
 	days   []dayStart // where the day changes
 	sets   []Set
@@ -22,6 +22,8 @@ type part struct {
 	said   []statement
 	heard  []heard // documents
 	totals Totals
+	// observed are all entries, if somebody is told of them.
+	observed []Observed
 }
 
 // A statement is what has to be known of one to recognise it in a later entry, and
@@ -49,10 +51,10 @@ func (p *part) add(o *op) {
 // open reads a piece of the ledger. The roster does not change meanwhile.
 func (r *Replay) open(ctx context.Context, from, to uint64) (*part, error) {
 	p := &part{}
-	if buffers, ok := r.buffers.Get().(*[partitions][]byte); ok {
+	if buffers, ok := r.buffers.Get().(*[Partitions][]byte); ok {
 		p.ops = buffers
 	} else {
-		p.ops = new([partitions][]byte)
+		p.ops = new([Partitions][]byte)
 	}
 	day := int64(-1)
 	for record, err := range r.ledger.Tree.Records(ctx, from, to) {
@@ -110,6 +112,7 @@ func (r *Replay) entry(ctx context.Context, p *part, index uint64, e *ledger.Ent
 	if err != nil {
 		return nil, err
 	}
+	r.observe(p, Observed{Index: index, ReceivedAt: e.ReceivedAt, Said: said})
 	switch said := said.(type) {
 	case *reading.Statement:
 		r.attestation(p, index, e, said)
@@ -192,6 +195,7 @@ func (r *Replay) publish(ctx context.Context, p *part, index uint64, e *ledger.E
 	if err != nil {
 		return err
 	}
+	r.observeMembers(p, members)
 	for i := range members.Counted {
 		p.add(&op{id: attestation.NewOutputID(published.Ecosystem, members.Counted[i].Key), index: index, kind: member})
 	}

@@ -5,8 +5,8 @@ import "encoding/binary"
 // dropRepeated takes out of a part the statements that an earlier entry has, of the
 // same builder with the same payload: they move nothing and are counted nowhere.
 // Those that are new are counted as their builders'. Parts have to come in ledger
-// order.
-func (r *Replay) dropRepeated(p *part) {
+// order. It returns the indices of the repeated.
+func (r *Replay) dropRepeated(p *part) map[uint64]struct{} {
 	repeated := map[uint64]struct{}{}
 	for _, s := range p.said {
 		if _, known := r.statements[s.key]; !known {
@@ -20,7 +20,7 @@ func (r *Replay) dropRepeated(p *part) {
 		p.totals.Failures -= s.failures
 	}
 	if len(repeated) == 0 {
-		return
+		return nil
 	}
 	for i, ops := range p.ops {
 		kept := ops[:0]
@@ -31,6 +31,7 @@ func (r *Replay) dropRepeated(p *part) {
 		}
 		p.ops[i] = kept
 	}
+	return repeated
 }
 
 // opIndex returns the index of an encoded op.

@@ -3,7 +3,8 @@
 // package set, by builder and of all, how operators agree, and the roots of the
 // verifiable map. It shares the pure
 // packages with the aggregator (attestation, signing, enrolment, divergence,
-// outputmap) and none of its code, and needs no database.
+// outputmap) and none of its code, and needs no database. Package snapshot makes its
+// files of the same.
 //
 // # Model
 //

@@ -29,6 +29,12 @@ type Config struct {
 	Attachment func(ctx context.Context, sum attestation.Digest) ([]byte, error)
 	// Progress is told how far the replay is. nil: it is not told.
 	Progress func(work string, done, total uint64)
+	// Observe is told of every entry, in ledger order, by one goroutine. An error ends the
+	// replay. nil: nobody is told.
+	Observe func(*Observed) error
+	// Workers is how many entries are opened, and files judged, at a time; 0: as many as
+	// there are processors.
+	Workers int
 }
 
 // Entries are those of a ledger that was verified; *ledger.Tree has them.
@@ -61,7 +67,7 @@ type Replay struct {
 	reader   *reading.Reader // under the keys of roster
 	erased   map[attestation.Digest]struct{}
 	timeline *timeline
-	spill    *spill
+	spill    *Spill
 	sorter   *outputmap.Sorter
 	builders map[uint32]*builder // with an attestation
 	// statements of the entries taken in; some 30 bytes each
@@ -69,7 +75,7 @@ type Replay struct {
 	days       []dayStart
 	revisions  []revision
 	roots      []mapRoot
-	buffers    sync.Pool // of *[partitions][]byte, for parts
+	buffers    sync.Pool // of *[Partitions][]byte, for parts
 	counts     *counts
 	agreer     *agreer
 }
@@ -85,6 +91,9 @@ func Read(ctx context.Context, config Config, l Ledger) (r *Replay, err error) {
 	if config.Progress == nil {
 		config.Progress = func(string, uint64, uint64) {}
 	}
+	if config.Workers == 0 {
+		config.Workers = runtime.GOMAXPROCS(0)
+	}
 	r = &Replay{
 		Size: l.Size, config: config, ledger: l, roster: enrolment.NewRoster(), timeline: newTimeline(),
 		sorter: outputmap.NewSorter(config.Dir), builders: map[uint32]*builder{}, counts: newCounts(),
@@ -96,7 +105,7 @@ func Read(ctx context.Context, config Config, l Ledger) (r *Replay, err error) {
 		return nil, fmt.Errorf("replaying: %w", err)
 	}
 	r.Erased = len(r.erased)
-	if r.spill, err = newSpill(config.Dir); err != nil {
+	if r.spill, err = NewSpill(config.Dir); err != nil {
 		return nil, fmt.Errorf("replaying: %w", err)
 	}
 	if err := r.read(ctx); err != nil {
@@ -107,7 +116,7 @@ func Read(ctx context.Context, config Config, l Ledger) (r *Replay, err error) {
 }
 
 // Close removes the temporary files.
-func (r *Replay) Close() error { return errors.Join(r.spill.close(), r.sorter.Close()) }
+func (r *Replay) Close() error { return errors.Join(r.spill.Close(), r.sorter.Close()) }
 
 // job is a piece of a bundle, read by whichever worker is free and taken in in
 // ledger order.
@@ -118,7 +127,7 @@ type job struct {
 
 func (r *Replay) read(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	work, queue := make(chan *job), make(chan *job, 2*runtime.GOMAXPROCS(0))
+	work, queue := make(chan *job), make(chan *job, 2*r.config.Workers)
 	var opening sync.WaitGroup // jobs that look keys up
 	group.Go(func() error {
 		defer close(work)
@@ -140,7 +149,7 @@ func (r *Replay) read(ctx context.Context) error {
 			}
 		}, opening.Wait)
 	})
-	for range runtime.GOMAXPROCS(0) {
+	for range r.config.Workers {
 		group.Go(func() error {
 			for j := range work {
 				p, err := r.open(ctx, j.from, j.to)
@@ -241,9 +250,17 @@ func (r *Replay) enrol(ctx context.Context, index uint64) error {
 
 // take takes in what a piece of the ledger says, in ledger order.
 func (r *Replay) take(p *part) error {
-	r.dropRepeated(p)
+	repeated := r.dropRepeated(p)
+	for i := range p.observed {
+		o := &p.observed[i]
+		_, o.Repeated = repeated[o.Index]
+		if err := r.config.Observe(o); err != nil {
+			return err
+		}
+	}
+	p.observed = nil
 	for partition, ops := range p.ops {
-		if err := r.spill.write(partition, ops); err != nil {
+		if err := r.spill.Write(partition, ops); err != nil {
 			return err
 		}
 		p.ops[partition] = ops[:0]
