@@ -34,6 +34,7 @@ func (a *Aggregator) Administration() *admin.Service {
 		admin.DiffSets.By(operator.diffSets),
 		admin.Erase.By(operator.erase),
 		admin.Reindex.ByWith(operator.reindex),
+		admin.MakeSnapshot.ByWith(operator.makeSnapshot),
 	)
 }
 

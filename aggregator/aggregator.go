@@ -34,9 +34,10 @@ type Dependencies struct {
 // server; without that it does administrative work alone.
 type Aggregator struct {
 	view
-	log    *writer.Log
-	maps   *maps
-	roster *enrolment.Roster // up to the ledger's end; the index has its own, up to the watermark
+	log       *writer.Log
+	maps      *maps
+	snapshots *snapshots
+	roster    *enrolment.Roster // up to the ledger's end; the index has its own, up to the watermark
 	// applied is up to which entry Load, and nothing else, has applied them to roster.
 	applied   uint64
 	undecided sync.Once // said at the first entry that only a newer program can read
@@ -131,6 +132,9 @@ func (a *Aggregator) openLedger(ctx context.Context) (err error) {
 	}
 	a.ledger = diskLedger{log: a.log, attachments: attachments}
 	a.filters = newFilters(attachments)
+	if a.snapshots, err = openSnapshots(filepath.Join(a.config.Data, SnapshotsDir), a.config.Snapshots.Keep, key, a.ledgerDir(), a.log.Checkpoint, a.ledger.Attachment); err != nil {
+		return err
+	}
 	return a.sweep()
 }
 

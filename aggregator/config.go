@@ -13,6 +13,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"repronet.dev/aggregator/ingest"
+	"repronet.dev/aggregator/schedule"
 )
 
 // Config is the server's configuration: a YAML file, over which environment
@@ -71,7 +72,8 @@ type Config struct {
 	Admit Admit `yaml:"admit"`
 	// Witnesses is the path of a file that says who is asked to cosign the
 	// ledger's checkpoints, see writer.Config; empty: nobody.
-	Witnesses string `yaml:"witnesses"`
+	Witnesses string    `yaml:"witnesses"`
+	Snapshots Snapshots `yaml:"snapshots"`
 	// Caches are Nix binary caches that are asked for the narinfo of outputs of
 	// published sets that have none yet; none: nobody is asked. What they sign
 	// counts once their key is enrolled (builders enrol --nix-key).
@@ -83,6 +85,14 @@ type Config struct {
 	// ClockIsRight lets the server start although the machine's clock is far from the
 	// ledger's last entry, see writer.ClockError. It is meant for one start, too.
 	ClockIsRight bool `yaml:"-"`
+}
+
+// Snapshots says when all data are written as files, for researchers to take home.
+type Snapshots struct {
+	// Schedule is when one is made, in UTC, as robfig/cron reads it.
+	Schedule string `yaml:"schedule"`
+	// Keep is how many are kept, the newest; 0: none are made by the schedule.
+	Keep int `yaml:"keep"`
 }
 
 // Cache is a Nix binary cache.
@@ -101,6 +111,7 @@ func DefaultConfig() Config {
 	return Config{
 		Data: "/var/lib/repronet-aggregator", Listen: "127.0.0.1:8080",
 		CheckpointInterval: time.Second, MapInterval: time.Hour, MaxLag: 10 * time.Minute, Budget: ingest.DefaultBudget(),
+		Snapshots: Snapshots{Schedule: "17 3 * * *", Keep: 3},
 	}
 }
 
@@ -186,6 +197,12 @@ func (c *Config) Validate() error {
 	}
 	if c.CheckpointInterval < 100*time.Millisecond || c.CheckpointInterval > time.Hour {
 		return wrong("checkpoint_interval", "%v is not between 100ms and 1h", c.CheckpointInterval)
+	}
+	if err := schedule.Check(c.Snapshots.Schedule); err != nil {
+		return wrong("snapshots.schedule", "%v: want minute, hour, day, month and weekday, such as %q", err, DefaultConfig().Snapshots.Schedule)
+	}
+	if c.Snapshots.Keep < 0 || c.Snapshots.Keep > 1000 {
+		return wrong("snapshots.keep", "%d is not between 0 and 1000", c.Snapshots.Keep)
 	}
 	if c.MapInterval < time.Second || c.MapInterval > 24*time.Hour {
 		return wrong("map_interval", "%v is not between 1s and 24h", c.MapInterval)

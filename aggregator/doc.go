@@ -9,6 +9,7 @@
 //	index/         ClickHouse's files, when the engine is embedded
 //	libp2p.key     the identity of the libp2p listener
 //	pseudonyms.key what operators behind identities are named with
+//	snapshots/     copies of all data as files, the newest
 //	state.db       what is no evidence: requests to be enrolled
 //	admin.sock     where administrative commands go while a server runs
 //

@@ -25,8 +25,8 @@ const (
 	exportPatience = 20 * time.Second
 )
 
-// A snapshot is the index at one watermark.
-type snapshot struct {
+// An exported index is one at one watermark.
+type exported struct {
 	tables *store.Tables
 	size   uint64
 	next   func() (*store.Judged, error, bool)
@@ -36,7 +36,7 @@ type snapshot struct {
 
 // Export implements [web.Exporter].
 func (e *exporter) Export(ctx context.Context, size *uint64) (web.Export, error) {
-	s := &snapshot{close: func() {}}
+	s := &exported{close: func() {}}
 	patience, cancel := context.WithTimeout(ctx, exportPatience)
 	defer cancel()
 	err := e.index.AtRest(patience, func() error {
@@ -63,7 +63,7 @@ func (e *exporter) Export(ctx context.Context, size *uint64) (web.Export, error)
 }
 
 // slices yields what is judged of all outputs, some at a time.
-func (s *snapshot) slices() iter.Seq2[[]*store.Judged, error] {
+func (s *exported) slices() iter.Seq2[[]*store.Judged, error] {
 	return func(yield func([]*store.Judged, error) bool) {
 		var states []*store.Judged
 		for state, ok := s.first, s.first != nil; ok; {
@@ -86,13 +86,13 @@ func (s *snapshot) slices() iter.Seq2[[]*store.Judged, error] {
 }
 
 // Size implements [web.Export].
-func (s *snapshot) Size() uint64 { return s.size }
+func (s *exported) Size() uint64 { return s.size }
 
 // Close implements [web.Export].
-func (s *snapshot) Close() { s.close() }
+func (s *exported) Close() { s.close() }
 
 // Verdicts implements [web.Export].
-func (s *snapshot) Verdicts(ctx context.Context) iter.Seq2[api.ExportedVerdict, error] {
+func (s *exported) Verdicts(ctx context.Context) iter.Seq2[api.ExportedVerdict, error] {
 	return named(ctx, s, func(states []*store.Judged, names map[uint32]store.OutputName, yield func(api.ExportedVerdict) bool) error {
 		for _, state := range states {
 			name := names[state.Output]
@@ -105,7 +105,7 @@ func (s *snapshot) Verdicts(ctx context.Context) iter.Seq2[api.ExportedVerdict, 
 }
 
 // Changes implements [web.Export].
-func (s *snapshot) Changes(ctx context.Context) iter.Seq2[api.ExportedChange, error] {
+func (s *exported) Changes(ctx context.Context) iter.Seq2[api.ExportedChange, error] {
 	return named(ctx, s, func(states []*store.Judged, names map[uint32]store.OutputName, yield func(api.ExportedChange) bool) error {
 		changes, err := s.tables.ChangesBefore(ctx, numbers(states), s.size)
 		if err != nil {
@@ -127,7 +127,7 @@ func (s *snapshot) Changes(ctx context.Context) iter.Seq2[api.ExportedChange, er
 
 // named yields what lines makes of all states, some at a time, with the names of
 // their outputs.
-func named[T any](ctx context.Context, s *snapshot, lines func([]*store.Judged, map[uint32]store.OutputName, func(T) bool) error) iter.Seq2[T, error] {
+func named[T any](ctx context.Context, s *exported, lines func([]*store.Judged, map[uint32]store.OutputName, func(T) bool) error) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
 		for states, err := range s.slices() {

@@ -70,7 +70,8 @@ func (w *world) inputs() map[string]any {
 	w.settle()
 	attachments := must(filepath.Glob(filepath.Join(w.ledgerDir(), "attachments", "sha256", "*")))
 	return map[string]any{
-		"Set": "stable", "Build": outputName(120) + ".drv", "Output": outputName(120), "Digest": attestation.Digest{1, 2, 120}.String(),
+		"Snapshot": int64(must(w.snapshots.make(w.t.Context(), io.Discard)).Size),
+		"Set":      "stable", "Build": outputName(120) + ".drv", "Output": outputName(120), "Digest": attestation.Digest{1, 2, 120}.String(),
 		"Builder": dave.Public().Builder(), "Attachment": "sha256/" + filepath.Base(attachments[0]),
 		"Bundle": string(w.bundle(dave, 300)), "Lines": string(w.bundle(dave, 301)) + "\n" + string(w.bundle(dave, 302)) + "\n{}\n",
 		"Evidence": evidence(w.t, person) + "\n{}\n", "Enrolment": json.RawMessage(w.request(signingtest.New(w.t))),

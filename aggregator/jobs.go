@@ -22,6 +22,9 @@ func (a *Aggregator) jobs(source dashboard.Source) []schedule.Job {
 			return a.noticeStale(ctx, source)
 		}},
 	}
+	if a.config.Snapshots.Keep > 0 {
+		jobs = append(jobs, schedule.Job{Name: "snapshot", Schedule: a.config.Snapshots.Schedule, Timeout: 12 * time.Hour, Run: a.snapshots.nightly})
+	}
 	if len(a.config.Caches) > 0 {
 		jobs = append(jobs, schedule.Job{
 			Name: "references", Schedule: "@every 10m", Timeout: 9 * time.Minute, Run: newReferences(a, source).run,

@@ -19,9 +19,9 @@ import (
 	"repronet.dev/divergence"
 	"repronet.dev/ledger"
 	"repronet.dev/outputmap"
+	"repronet.dev/replay"
 	"repronet.dev/signing"
 	"repronet.dev/verify"
-	"repronet.dev/replay"
 )
 
 // ask asks for one output without a copy of the ledger, at an address.

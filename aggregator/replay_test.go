@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"repronet.dev/verify"
 	"repronet.dev/replay"
+	"repronet.dev/verify"
 )
 
 // replay replays a mirror.

@@ -147,6 +147,7 @@ func (a *Aggregator) router(config web.Config, source *query.Query, scheduler *s
 	parts := a.parts(source, a.ledgerDir())
 	parts.Ingest, parts.Joining, parts.Roster, parts.MapProof = a.ingest, a.joining, a.rosterDocument, a.maps.prove
 	parts.Filter = func(ctx context.Context, set string) (*web.Filter, error) { return a.setFilter(ctx, source, set) }
+	parts.Snapshots = web.Snapshots{Dir: a.snapshots.dir, List: a.snapshots.list}
 	parts.Started, parts.Healthy = started, a.log.Trouble
 	return web.New(config, parts)
 }

@@ -27,6 +27,9 @@ const (
 
 	ExportVerdictsPath = "/api/v1/export/verdicts"
 	ExportChangesPath  = "/api/v1/export/changes"
+
+	SnapshotsPath     = "/api/v1/snapshots" // [Snapshot], newest first
+	SnapshotFilesPath = "/data/snapshots"   // see [SnapshotPath]
 )
 
 // Paths of the ledger's files (C2SP tlog-tiles; package ledger reads them).

@@ -29,7 +29,7 @@ import (
 	"repronet.dev/signing"
 )
 
-var update = flag.Bool("update", false, "rewrite the examples of formats.md")
+var update = flag.Bool("update", false, "rewrite the examples of formats.md, and the views of research.md")
 
 var at = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 

@@ -232,7 +232,7 @@ type documented struct {
 func documentedCommands() []documented {
 	const clone, restore = "TestFreshClone", "TestRestore"
 	const hookLine = `post-build-hook = /etc/nix/repronet-post-build-hook`
-	const readme, operators, volunteers, checking, maintainers = "README.md", "docs/operators.md", "docs/volunteers.md", "docs/checking.md", "docs/maintainers.md"
+	const readme, operators, volunteers, checking, maintainers, research = "README.md", "docs/operators.md", "docs/volunteers.md", "docs/checking.md", "docs/maintainers.md", "docs/research.md"
 	const pullRequest = "TestPullRequest"
 	const installed = "TestInstalled" // make test-packages
 	return []documented{
@@ -279,6 +279,7 @@ func documentedCommands() []documented {
 		{in: operators, line: "repronet-reporter relay guix-sigs --project bitcoin-core --aggregator https://repro.example.org ~/guix.sigs", says: "1 accepted"},
 		{in: operators, line: "repronet-reporter relay gitian --project bitcoin-core --aggregator https://repro.example.org ~/gitian.sigs", before: (*documents).writeGitian, status: 1, says: "[1-9][0-9]* accepted"},
 		{in: operators, line: "repronet-reporter relay narinfo --aggregator https://repro.example.org https://cache.nixos.org /nix/store/…-hello-2.12.1", before: (*documents).serveCache, replace: []string{"https://cache.nixos.org", "$CACHE"}, says: "1 accepted"},
+		{in: operators, line: "repronet-aggregator snapshot", says: `snapshot of the first [0-9]+ ledger entries: [0-9]+ bytes at /data/snapshots/`},
 		{in: operators, line: "repronet-aggregator erase 5f1c… --reason 'asked for by the person' --yes", replace: []string{"5f1c…", "$DAVE"}, says: "erased attachment"},
 		{in: operators, line: "repronet-aggregator ledger check", says: "."},
 		{in: operators, line: "repronet-aggregator ledger repair", before: (*documents).stop, says: "."},
@@ -331,6 +332,12 @@ func documentedCommands() []documented {
 		{in: checking, line: "openssl genpkey -algorithm ed25519 -out verifier.pem", before: (*documents).pinFriends},
 		{in: checking, line: "repronet-verify vsa /nix/store/…-hello-2.12.1 --policy policy.yaml --key verifier.pem --verifier https://example.org/verifier --out hello.vsa.json", before: (*documents).writePolicy, says: "^$"},
 		{in: checking, line: `go run ./e2e/xmod "$(cat log.key.pub)" conviction.json`, before: (*documents).forkLog, says: "the log signed two histories"},
+		{in: research, line: "repronet-verify pin --yes --aggregator https://repro.example.org", before: (*documents).makeSnapshot, says: "pinned in"},
+		{in: research, line: "repronet-verify snapshot mine --aggregator https://repro.example.org", says: "^mine: the first [0-9]+ entries of "},
+		{in: research, line: "curl -fsS https://repro.example.org/api/v1/snapshots", says: `"path":"/data/snapshots/`},
+		{in: research, line: "curl -fsS --create-dirs --output-dir data --remote-name-all https://repro.example.org/data/snapshots/SIZE/{SHA256SUMS,SHA256SUMS.note,checkpoint}", replace: []string{"SIZE", "$SIZE"}, says: "^$"},
+		{in: research, line: "curl -fsS https://repro.example.org/data/snapshots/SIZE/SHA256SUMS | cut -c67- | xargs -I{} curl -fsS --create-dirs -o data/{} https://repro.example.org/data/snapshots/SIZE/{}", replace: []string{"SIZE", "$SIZE"}, says: "^$"},
+		{in: research, line: "repronet-verify replay --snapshot data --aggregator https://repro.example.org", says: "^proven: every byte of data follows"},
 		{in: "docs/formats.md", line: `$ printf 'nix\0/nix/store/0c7q8xqnp0zbgwp3jlirznfdlp2xrmds-hello-2.12.1' | sha256sum | cut -c1-40`, replace: []string{"$ ", ""}, says: "^[0-9a-f]{40}\n$"},
 	}
 }

@@ -1,8 +1,11 @@
 package e2e
 
 import (
+	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -10,8 +13,13 @@ import (
 	"strings"
 	"testing"
 
+	"repronet.dev/attestation"
 	"repronet.dev/e2e/answers"
 	"repronet.dev/internal/chdb/chdbtest"
+	"repronet.dev/ledger"
+	"repronet.dev/ledger/writer"
+	"repronet.dev/replay"
+	snapshots "repronet.dev/snapshot"
 )
 
 // TestReleases opens what each release wrote (testdata/release-*.tar.zst, made by
@@ -31,6 +39,7 @@ func TestReleases(t *testing.T) {
 			r := &release{dir: unpack(t, archive)}
 			t.Run("ledger", func(t *testing.T) { r.same(t, answers.Options{Map: true}) })
 			t.Run("index", func(t *testing.T) { r.same(t, answers.Options{Index: true}) })
+			t.Run("snapshot", func(t *testing.T) { r.snapshot(t, filepath.Base(archive)) })
 			t.Run("network", r.network)
 		})
 	}
@@ -77,6 +86,48 @@ func (r *release) same(t *testing.T, o answers.Options) {
 	t.Logf("%d answers, %d the same byte for byte; added since: %q", len(expected), c.Same, c.Added)
 	if len(expected) < 40 {
 		t.Errorf("the release was asked %d questions only", len(expected))
+	}
+}
+
+// snapshotSums are the SHA-256 of SHA256SUMS in a snapshot of what a release's ledger had
+// published: the bytes follow from the ledger alone. If they have to change, snapshot.Format
+// is a new one.
+var snapshotSums = map[string]string{
+	"release-0.1.0.tar.zst": "98286fad52fd7cb97baa076b1241cb9d053849fdb57a0b74ff3de2fdbcf82e69",
+}
+
+// snapshot makes a snapshot of the ledger.
+func (r *release) snapshot(t *testing.T, archive string) {
+	data := r.path("aggregator")
+	key, err := writer.LoadKey(filepath.Join(data, "log.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader := ledger.NewReader(ledger.Dir(filepath.Join(data, "ledger")), key.Verifier())
+	c, err := reader.Checkpoint(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	attachments, err := ledger.OpenAttachments(filepath.Join(data, "ledger"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := replay.Find(t.Context(), reader.Tree(c), c.Origin, c.Size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := r.path("snapshot")
+	if _, err := snapshots.Make(t.Context(), snapshots.Config{Dir: dir, Ledger: l, Root: c.Root, Replay: replay.Config{Attachment: func(ctx context.Context, sum attestation.Digest) ([]byte, error) {
+		return attachments.Get(ctx, ledger.AttachmentID(sum))
+	}}}); err != nil {
+		t.Fatal(err)
+	}
+	sums, err := os.ReadFile(filepath.Join(dir, snapshots.SumsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprintf("%x", sha256.Sum256(sums)); got != snapshotSums[archive] {
+		t.Errorf("the snapshot's files have other bytes than they had: %s\n%s", got, sums)
 	}
 }
 

@@ -187,7 +187,7 @@ func shown(value any) string {
 		}
 		return fmt.Sprintf("%.600s", value)
 	default:
-		return fmt.Sprintf("%.600v", value)
+		return fmt.Sprint(value)
 	}
 }
 

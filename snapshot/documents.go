@@ -1,12 +1,13 @@
 package snapshot
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // The licence of the data: statements of facts, which nobody should have to ask for.
@@ -19,12 +20,8 @@ const mediaType = "application/vnd.apache.parquet"
 
 // indented writes a document for people to read, too.
 func indented(document any) ([]byte, error) {
-	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", " ")
-	err := encoder.Encode(document)
-	return text.Bytes(), err
+	text, err := json.Marshal(document, json.Deterministic(true), jsontext.WithIndent(" "))
+	return append(text, '\n'), err
 }
 
 type (
@@ -49,7 +46,7 @@ type (
 		Name        string        `json:"name"`
 		Description string        `json:"description"`
 		Path        []string      `json:"path,omitempty"`
-		Data        *[]struct{}   `json:"data,omitempty"` // of a view without a file
+		Data        *[]struct{}   `json:"data,omitzero"` // of a view without a file
 		Format      string        `json:"format"`
 		MediaType   string        `json:"mediatype"`
 		Rows        int64         `json:"rows"`

@@ -62,7 +62,7 @@ func Make(ctx context.Context, config Config) (d *Description, err error) {
 
 // make makes the snapshot in a directory, with temporary files in another.
 func (c *Config) make(ctx context.Context, temporary, dir string) (_ *Description, err error) {
-	if err := os.Chmod(dir, 0o755); err != nil {
+	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // to be published
 		return nil, err
 	}
 	kept, err := c.keep(dir)

@@ -4,8 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"time"
+
+	"github.com/go-json-experiment/json"
 
 	"repronet.dev/attestation"
 	"repronet.dev/pkgset"
@@ -112,7 +113,7 @@ func (g *gatherer) environment(o *replay.Observed, traits map[string]string) (st
 	if len(traits) == 0 {
 		return "", nil
 	}
-	text, err := json.Marshal(traits) // sorted by name
+	text, err := json.Marshal(traits, json.Deterministic(true))
 	if err != nil {
 		return "", err
 	}

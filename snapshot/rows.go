@@ -127,12 +127,12 @@ type Edge struct {
 	Index     uint64 `parquet:"ledger_index,delta" doc:"ledger index of the entry that published the revision"`
 	Ecosystem string `parquet:"ecosystem,dict" doc:"ecosystem of the output"`
 	Output    string `parquet:"output,delta" doc:"key of the output that was built"`
-	Input     string `parquet:"input,delta" doc:"what its build used directly: the key of an output of the set, else <build>^<output>"`
+	Input     string `parquet:"input,delta" doc:"what its build used directly: the key of an output of the set, else build^output, as Nix writes it"`
 }
 
 // An Environment is a combination of traits of a machine.
 type Environment struct {
-	Environment string `parquet:"environment" doc:"SHA-256 of its traits as one line of JSON, sorted by name"`
+	Environment string `parquet:"environment" doc:"the first 40 hexadecimal digits of the SHA-256 of its traits as one line of JSON, sorted by name"`
 	FirstIndex  uint64 `parquet:"first_index" doc:"ledger index of the first statement of it"`
 	Statements  uint64 `parquet:"statements" doc:"statements of it"`
 	BuildDir    string `parquet:"build_dir,optional,dict" doc:"whether builds have their usual directory"`

@@ -4,17 +4,20 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/parquet-go/parquet-go"
 
 	"repronet.dev/attestation"
+	"repronet.dev/internal/needtest"
 	"repronet.dev/replay"
 	"repronet.dev/snapshot"
+	"repronet.dev/snapshot/snapshottest"
 )
 
 // TestMake: the rows of every view say what the ledger does.
@@ -24,25 +27,25 @@ func TestMake(t *testing.T) {
 	if signed, err := snapshot.Check(dir, w.Key.Verifier()); err != nil || signed.Size != w.Publish().Size {
 		t.Fatalf("%+v, %v", signed, err)
 	}
-	observations := rows[snapshot.Observation](t, dir, "observations")
+	observations := snapshottest.Rows[snapshot.Observation](t, dir, "observations")
 	for view, counts := range map[string][2]int{
 		"observations": {len(observations), 12 + 8 + 4 + 2 + 1},
-		"withdrawals":  {len(rows[snapshot.Withdrawal](t, dir, "withdrawals")), 1},
-		"failures":     {len(rows[snapshot.Failure](t, dir, "failures")), 2},
-		"environments": {len(rows[snapshot.Environment](t, dir, "environments")), 4},
-		"outputs":      {len(rows[snapshot.Output](t, dir, "outputs")), 12 + 1 + 1},
-		"builders":     {len(rows[snapshot.Builder](t, dir, "builders")), 4},
-		"operators":    {len(rows[snapshot.Operator](t, dir, "operators")), 4},
-		"sets":         {len(rows[snapshot.Set](t, dir, "sets")), 2},
-		"members":      {len(rows[snapshot.Member](t, dir, "members")), 5},
-		"edges":        {len(rows[snapshot.Edge](t, dir, "edges")), 2},
+		"withdrawals":  {len(snapshottest.Rows[snapshot.Withdrawal](t, dir, "withdrawals")), 1},
+		"failures":     {len(snapshottest.Rows[snapshot.Failure](t, dir, "failures")), 2},
+		"environments": {len(snapshottest.Rows[snapshot.Environment](t, dir, "environments")), 4},
+		"outputs":      {len(snapshottest.Rows[snapshot.Output](t, dir, "outputs")), 12 + 1 + 1},
+		"builders":     {len(snapshottest.Rows[snapshot.Builder](t, dir, "builders")), 4},
+		"operators":    {len(snapshottest.Rows[snapshot.Operator](t, dir, "operators")), 4},
+		"sets":         {len(snapshottest.Rows[snapshot.Set](t, dir, "sets")), 2},
+		"members":      {len(snapshottest.Rows[snapshot.Member](t, dir, "members")), 5},
+		"edges":        {len(snapshottest.Rows[snapshot.Edge](t, dir, "edges")), 2},
 	} {
 		if counts[0] != counts[1] {
 			t.Errorf("%s: %d rows, want %d", view, counts[0], counts[1])
 		}
 	}
 	verdicts := map[string]int{}
-	for _, v := range rows[snapshot.Verdict](t, dir, "verdicts") {
+	for _, v := range snapshottest.Rows[snapshot.Verdict](t, dir, "verdicts") {
 		verdicts[v.Verdict+" "+v.Shape]++
 	}
 	// Of eve nothing counts from entry 3 on.
@@ -61,7 +64,7 @@ func TestMake(t *testing.T) {
 		}
 	}
 	var changes []snapshot.Change
-	for _, c := range rows[snapshot.Change](t, dir, "changes") {
+	for _, c := range snapshottest.Rows[snapshot.Change](t, dir, "changes") {
 		if c.ReceivedAt = 0; c.Output == name(8) {
 			changes = append(changes, c)
 		}
@@ -71,7 +74,7 @@ func TestMake(t *testing.T) {
 	}, changes); diff != "" {
 		t.Error(diff)
 	}
-	for _, m := range rows[snapshot.Member](t, dir, "members") {
+	for _, m := range snapshottest.Rows[snapshot.Member](t, dir, "members") {
 		if m.Output == name(1) && m.Revision == "1" && (m.Attribute != "hello" || len(m.Maintainers) != 2 || m.Build != name(1)+".drv" || m.Fixed) {
 			t.Errorf("a member: %+v", m)
 		}
@@ -92,7 +95,7 @@ func TestSameBytes(t *testing.T) {
 	config := w.config(filepath.Join(filepath.Dir(first), "third"))
 	config.Previous, config.Replay.Workers = first, 1
 	third := w.make(config)
-	for _, path := range list(t, second) {
+	for _, path := range snapshottest.List(t, second) {
 		if sum(t, filepath.Join(second, path)) != sum(t, filepath.Join(third, path)) {
 			t.Errorf("%s differs", path)
 		}
@@ -186,23 +189,23 @@ func TestChangedValue(t *testing.T) {
 		want   string
 	}{
 		"a verdict": {func(dir string) {
-			change(t, filepath.Join(dir, "verdicts/nix.parquet"), func(rows []snapshot.Verdict) []snapshot.Verdict {
+			snapshottest.Change(t, filepath.Join(dir, "verdicts/nix.parquet"), func(rows []snapshot.Verdict) []snapshot.Verdict {
 				rows[3].Operators++
 				return rows
 			})
 		}, "row 4 (output /nix/store/"},
 		"a digest": {func(dir string) {
 			path := filepath.Join("observations/nix", time.Now().UTC().Format("2006-01")+".parquet")
-			change(t, filepath.Join(dir, path), func(rows []snapshot.Observation) []snapshot.Observation {
+			snapshottest.Change(t, filepath.Join(dir, path), func(rows []snapshot.Observation) []snapshot.Observation {
 				rows[7].Digest = strings.Repeat("0", 64)
 				return rows
 			})
 		}, "): digest: the ledger makes 01"},
 		"a row less": {func(dir string) {
-			change(t, filepath.Join(dir, "sets.parquet"), func(rows []snapshot.Set) []snapshot.Set { return rows[:1] })
+			snapshottest.Change(t, filepath.Join(dir, "sets.parquet"), func(rows []snapshot.Set) []snapshot.Set { return rows[:1] })
 		}, "sets.parquet: rows: the ledger makes 2, published is 1"},
 		"another column": {func(dir string) {
-			change(t, filepath.Join(dir, "edges", "nix", time.Now().UTC().Format("2006-01")+".parquet"), func([]snapshot.Set) []struct{ A string } {
+			snapshottest.Change(t, filepath.Join(dir, "edges", "nix", time.Now().UTC().Format("2006-01")+".parquet"), func([]snapshot.Set) []struct{ A string } {
 				return []struct{ A string }{{"a"}}
 			})
 		}, "columns: the ledger makes the documented ones, published is others"},
@@ -213,7 +216,7 @@ func TestChangedValue(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			theirs := w.make(w.config(filepath.Join(t.TempDir(), "theirs")))
 			test.change(theirs)
-			w.sign(theirs)
+			snapshottest.Sign(t, theirs, w.Key)
 			if _, err := snapshot.Check(theirs, w.Key.Verifier()); err != nil {
 				t.Fatal(err)
 			}
@@ -226,22 +229,10 @@ func TestChangedValue(t *testing.T) {
 
 	// The same rows in other bytes are no difference: another program wrote them.
 	theirs := w.make(w.config(filepath.Join(t.TempDir(), "theirs")))
-	change(t, filepath.Join(theirs, "builders.parquet"), func(rows []snapshot.Builder) []snapshot.Builder { return rows })
-	w.sign(theirs)
+	snapshottest.Change(t, filepath.Join(theirs, "builders.parquet"), func(rows []snapshot.Builder) []snapshot.Builder { return rows })
+	snapshottest.Sign(t, theirs, w.Key)
 	if same, err := snapshot.Compare(t.Context(), ours, theirs); err != nil || same {
 		t.Errorf("%v, %v", same, err)
-	}
-}
-
-// change writes a file of Parquet again, with other rows.
-func change[Row, Changed any](t *testing.T, path string, change func([]Row) []Changed) {
-	t.Helper()
-	rows, err := parquet.ReadFile[Row](path)
-	if err == nil {
-		err = errors.Join(os.Remove(path), parquet.WriteFile(path, change(rows)))
-	}
-	if err != nil {
-		t.Fatal(err)
 	}
 }
 
@@ -259,12 +250,43 @@ func TestBrokenOff(t *testing.T) {
 	if _, err := snapshot.Make(ctx, config); !errors.Is(err, context.Canceled) {
 		t.Errorf("broken off: %v", err)
 	}
-	if left := list(t, parent); len(left) > 0 {
+	if left := snapshottest.List(t, parent); len(left) > 0 {
 		t.Errorf("left behind: %q", left)
 	}
 	config.Replay.Progress = nil
 	w.make(config)
 	if _, err := snapshot.Make(t.Context(), config); err == nil || !strings.Contains(err.Error(), "is there already") {
 		t.Errorf("a second one in its place: %v", err)
+	}
+}
+
+// TestFullDisk: a disk that becomes full leaves the earlier snapshot, and nothing of the
+// new one.
+func TestFullDisk(t *testing.T) {
+	needtest.Root(t, "mount a small file system")
+	w := newWorld(t)
+	parent := t.TempDir()
+	ctx := context.WithoutCancel(t.Context())
+	if out, err := exec.CommandContext(ctx, "mount", "-t", "tmpfs", "-o", "size=1m", "none", parent).CombinedOutput(); err != nil {
+		t.Fatalf("%s, %v", out, err)
+	}
+	t.Cleanup(func() {
+		if out, err := exec.CommandContext(ctx, "umount", "-l", parent).CombinedOutput(); err != nil {
+			t.Errorf("%s, %v", out, err)
+		}
+	})
+	first := w.make(w.config(filepath.Join(parent, "first")))
+	for n := range 6 { // with nothing that compresses
+		w.sayRandom(w.alice, 300*n, 300*(n+1))
+	}
+	config := w.config(filepath.Join(parent, "second"))
+	if _, err := snapshot.Make(t.Context(), config); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("on a full disk: %v", err)
+	}
+	if _, err := snapshot.Check(first, w.Key.Verifier()); err != nil {
+		t.Errorf("the earlier snapshot: %v", err)
+	}
+	if left, err := os.ReadDir(parent); err != nil || len(left) != 1 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }

@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"encoding/csv"
 	"fmt"
 	"reflect"
 	"strings"
@@ -15,6 +16,8 @@ type View struct {
 	Files       Files
 	// compare compares two files of the view, of which path is said.
 	compare func(path, ours, theirs string) error
+	// lines writes the rows of a file of the view as CSV.
+	lines func(path string, to *csv.Writer) error
 }
 
 // A Column is a column of a view. Its values are never what a stranger could make
@@ -77,7 +80,7 @@ var views = []View{
 func Views() []View { return views }
 
 func view[Row any](name string, files Files, description string) View {
-	v := View{Name: name, Description: description, Files: files}
+	v := View{Name: name, Description: description, Files: files, lines: writeLines[Row]}
 	for field := range reflect.TypeFor[Row]().Fields() {
 		v.Columns = append(v.Columns, column(field))
 	}

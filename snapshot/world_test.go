@@ -6,15 +6,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/parquet-go/parquet-go"
-	"golang.org/x/mod/sumdb/note"
 
 	"repronet.dev/attestation"
 	"repronet.dev/ledger"
@@ -39,7 +34,9 @@ func newWorld(t *testing.T) *world {
 	w.say(w.alice, attestation.Rebuild, 0, 12, 1)
 	w.PublishSet("stable", "1", "nix", []pkgset.Member{
 		{Key: name(1), Build: name(1) + ".drv", Attribute: "hello", Version: "1", System: "x86_64-linux", Maintainers: []string{"ann", "ben"}, Inputs: []string{name(2), name(3)}},
-		{Key: name(2), Attribute: "two"}, {Key: name(3), Fixed: true}, {Key: name(99)},
+		{Key: name(2), Attribute: "two"},
+		{Key: name(3), Fixed: true},
+		{Key: name(99)},
 	})
 	w.say(w.bob, attestation.Rebuild, 0, 8, 1)
 	w.say(w.bob, attestation.Rebuild, 8, 12, 2)
@@ -66,6 +63,7 @@ func (w *world) say(signer *signing.Signer, what attestation.PredicateType, from
 		subject := attestation.Subject{Name: name(n), Digest: attestation.Digest{1, variant, byte(n)}}
 		build := attestation.Build{Name: name(n) + ".drv", Outputs: []int{n - from}, Finished: time.Now(), Occasion: attestation.OccasionBuild, InputsDigest: attestation.Digest{variant}}
 		switch what {
+		case attestation.Rebuild:
 		case attestation.BuildFailed:
 			s.DigestKind, subject.Name, build.Failure = attestation.File, build.Name, "exit status 2"
 			build.InputsDigest = attestation.Digest{}
@@ -76,6 +74,18 @@ func (w *world) say(signer *signing.Signer, what attestation.PredicateType, from
 		if what != attestation.Withdraw {
 			s.Builds = append(s.Builds, build)
 		}
+	}
+	w.Append(ledger.Attestation, verifytest.Sign(w.t, signer, s))
+}
+
+// sayRandom has a builder say of outputs from ≤ n < to that they had some digest.
+func (w *world) sayRandom(signer *signing.Signer, from, to int) {
+	w.t.Helper()
+	s := &attestation.Statement{Type: attestation.Rebuild, Ecosystem: "nix", DigestKind: attestation.NAR}
+	for n := from; n < to; n++ {
+		digest := attestation.Digest(sha256.Sum256(fmt.Append(nil, n)))
+		s.Subjects = append(s.Subjects, attestation.Subject{Name: name(n), Digest: digest})
+		s.Builds = append(s.Builds, attestation.Build{Name: name(n) + ".drv", Outputs: []int{n - from}, Finished: time.Now(), Occasion: attestation.OccasionBuild, InputsDigest: digest})
 	}
 	w.Append(ledger.Attestation, verifytest.Sign(w.t, signer, s))
 }
@@ -109,36 +119,6 @@ func (w *world) make(config snapshot.Config) string {
 	return config.Dir
 }
 
-// sign lists the files of a snapshot anew, and has the ledger's key sign that.
-func (w *world) sign(dir string) {
-	w.t.Helper()
-	var sums strings.Builder
-	for _, path := range list(w.t, dir) {
-		switch path {
-		case snapshot.SumsFile, snapshot.SignatureFile, snapshot.CheckpointFile:
-			continue
-		}
-		fmt.Fprintf(&sums, "%s  %s\n", sum(w.t, filepath.Join(dir, path)), path)
-	}
-	w.write(filepath.Join(dir, snapshot.SumsFile), sums.String())
-	old, err := note.Open(w.read(filepath.Join(dir, snapshot.SignatureFile)), note.VerifierList(w.Key.Verifier()))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	lines := strings.Split(old.Text, "\n")
-	lines[4] = hex.EncodeToString(sha256Of([]byte(sums.String())))
-	signed, err := note.Sign(&note.Note{Text: strings.Join(lines, "\n")}, w.Key)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.write(filepath.Join(dir, snapshot.SignatureFile), string(signed))
-}
-
-func sha256Of(data []byte) []byte {
-	sum := sha256.Sum256(data)
-	return sum[:]
-}
-
 func (w *world) read(path string) []byte {
 	w.t.Helper()
 	data, err := os.ReadFile(path)
@@ -156,39 +136,12 @@ func (w *world) write(path, text string) {
 	}
 }
 
-func list(t *testing.T, dir string) (paths []string) {
-	t.Helper()
-	if err := fs.WalkDir(os.DirFS(dir), ".", func(path string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() {
-			paths = append(paths, path)
-		}
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
-	return paths
-}
-
 func sum(t *testing.T, path string) string {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return hex.EncodeToString(sha256Of(data))
-}
-
-// rows reads all rows of a view.
-func rows[Row any](t *testing.T, dir, view string) (all []Row) {
-	t.Helper()
-	for _, path := range list(t, dir) {
-		if path == view+".parquet" || strings.HasPrefix(path, view+"/") {
-			some, err := parquet.ReadFile[Row](filepath.Join(dir, path))
-			if err != nil {
-				t.Fatal(err)
-			}
-			all = append(all, some...)
-		}
-	}
-	return all
+	hash := sha256.Sum256(data)
+	return hex.EncodeToString(hash[:])
 }

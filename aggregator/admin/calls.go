@@ -42,6 +42,8 @@ const (
 	Erase Call[Erasure, Written] = "erase"
 	// Reindex makes the index anew from the ledger and swaps it in.
 	Reindex Call[None, Reindexed] = "reindex"
+	// MakeSnapshot writes all data as files.
+	MakeSnapshot Call[None, api.Snapshot] = "snapshots/make"
 )
 
 // Written is the ledger index of the entry that was written, or of the earlier one that

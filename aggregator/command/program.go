@@ -46,7 +46,7 @@ CONFIGURATION
 			initialize(), serve(),
 			enrol(), pendingBuilders(), approve(), reject(), vouch(), importOpenPGP(), revoke(), listBuilders(),
 			publishSet(), listSets(), showSet(), diffSets(), retireSet(),
-			erase(), reindex(), backup(), restore(), checkLedger(), repairLedger(),
+			erase(), reindex(), makeSnapshot(), backup(), restore(), checkLedger(), repairLedger(),
 		},
 	}
 }

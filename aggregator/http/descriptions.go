@@ -70,6 +70,21 @@ func aboutExport[T any](summary string) description {
 	}
 }
 
+var aboutSnapshots = description{
+	summary: "Snapshots: all data as Parquet files, citeable and provable, newest first",
+	answers: []answer{ok("What there is", content{"application/json", reflect.TypeFor[[]api.Snapshot]()})},
+}
+
+var aboutSnapshotFile = description{
+	summary: "A file of a snapshot; SHA256SUMS lists them",
+	params: []param{
+		{name: "size", doc: "The snapshot: how many ledger entries it follows from.", of: number},
+		{name: "path", doc: "The file, as SHA256SUMS names it.", of: text},
+	},
+	answers:  []answer{ok("The file", content{media: bytesType})},
+	problems: []api.ProblemKind{api.ProblemNotFound},
+}
+
 // ofSubmissions are the problems of a request with bundles or documents.
 var ofSubmissions = []api.ProblemKind{
 	api.ProblemMalformed, api.ProblemClock, api.ProblemNotEnrolled, api.ProblemKeyNotValid, api.ProblemBadSignature,

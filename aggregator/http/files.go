@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"net/http"
+	"os"
 	"path"
 	"strings"
 	"time"
@@ -51,15 +52,19 @@ func (s *Server) attachment(c *gin.Context) {
 	s.file(c, "attachments"+c.Param("path"), bytesType, keepAnHour)
 }
 
-// file answers with a file of the ledger, but not with directories or with the
-// writer's own state, whose names begin with a point.
+// file answers with a file of the ledger.
 func (s *Server) file(c *gin.Context, name, contentType, caching string) {
-	missing := api.NewProblem(api.ProblemNotFound, "The ledger has no such file (yet): "+api.LogPath+"/checkpoint says how far it goes.")
-	if path.Clean(name) != name || strings.Contains(name, "/.") {
+	s.fileOf(c, c.Writer, s.root, name, contentType, caching, api.NewProblem(api.ProblemNotFound, "The ledger has no such file (yet): "+api.LogPath+"/checkpoint says how far it goes."))
+}
+
+// fileOf answers with a file below a directory, but not with directories, nor with what
+// is not finished, whose name begins with a point.
+func (s *Server) fileOf(c *gin.Context, w http.ResponseWriter, root *os.Root, name, contentType, caching string, missing error) {
+	if path.Clean(name) != name || strings.Contains("/"+name, "/.") {
 		s.fail(c, missing)
 		return
 	}
-	file, err := s.root.Open(name)
+	file, err := root.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		s.fail(c, missing)
 		return
@@ -80,5 +85,5 @@ func (s *Server) file(c *gin.Context, name, contentType, caching string) {
 	}
 	c.Header("Content-Type", contentType)
 	c.Header("Cache-Control", caching)
-	http.ServeContent(c.Writer, c.Request, "", info.ModTime().Truncate(time.Second), file)
+	http.ServeContent(w, c.Request, "", info.ModTime().Truncate(time.Second), file)
 }

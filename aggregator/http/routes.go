@@ -104,6 +104,10 @@ func (s *Server) routes() []route {
 		call("export-verdicts", http.MethodGet, api.ExportVerdictsPath, s.exportVerdicts, aboutExport[api.ExportedVerdict]("The verdict on every output")).fromIndex(),
 		call("export-changes", http.MethodGet, api.ExportChangesPath, s.exportChanges, aboutExport[api.ExportedChange]("Every change of a verdict")).fromIndex(),
 
+		// All data, to take home.
+		call("list-snapshots", http.MethodGet, api.SnapshotsPath, s.listSnapshots, aboutSnapshots).ofWriter(),
+		call("get-snapshot-file", http.MethodGet, api.SnapshotFilesPath+"/{size}/{path...}", s.snapshotFile, aboutSnapshotFile).ofWriter(),
+
 		// The ways in.
 		call("submit-attestations", http.MethodPost, api.SubmitPath, s.submitAttestations, aboutAttestations).keepsRoom().ofWriter(),
 		call("submit-evidence", http.MethodPost, api.EvidencePath, s.submitEvidence, aboutEvidence).keepsRoom().ofWriter(),

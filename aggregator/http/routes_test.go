@@ -29,7 +29,7 @@ func TestEachRouteIsDescribed(t *testing.T) {
 	server := serve(t, sample())
 	var served []string
 	for _, r := range server.Routes() {
-		if r.Method != http.MethodHead && (strings.HasPrefix(r.Path, "/api/") || strings.HasPrefix(r.Path, "/log/")) {
+		if r.Method != http.MethodHead && (strings.HasPrefix(r.Path, "/api/") || strings.HasPrefix(r.Path, "/log/") || strings.HasPrefix(r.Path, api.SnapshotFilesPath)) {
 			served = append(served, r.Method+" "+r.Path)
 		}
 	}

@@ -67,6 +67,8 @@ type Parts struct {
 	Ingest  *ingest.Ingest   // submissions
 	Joining *joining.Joining // requests to be enrolled
 	Log     Log              // the ledger's files
+	// Snapshots are the data as files; their Dir is empty where there are none.
+	Snapshots Snapshots
 
 	// Entry reads an entry of the ledger.
 	Entry func(ctx context.Context, index uint64) (*ledger.Entry, error)
@@ -109,6 +111,13 @@ type Filter struct {
 	Bytes func(ctx context.Context) ([]byte, error)
 }
 
+// Snapshots are copies of all data as files.
+type Snapshots struct {
+	Dir string // with a directory for each, named by the ledger's size
+	// List describes them, the newest first.
+	List func() ([]api.Snapshot, error)
+}
+
 // Log is the ledger as files.
 type Log struct {
 	Dir    string // public directory
@@ -136,13 +145,14 @@ type Export interface {
 
 // A Server answers requests.
 type Server struct {
-	config Config
-	parts  Parts
-	pages  *dashboard.Dashboard
-	engine *gin.Engine
-	api    huma.API
-	root   *os.Root               // of the ledger's files; nil without
-	writer *httputil.ReverseProxy // nil: this server writes the ledger
+	config    Config
+	parts     Parts
+	pages     *dashboard.Dashboard
+	engine    *gin.Engine
+	api       huma.API
+	root      *os.Root               // of the ledger's files; nil without
+	snapshots *os.Root               // likewise
+	writer    *httputil.ReverseProxy // nil: this server writes the ledger
 
 	names    map[string]string     // of routes, by method and path as gin writes them, with the suffix
 	suffixed map[string][]suffixed // by path as gin writes it
@@ -210,6 +220,11 @@ func (s *Server) open() (err error) {
 			return err
 		}
 	}
+	if s.parts.Snapshots.Dir != "" {
+		if s.snapshots, err = os.OpenRoot(s.parts.Snapshots.Dir); err != nil {
+			return err
+		}
+	}
 	if s.parts.Writer != nil {
 		if s.writer, err = s.parts.Writer.open(); err != nil {
 			return err
@@ -247,16 +262,19 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // Close lets go of the ledger's directory.
 func (s *Server) Close() error {
-	if s.root == nil {
-		return nil
+	var all error
+	for _, root := range []*os.Root{s.root, s.snapshots} {
+		if root != nil {
+			all = errors.Join(all, root.Close())
+		}
 	}
-	return s.root.Close()
+	return all
 }
 
 // forPrograms tells addresses that programs ask, whose errors are problem documents,
 // from those of pages.
 func forPrograms(path string) bool {
-	return strings.HasPrefix(path, "/api/") || strings.HasPrefix(path, api.LogPath+"/") || strings.HasPrefix(path, "/healthz") || path == "/metrics" ||
+	return strings.HasPrefix(path, "/api/") || strings.HasPrefix(path, api.LogPath+"/") || strings.HasPrefix(path, api.SnapshotFilesPath+"/") || strings.HasPrefix(path, "/healthz") || path == "/metrics" ||
 		beside(path)
 }
 

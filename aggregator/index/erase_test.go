@@ -16,8 +16,8 @@ import (
 	"repronet.dev/enrolment"
 	"repronet.dev/evidence/openpgp/openpgptest"
 	"repronet.dev/ledger"
-	"repronet.dev/signing/signingtest"
 	"repronet.dev/replay"
+	"repronet.dev/signing/signingtest"
 )
 
 // certify enrols a person with an OpenPGP key for the project "demo".

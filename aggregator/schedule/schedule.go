@@ -73,6 +73,12 @@ func New(jobs []Job, logger *slog.Logger, registry prometheus.Registerer) (*Sche
 	return s, nil
 }
 
+// Check reports why a schedule cannot be read.
+func Check(schedule string) error {
+	_, err := cron.ParseStandard(schedule)
+	return err
+}
+
 // Run starts the schedule, waits for ctx to end, and then for the jobs that run.
 func (s *Scheduler) Run(ctx context.Context) {
 	s.ctx = ctx

@@ -29,7 +29,7 @@ func TestShort(t *testing.T) {
 	}
 	t.Log("\n" + table.String())
 	for _, figure := range []string{
-		"durable, one output a bundle", "visible verdict, p99, at", "build page", "index on disk", "attest", "replay, compared", "new follower", "output --light",
+		"durable, one output a bundle", "visible verdict, p99, at", "build page", "index on disk", "attest", "replay, compared", "snapshot, all processors", "new follower", "output --light",
 		"closure of 150 outputs, 20 bundles", "closure of 150 outputs, 750 bundles", "gate: added", "relaying", "map of 10000 outputs alone",
 	} {
 		if !strings.Contains(table.String(), figure) {

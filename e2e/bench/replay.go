@@ -43,6 +43,9 @@ func (b *bench) replay(ctx context.Context) error {
 	b.report.add("mirror: fetched, checked and indexed", perSecond(n, copied.took, "observations"), noGoal(), copied.costs(n))
 	b.report.add(fmt.Sprintf("replay of %d observations", n), perSecond(n, replayed.took, "observations"), atLeast(200_000), replayed.costs(n)+"; "+bare)
 	b.report.add("replay: peak RSS", mebibytes(replayed.peak), atMost(1024), "")
+	if err := b.snapshot(ctx, c, n, replayed); err != nil {
+		return err
+	}
 	progress("replaying and comparing")
 	compared, n, err := c.replay(ctx, c.dir, "--aggregator", b.filled.URL)
 	if err != nil {

@@ -17,8 +17,9 @@ import (
 	"repronet.dev/ledger"
 	"repronet.dev/outputmap"
 	"repronet.dev/reading"
-	"repronet.dev/verify"
 	"repronet.dev/replay"
+	"repronet.dev/snapshot"
+	"repronet.dev/verify"
 )
 
 // Exit statuses. Every error is one of the last three, so that no trouble is
@@ -60,7 +61,7 @@ func Program() *cli.Program {
 FILES
   ~/.config/repronet/verify.json    what is pinned; --config FILE for another
   ~/.local/share/repronet/mirrors/  copies of ledgers; --mirror DIR for another place`,
-		Commands: []cli.Command{output(), closureCommand(), compareCommand(), promoteCommand(), vsaCommand(), svrCommand(), gateCommand(), watchCommand(), replayCommand(), monitorCommand(), witnessCommand(), mirror(), checkpoint(), pin()},
+		Commands: []cli.Command{output(), closureCommand(), compareCommand(), promoteCommand(), vsaCommand(), svrCommand(), gateCommand(), watchCommand(), replayCommand(), snapshotCommand(), rowsCommand(), monitorCommand(), witnessCommand(), mirror(), checkpoint(), pin()},
 	}
 }
 
@@ -102,6 +103,15 @@ func (s *settings) pins() (*verify.Pins, string, error) {
 	}
 	dir, err := s.mirrorDir(key)
 	return pins, dir, err
+}
+
+// verifier returns the key of the pinned ledger.
+func (s *settings) verifier() (note.Verifier, error) {
+	pins, _, err := s.pins()
+	if err != nil {
+		return nil, err
+	}
+	return pins.Verifier()
 }
 
 func (s *settings) mirrorDir(key note.Verifier) (string, error) {
@@ -198,7 +208,7 @@ func statusOf(err error) int {
 	if errors.Is(err, reading.ErrNewerRules) {
 		return exitNewer
 	}
-	if errors.Is(err, ledger.ErrInvalid) || errors.Is(err, ledger.ErrNotCosigned) || errors.Is(err, verify.ErrBuilders) || errors.Is(err, verify.ErrForged) || errors.Is(err, replay.ErrMapRoot) || errors.Is(err, outputmap.ErrInvalid) {
+	if errors.Is(err, ledger.ErrInvalid) || errors.Is(err, ledger.ErrNotCosigned) || errors.Is(err, verify.ErrBuilders) || errors.Is(err, verify.ErrForged) || errors.Is(err, replay.ErrMapRoot) || errors.Is(err, outputmap.ErrInvalid) || errors.Is(err, snapshot.ErrInvalid) {
 		return exitInvalid
 	}
 	return exitInsufficient

@@ -11,13 +11,13 @@ import (
 	"repronet.dev/divergence"
 	"repronet.dev/internal/cli"
 	"repronet.dev/ledger"
-	"repronet.dev/verify"
 	"repronet.dev/replay"
+	"repronet.dev/verify"
 )
 
 func replayCommand() cli.Command {
 	return cli.Command{
-		Name: "replay", Synopsis: "[--aggregator URL] [OPTIONS]",
+		Name: "replay", Synopsis: "[--aggregator URL] [--snapshot DIR] [OPTIONS]",
 		Summary: "compute every verdict from the ledger, and compare with what is published",
 		About: `  Reads the whole ledger, checks every signature under the keys that the ledger's
   own enrolments name, and computes every verdict, its history, the counts by day
@@ -30,15 +30,21 @@ func replayCommand() cli.Command {
   are is said. An attachment that is missing and was not erased makes the ledger
   invalid.
 
+  With --snapshot it proves a snapshot that was published (Parquet files, see docs/research.md)
+  in place of that: that the ledger's key signed exactly these files, and that every
+  row follows from the ledger. With --aggregator the copy of the ledger is extended
+  from there first.
+
   No pins of builders are used: the question is not whom you believe, but whether
   the aggregator computes as it says.
 
 EXIT STATUS
   0   identical; without --aggregator: computed, and the map root is right
-  1   something published differs; the first difference is printed
+  1   something published differs; the first difference is printed, of a snapshot
+      with the row and the column
   2   it could not be done (no network, no pins, an aggregator that does not stand still)
-  3   the ledger is invalid: forged, forked, cut off, with a wrong map root, or
-      without an attachment that it names and did not erase; or
+  3   the ledger or the snapshot is invalid: forged, forked, cut off, with files
+      that were not signed, with a wrong map root, or without an attachment that it names and did not erase; or
       fewer of the pinned witnesses cosigned it than are asked for
   4   undecided: the ledger has entries that only a newer version of this program can
       read
@@ -46,11 +52,13 @@ EXIT STATUS
 
 EXAMPLES
   repronet-verify replay --aggregator https://repro.example.org
-  repronet-verify replay --json | jq .reproduced`,
+  repronet-verify replay --json | jq .reproduced
+  repronet-verify replay --snapshot data`,
 		Prepare: func(flags *flag.FlagSet) func(context.Context, *cli.Env, []string) error {
 			var c replayer
 			c.declare(flags)
 			flags.StringVar(&c.aggregator, "aggregator", "", "`url` or multiaddr of the aggregator to compare with")
+			flags.StringVar(&c.snapshot, "snapshot", "", "`directory` of a published snapshot to prove")
 			flags.StringVar(&c.tmp, "tmp", "", "`directory` for temporary files, 110 bytes for each claim (default the system's)")
 			flags.BoolVar(&c.allMaps, "all-maps", false, "check all map roots, not the newest alone; each takes a pass over all claims")
 			flags.BoolVar(&c.json, "json", false, "print a JSON document")
@@ -61,8 +69,8 @@ EXAMPLES
 
 type replayer struct {
 	settings
-	aggregator, tmp string
-	allMaps, json   bool
+	aggregator, tmp, snapshot string
+	allMaps, json             bool
 }
 
 // replayResult is what replay prints; its JSON form is for other programs.
@@ -87,6 +95,9 @@ type replayResult struct {
 func (c *replayer) run(ctx context.Context, env *cli.Env, args []string) (err error) {
 	if len(args) > 0 {
 		return cli.Usagef("unexpected argument %q", args[0])
+	}
+	if c.snapshot != "" {
+		return c.prove(ctx, env)
 	}
 	pins, mirror, err := c.open(ctx, env)
 	if err != nil {

@@ -20,7 +20,10 @@ import (
 	"repronet.dev/internal/cli"
 	"repronet.dev/ledger"
 	"repronet.dev/pkgset"
+	"repronet.dev/replay"
 	"repronet.dev/signing"
+	"repronet.dev/snapshot"
+	"repronet.dev/snapshot/snapshottest"
 	"repronet.dev/verify/verifytest"
 )
 
@@ -65,7 +68,7 @@ func TestScripts(t *testing.T) {
 					"status": status, "attest": w.attest, "withdraw": w.withdraw, "revoke": w.revoke, "forge": w.forge,
 					"publish": w.publish, "fork": w.fork, "rewrite": w.rewrite, "remove": w.remove, "honest": w.honest,
 					"remember": w.remember, "certify": w.certify, "erase": w.erase, "lose": w.lose, "stale": w.stale, "ahead": w.ahead, "cosign": w.cosign,
-					"append": w.append, "set": w.set,
+					"append": w.append, "set": w.set, "snapshot": w.snapshot, "falsify": w.falsify,
 				},
 			})
 		})
@@ -262,4 +265,24 @@ func newWitness(t *testing.T, name string) *ledger.WitnessSigner {
 		t.Fatal(err)
 	}
 	return signer
+}
+
+// snapshot DIR makes a snapshot of the ledger, as its aggregator does.
+func (w *world) snapshot(ts *testscript.TestScript, _ bool, args []string) {
+	c := w.ledger.Publish()
+	tree := ledger.NewReader(ledger.Dir(w.ledger.Dir), w.ledger.Key.Verifier()).Tree(c)
+	l, err := replay.Find(w.t.Context(), tree, c.Origin, c.Size)
+	ts.Check(err)
+	_, err = snapshot.Make(w.t.Context(), snapshot.Config{Dir: ts.MkAbs(args[0]), Ledger: l, Root: c.Root, Key: w.ledger.Key, Checkpoint: c.Text})
+	ts.Check(err)
+}
+
+// falsify DIR changes a value in a snapshot, and has the ledger's key sign it.
+func (w *world) falsify(ts *testscript.TestScript, _ bool, args []string) {
+	dir := ts.MkAbs(args[0])
+	snapshottest.Change(w.t, filepath.Join(dir, "verdicts", "generic.parquet"), func(rows []snapshot.Verdict) []snapshot.Verdict {
+		rows[0].Operators++
+		return rows
+	})
+	snapshottest.Sign(w.t, dir, w.ledger.Key)
 }

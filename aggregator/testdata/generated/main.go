@@ -20,6 +20,7 @@ import (
 type inputs struct {
 	URL, Set, Build, Output, Digest, Builder, Bundle, Attachment string
 	Lines, Evidence                                              string
+	Snapshot                                                     int64
 	Enrolment                                                    json.RawMessage
 }
 
@@ -115,6 +116,10 @@ func read(c *client.ClientWithResponses, in inputs) {
 	raw("export of verdicts", verdicts, err)
 	changes, err := c.ExportChanges(ctx, &client.ExportChangesParams{})
 	raw("export of changes", changes, err)
+	snapshots, err := c.ListSnapshotsWithResponse(ctx)
+	expect("snapshots", snapshots, err, err == nil && snapshots.JSON200 != nil && len(*snapshots.JSON200) == 1)
+	sums, err := c.GetSnapshotFile(ctx, in.Snapshot, "SHA256SUMS")
+	raw("file of a snapshot", sums, err)
 	missing, err := c.GetSummaryWithResponse(ctx, &client.GetSummaryParams{Set: &in.URL})
 	if err != nil || missing.ApplicationproblemJSON404 == nil || !strings.HasSuffix(missing.ApplicationproblemJSON404.Type, "#not-found") {
 		fail("summary of no set", err)
