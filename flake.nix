@@ -25,7 +25,7 @@
         inherit version;
         src = self;
         # Of `go mod vendor`; changes with go.mod, and the test says to what.
-        vendorHash = "sha256-+8b1OC0E8iG3SEjxOtnc8GARBGeosDlzoVZXb/sgOm0=";
+        vendorHash = "sha256-VHWeOnJ38ACdbMytwbkUrlOMvIIhVG4RqGxp3Z8CxSY=";
         subPackages = [ "cmd/${name}" ];
         env.CGO_ENABLED = 0; # static, as `make build` makes them
         ldflags = [ "-s" "-w" "-X repronet.dev/internal/version.tag=v${version}" ]
