@@ -29,6 +29,8 @@ package ecosystem
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -98,6 +100,9 @@ func Of(name string) *Ecosystem {
 
 // Known reports whether an ecosystem is in the table.
 func Known(name string) bool { return table[name] != nil }
+
+// Names returns the names of the ecosystems with a file of their own, in order.
+func Names() []string { return slices.Sorted(maps.Keys(table)) }
 
 // OfKey tells an output's ecosystem from its key: that of the store which the key
 // is a path in, else [Generic].

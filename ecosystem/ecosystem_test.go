@@ -232,6 +232,46 @@ func TestPURL(t *testing.T) {
 	}
 }
 
+// TestPURLNames: a package URL names the builds of its package and version, and no others
+// whose names contain its text.
+func TestPURLNames(t *testing.T) {
+	const drv = "/nix/store/00bgd045z0d4icpbc2yyz4gx48ak44la-"
+	for _, test := range []struct {
+		purl, build, key string
+		want             bool
+	}{
+		{"pkg:nix/hello@2.12.1", drv + "hello-2.12.1.drv", drv + "hello-2.12.1-man", true},
+		{"pkg:nix/hello", drv + "hello-2.12.1.drv", drv + "hello-2.12.1", true},
+		{"pkg:nix/hello@2.12.1", "", drv + "hello-2.12.1", true},
+		{"pkg:nix/hello@2.12.1", "", drv + "hello-2.12.1-man", true},
+		{"pkg:nix/hello@2.12", drv + "hello-2.12.1.drv", drv + "hello-2.12.1", false},
+		{"pkg:nix/hello@2.12.1", drv + "othello-2.12.1.drv", drv + "othello-2.12.1", false},
+		{"pkg:deb/debian/bash@5.2.15-2?arch=amd64", "bash@5.2.15-2/amd64", "bash@5.2.15-2/amd64^bash_5.2.15-2_amd64.deb", true},
+		{"pkg:deb/debian/bash@5.2.15-2?arch=amd64", "", "bash@5.2.15-2/amd64^bash_5.2.15-2_amd64.deb", true},
+		{"pkg:deb/debian/bash@5.2.15-2?arch=arm64", "bash@5.2.15-2/amd64", "bash@5.2.15-2/amd64^bash_5.2.15-2_amd64.deb", false},
+		{"pkg:deb/debian/bash@5.2.15-2", "rebash@5.2.15-2/amd64", "rebash@5.2.15-2/amd64^x", false},
+		{"pkg:golang/golang.org/x/tools/gopls@v0.16.0", "golang.org/x/tools/gopls@v0.16.0/linux-amd64", "golang.org/x/tools/gopls@v0.16.0/linux-amd64^gopls", true},
+		{"pkg:golang/x/tools/gopls@v0.16.0", "golang.org/x/tools/gopls@v0.16.0", "golang.org/x/tools/gopls@v0.16.0^gopls", false},
+		{"pkg:generic/bitcoin-core/bitcoin@23.0", "", "bitcoin-core/bitcoin-23.0.tar.gz", true},
+		{"pkg:generic/bitcoin-core/bitcoin@23.0", "", "bitcoin-core/bitcoin-24.0.tar.gz", false},
+	} {
+		p, err := ecosystem.ParsePURL(test.purl)
+		if got := p.Names(test.build, test.key); err != nil || got != test.want {
+			t.Errorf("%s names %s of %q: %t, %v", test.purl, test.key, test.build, got, err)
+		}
+	}
+	for purl, want := range map[string]string{
+		"pkg:deb/debian/bash@5.2.15-2?arch=amd64": "bash@5.2.15-2/amd64", "pkg:alpm/arch/dbus@1:1.14.10-2?arch=x86_64": "dbus@1:1.14.10-2/x86_64",
+		"pkg:golang/golang.org/x/tools/gopls@v0.16.0": "golang.org/x/tools/gopls@v0.16.0",
+		"pkg:deb/debian/bash@5.2.15-2":                "", "pkg:nix/hello@2.12.1": "", "pkg:golang/a/b": "", "pkg:generic/a/b@1": "",
+	} {
+		p, err := ecosystem.ParsePURL(purl)
+		if got, exact := p.Build(); err != nil || got != want || exact != (want != "") {
+			t.Errorf("%s names the build %q, %t, %v", purl, got, exact, err)
+		}
+	}
+}
+
 // FuzzNames holds for every ecosystem: what is accepted can neither leave a
 // directory nor mean something to a page, and a key is put together from its parts.
 func FuzzNames(f *testing.F) {

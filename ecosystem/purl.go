@@ -76,6 +76,37 @@ func parsePURL(text string) (PURL, error) {
 // Text returns what the names of the package's builds and outputs contain.
 func (p PURL) Text() string { return Of(p.Ecosystem).find(p) }
 
+// Build returns the name of the one build that the package URL names, if it names one
+// exactly: in ecosystems whose builds are named by package, version and architecture.
+func (p PURL) Build() (name string, exact bool) {
+	switch {
+	case p.Version == "":
+		return "", false
+	case p.Ecosystem == Go, (p.Ecosystem == Debian || p.Ecosystem == Arch) && p.Arch != "":
+		return p.versioned(), true
+	}
+	return "", false // a store's builds have a hash, and a file of a release has no build
+}
+
+// Names reports whether the package URL names an output, given its build, "" where that is
+// not known, and its key.
+func (p PURL) Names(build, key string) bool {
+	e := Of(p.Ecosystem)
+	if build == "" {
+		build, _, _ = e.Split(key)
+	}
+	shown := e.Show(build)
+	switch {
+	case shown.Package == "": // names of the ecosystem do not say which package they are of
+		return strings.Contains(key, p.Text())
+	case shown.Package != p.qualified():
+		return false
+	case e.Store != "": // the path of an output that is not the first ends in the output's name
+		return p.Version == "" || shown.Version == p.Version || build == key && strings.HasPrefix(shown.Version, p.Version+"-")
+	}
+	return (p.Version == "" || shown.Version == p.Version) && (p.Arch == "" || strings.HasSuffix(build, "/"+p.Arch))
+}
+
 // dashed is a package's name as store paths have it.
 func (p PURL) dashed() string {
 	if p.Version == "" {
@@ -84,13 +115,18 @@ func (p PURL) dashed() string {
 	return p.Name + "-" + p.Version
 }
 
-// versioned is "<name>@<version>[/<architecture>]". The namespace is part of the
-// name in Go; of distributions it says only which one.
-func (p PURL) versioned() string {
-	text := p.Name
+// qualified is the package's name as names of builds have it. The namespace is part of it
+// in Go; of distributions it says only which one.
+func (p PURL) qualified() string {
 	if p.Ecosystem == Go && p.Namespace != "" {
-		text = p.Namespace + "/" + text
+		return p.Namespace + "/" + p.Name
 	}
+	return p.Name
+}
+
+// versioned is "<name>@<version>[/<architecture>]".
+func (p PURL) versioned() string {
+	text := p.qualified()
 	if p.Version == "" {
 		return text + "@"
 	}

@@ -123,19 +123,9 @@ func (s *Snapshot) prove(key attestation.OutputID) (*Proof, error) {
 		return &Proof{}, nil
 	}
 	v := s.view()
-	// The key is in the last block that does not begin after it.
-	number := int64(sort.Search(len(s.blocks)/blockRowSize, func(i int) bool {
-		first, _, _ := s.row(int64(i))
-		return compareKeys(first, key) > 0
-	})) - 1
-	position, found := uint64(0), false // of the first leaf that is not before the key
-	if number >= 0 {
-		b, err := v.load(number)
-		if err != nil {
-			return nil, err
-		}
-		i, exact := sort.Find(len(b.leaves), func(i int) int { return bytes.Compare(key[:], b.leaves[i][:keySize]) })
-		position, found = uint64(number)*blockLeaves+uint64(i), exact
+	position, found, err := v.position(key)
+	if err != nil {
+		return nil, err
 	}
 	proof := &Proof{}
 	if !found && position > 0 {
@@ -182,6 +172,25 @@ func (v *view) load(number int64) (*block, error) {
 	return b, nil
 }
 
+// position returns the place of the first leaf that is not before a key, and whether it is
+// that of the key.
+func (v *view) position(key attestation.OutputID) (position uint64, found bool, err error) {
+	// The key is in the last block that does not begin after it.
+	number := int64(sort.Search(len(v.snapshot.blocks)/blockRowSize, func(i int) bool {
+		first, _, _ := v.snapshot.row(int64(i))
+		return compareKeys(first, key) > 0
+	})) - 1
+	if number < 0 {
+		return 0, false, nil
+	}
+	b, err := v.load(number)
+	if err != nil {
+		return 0, false, err
+	}
+	i, exact := b.find(key)
+	return uint64(number)*blockLeaves + uint64(i), exact, nil
+}
+
 // add appends the leaf at a position to the proof.
 func (v *view) add(proof *Proof, position uint64) error {
 	b, err := v.load(int64(position / blockLeaves))
@@ -203,6 +212,12 @@ func (v *view) add(proof *Proof, position uint64) error {
 type block struct {
 	leaves [][]byte
 	nodes  *nodes
+}
+
+// find returns the place in the block of the first leaf that is not before a key, and
+// whether it is that of the key.
+func (b *block) find(key attestation.OutputID) (int, bool) {
+	return sort.Find(len(b.leaves), func(i int) int { return bytes.Compare(key[:], b.leaves[i][:keySize]) })
 }
 
 // load reads a block, and checks it against its hash.
