@@ -175,37 +175,63 @@ func (m *maps) build(ctx context.Context, old *committedMap, size uint64) (_ *ou
 // receiptPatience bounds the wait for a checkpoint that covers a map's entry.
 const receiptPatience = 10 * time.Second
 
-// prove returns the newest map's proof for an output. The map is held only while it is
-// read: the wait for a checkpoint keeps no later map from being committed.
+// prove returns the newest map's proof for an output.
 func (m *maps) prove(ctx context.Context, id attestation.OutputID) (*api.MapProof, error) {
-	answer, index, err := m.proofs(id)
+	answer := &api.MapProof{}
+	index, err := m.read(func(current *committedMap) (err error) {
+		if answer.Output, err = encoded(current.Prove(id)); err == nil {
+			answer.Roster, err = encoded(current.Prove(outputmap.RosterKey()))
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, receiptPatience)
-	defer cancel()
-	answer.Receipt, err = m.log.Receipt(ctx, index)
+	answer.Receipt, err = m.receipt(ctx, index)
 	return answer, err
 }
 
-// proofs returns what the newest map proves, and the index of the entry with its root.
-func (m *maps) proofs(id attestation.OutputID) (answer *api.MapProof, index uint64, err error) {
+// proveBucket returns what the newest map has of all outputs whose IDs have a prefix.
+func (m *maps) proveBucket(ctx context.Context, prefix attestation.Prefix) (*api.MapBucket, error) {
+	answer := &api.MapBucket{}
+	index, err := m.read(func(current *committedMap) (err error) {
+		if answer.Bucket, err = encoded(current.ProveBucket(prefix)); err == nil {
+			answer.Roster, err = encoded(current.Prove(outputmap.RosterKey()))
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	answer.Receipt, err = m.receipt(ctx, index)
+	return answer, err
+}
+
+// encoded is what was proven, as JSON.
+func encoded(proven interface{ Encode() ([]byte, error) }, err error) ([]byte, error) {
+	if err != nil {
+		return nil, err
+	}
+	return proven.Encode()
+}
+
+// index returns that of the entry with the newest map's root.
+func (m *maps) index() (uint64, error) { return m.read(func(*committedMap) error { return nil }) }
+
+// read reads the newest map, and returns the index of the entry with its root. The map is
+// held only while it is read: the wait for a checkpoint keeps no later map from being
+// committed.
+func (m *maps) read(read func(current *committedMap) error) (index uint64, err error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	if m.current == nil {
-		return nil, 0, fs.ErrNotExist
+		return 0, fs.ErrNotExist
 	}
-	answer = &api.MapProof{}
-	output, err := m.current.Prove(id)
-	if err == nil {
-		answer.Output, err = output.Encode()
-	}
-	if err != nil {
-		return nil, 0, err
-	}
-	roster, err := m.current.Prove(outputmap.RosterKey())
-	if err == nil {
-		answer.Roster, err = roster.Encode()
-	}
-	return answer, m.current.index, err
+	return m.current.index, read(m.current)
+}
+
+func (m *maps) receipt(ctx context.Context, index uint64) (*ledger.Receipt, error) {
+	ctx, cancel := context.WithTimeout(ctx, receiptPatience)
+	defer cancel()
+	return m.log.Receipt(ctx, index)
 }

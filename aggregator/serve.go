@@ -146,6 +146,7 @@ func (a *Aggregator) router(config web.Config, source *query.Query, scheduler *s
 	config.Dashboard.Waiting = func(ctx context.Context) (int, error) { return a.state.Waiting(ctx, time.Now()) }
 	parts := a.parts(source, a.ledgerDir())
 	parts.Ingest, parts.Joining, parts.Roster, parts.MapProof = a.ingest, a.joining, a.rosterDocument, a.maps.prove
+	parts.MapBucket, parts.MapIndex = a.maps.proveBucket, a.maps.index
 	parts.Filter = func(ctx context.Context, set string) (*web.Filter, error) { return a.setFilter(ctx, source, set) }
 	parts.Snapshots = web.Snapshots{Dir: a.snapshots.dir, List: a.snapshots.list}
 	parts.Started, parts.Healthy = started, a.log.Trouble

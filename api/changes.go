@@ -14,12 +14,13 @@ type ChangeQuery struct {
 	Ecosystem  string
 	Project    string // of files of releases: what their keys begin with
 	Limit      int    // 1 to 1,000
+	Cursor     string // of the next page, from the page before
 }
 
 // Query is how the query is written in a URL, for a feed as for the API.
 func (q ChangeQuery) Query() url.Values {
 	v := url.Values{}
-	for name, value := range map[string]string{"set": q.Set, "maintainer": q.Maintainer, "ecosystem": q.Ecosystem, "project": q.Project} {
+	for name, value := range map[string]string{"set": q.Set, "maintainer": q.Maintainer, "ecosystem": q.Ecosystem, "project": q.Project, "cursor": q.Cursor} {
 		if value != "" {
 			v.Set(name, value)
 		}

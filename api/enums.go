@@ -108,6 +108,50 @@ func (r Reason) MarshalText() ([]byte, error) { return write(r, "reason") }
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (r *Reason) UnmarshalText(text []byte) error { return read(r, text, "reason") }
 
+// A LookupState says what became of a key.
+type LookupState string
+
+// The states.
+const (
+	KeyKnown   LookupState = "known"   // outputs are listed
+	KeyUnknown LookupState = "unknown" // nothing was ever said under the key
+	KeyInvalid LookupState = "invalid" // no output, build or digest can be called so
+)
+
+// Values lists what can be written.
+func (LookupState) Values() []string {
+	return []string{string(KeyKnown), string(KeyUnknown), string(KeyInvalid)}
+}
+
+// MarshalText implements [encoding.TextMarshaler].
+func (s LookupState) MarshalText() ([]byte, error) { return write(s, "state of a key") }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (s *LookupState) UnmarshalText(text []byte) error { return read(s, text, "state of a key") }
+
+// A KeyKind says what a key that is looked up was taken for; "" is that of what can be
+// nothing.
+type KeyKind string
+
+// The kinds.
+const (
+	DigestKey KeyKind = "digest"
+	OutputKey KeyKind = "output"
+	BuildKey  KeyKind = "build"
+	PURLKey   KeyKind = "purl"
+)
+
+// Values lists what can be written.
+func (KeyKind) Values() []string {
+	return []string{string(DigestKey), string(OutputKey), string(BuildKey), string(PURLKey)}
+}
+
+// MarshalText implements [encoding.TextMarshaler].
+func (k KeyKind) MarshalText() ([]byte, error) { return writeOptional(k, "kind of a key") }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (k *KeyKind) UnmarshalText(text []byte) error { return readOptional(k, text, "kind of a key") }
+
 // A Tier says whether an operator's builders move verdicts.
 type Tier string
 

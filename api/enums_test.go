@@ -28,6 +28,8 @@ func TestValues(t *testing.T) {
 		{new(api.Flag), api.Flag("").Values(), false},
 		{new(api.Reason), api.Reason("").Values(), false},
 		{new(api.ChangeKind), api.ChangeKind("").Values(), false},
+		{new(api.LookupState), api.LookupState("").Values(), false},
+		{new(api.KeyKind), api.KeyKind("").Values(), true},
 		{new(api.EnrolmentState), api.EnrolmentState("").Values(), false},
 	} {
 		if len(c.values) < 2 || slices.Contains(c.values, "") {

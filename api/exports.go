@@ -1,11 +1,6 @@
 package api
 
-import (
-	"github.com/go-json-experiment/json/jsontext"
-
-	"repronet.dev/divergence"
-	"repronet.dev/ledger"
-)
+import "repronet.dev/divergence"
 
 // An ExportedVerdict is a line of [ExportVerdictsPath]: the verdict on one output.
 // Shape is empty unless it is diverged.
@@ -37,12 +32,4 @@ type ExportedChange struct {
 	Index     uint64  `json:"index"` // of the ledger entry
 	From      Verdict `json:"from"`
 	To        Verdict `json:"to"`
-}
-
-// A MapProof is what the newest verifiable map that the ledger commits to says of
-// an output, and of the enrolments and revocations: see package outputmap.
-type MapProof struct {
-	Receipt *ledger.Receipt `json:"receipt" doc:"Of the entry with the map's root."`
-	Output  jsontext.Value  `json:"output"` // outputmap.Proof
-	Roster  jsontext.Value  `json:"roster"` // likewise
 }

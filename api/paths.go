@@ -1,6 +1,10 @@
 package api
 
-import "net/url"
+import (
+	"net/url"
+
+	"repronet.dev/attestation"
+)
 
 // Paths of the API, below an aggregator's base URL. The queries of those that take
 // some are the parameters of the methods of [Client]; the OpenAPI document at
@@ -19,6 +23,7 @@ const (
 	AgreementPath   = "/api/v1/agreement"
 	EntriesPath     = "/api/v1/entries"
 	MapProofPath    = "/api/v1/map/proof" // ?ecosystem=E&name=KEY
+	MapBucketsPath  = "/api/v1/map/buckets"
 
 	SubmitPath     = "/api/v1/attestations"
 	EvidencePath   = "/api/v1/evidence"      // third parties' documents, from anybody
@@ -37,6 +42,9 @@ const (
 	LogPath    = "/log"
 	LogKeyPath = "/log/key" // the log's verifier key, one line
 )
+
+// MapBucketPath is where the map shows all outputs whose IDs have a prefix: [MapBucket].
+func MapBucketPath(prefix attestation.Prefix) string { return MapBucketsPath + "/" + string(prefix) }
 
 // ProblemsPath is the page that explains every kind of problem.
 const ProblemsPath = "/docs/problems"

@@ -121,16 +121,16 @@ var problemKinds = []ProblemExplanation{
 	{
 		ProblemTooLarge, http.StatusRequestEntityTooLarge,
 		"A request, a bundle or a statement is over the limits of the protocol.",
-		"Send fewer bundles in one request, and fewer builds in one statement.",
+		"Send fewer bundles or keys in one request, and fewer builds in one statement.",
 	},
 	{
 		ProblemMediaType, http.StatusUnsupportedMediaType,
-		"The Content-Type or Content-Encoding is not one that submissions come in.",
-		"Send one bundle as " + BundleType + ", or several as " + LinesType + ", plain or compressed with gzip or zstd.",
+		"The Content-Type or Content-Encoding is not one that such a request comes in.",
+		"Send one bundle as " + BundleType + ", or several as " + LinesType + "; keys to look up as " + jsonType + " or " + TextType + "; plain or compressed with gzip or zstd.",
 	},
 	{
 		ProblemSlowDown, http.StatusTooManyRequests,
-		"Many requests to be enrolled came from your address, or many questions at once that take long to answer; how many are taken is bounded.",
+		"Many requests to be enrolled or many keys to look up came from your address, or many questions at once that take long to answer; how many are taken is bounded.",
 		"Ask again after the time in Retry-After, and fewer questions at a time.",
 	},
 	{

@@ -38,7 +38,7 @@ func (c *Client) Build(ctx context.Context, name string) (*Build, error) {
 	return document[Build](ctx, c, BuildsPath, url.Values{"name": {name}}, maxDocument)
 }
 
-// Output looks an output up by its key. For one that is not known the error is an
+// Output looks an output up by its key, or by the hash part of its store path. For one that is not known the error is an
 // [fs.ErrNotExist].
 func (c *Client) Output(ctx context.Context, key string) (*Output, error) {
 	return document[Output](ctx, c, OutputsPath, url.Values{"name": {key}}, maxDocument)
@@ -47,6 +47,11 @@ func (c *Client) Output(ctx context.Context, key string) (*Output, error) {
 // ByDigest lists the outputs for which a digest was ever claimed, at most 1,000.
 func (c *Client) ByDigest(ctx context.Context, digest attestation.Digest) ([]OutputRow, error) {
 	return list[OutputRow](ctx, c, OutputsPath, url.Values{"digest": {digest.String()}})
+}
+
+// ByPURL lists the outputs that a package URL names, at most 1,000.
+func (c *Client) ByPURL(ctx context.Context, purl string) ([]OutputRow, error) {
+	return list[OutputRow](ctx, c, OutputsPath, url.Values{"purl": {purl}})
 }
 
 // Divergences lists what diverges, newest first. The next page is that of the same
@@ -109,12 +114,6 @@ func (c *Client) Entry(ctx context.Context, index uint64) (ledger.Kind, []byte, 
 // Roster asks for the builders' keys.
 func (c *Client) Roster(ctx context.Context) (*Roster, error) {
 	return document[Roster](ctx, c, RosterPath, nil, maxDocument)
-}
-
-// MapProof asks what the newest map says of an output. If the ledger commits to no map
-// yet, the error is an [fs.ErrNotExist].
-func (c *Client) MapProof(ctx context.Context, ecosystem, name string) (*MapProof, error) {
-	return document[MapProof](ctx, c, MapProofPath, url.Values{"ecosystem": {ecosystem}, "name": {name}}, maxDocument)
 }
 
 // Export begins to read an export, [ExportVerdictsPath] or [ExportChangesPath]: JSON

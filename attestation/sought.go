@@ -25,7 +25,7 @@ type Named struct {
 }
 
 // Seek reads a key. In which ecosystem a name is, its form tells: a store path is in that
-// of the store, any other can be in each of [ecosystem.Known] that takes it. The error says
+// of the store, any other can be in each of [ecosystem.Names] that takes it. The error says
 // why the key can mean nothing.
 func Seek(key string) (Sought, error) {
 	if in := ecosystem.OfKey(key); in != ecosystem.Generic {

@@ -163,7 +163,7 @@ func (d *Dashboard) DivergencesFeed(c *gin.Context) (*Document, error) {
 	}
 	asked := filter
 	asked.Limit = feedChanges
-	changes, err := d.source.Changes(c.Request.Context(), asked)
+	changes, _, err := d.source.Changes(c.Request.Context(), asked)
 	if err != nil {
 		return nil, Missing(err, "There is no package set named %q.", filter.Set)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"repronet.dev/api"
 	"repronet.dev/attestation"
 	"repronet.dev/signing"
 )
@@ -21,6 +22,9 @@ type Source interface {
 
 // ErrNotFound is returned by a Source for a name that it does not know.
 var ErrNotFound = errors.New("not found")
+
+// ErrBucket is returned by a Source for a prefix that too many outputs have.
+var ErrBucket = errors.New("too many outputs have the prefix")
 
 // StatusSource answers for the whole collection and for package sets.
 type StatusSource interface {
@@ -49,6 +53,12 @@ type OutputSource interface {
 	// ByDigest lists the outputs for which anybody ever claimed a digest, at
 	// most 1,000.
 	ByDigest(ctx context.Context, digest attestation.Digest) ([]OutputRow, error)
+	// LookUp says of each of many keys what is known under it, in their order: see
+	// [attestation.Seek] for what a key can be. The work does not depend on what they are.
+	LookUp(ctx context.Context, keys []string) ([]api.Lookup, error)
+	// Bucket lists the outputs whose IDs have a prefix, by key. The error wraps [ErrBucket]
+	// if they are more than [api.MaxBucketOutputs].
+	Bucket(ctx context.Context, prefix attestation.Prefix) ([]api.FoundOutput, error)
 	// Search lists outputs whose key or build name contains text, without
 	// regard to the case of ASCII letters, ordered by key: where there are more
 	// than limit, those that were first named last.
@@ -59,8 +69,9 @@ type OutputSource interface {
 type DivergenceSource interface {
 	Divergences(ctx context.Context, query DivergenceQuery) (*DivergencePage, error)
 	// Changes lists the newest changes of verdicts to diverged and back: the newest
-	// first, those of one entry in an order that stays.
-	Changes(ctx context.Context, query ChangeQuery) ([]VerdictChange, error)
+	// first, those of one entry in an order that stays. next is the cursor of the next page,
+	// "" at the end.
+	Changes(ctx context.Context, query ChangeQuery) (page []VerdictChange, next string, err error)
 }
 
 // SetSource answers for the revisions of package sets.

@@ -8,7 +8,7 @@
 // as bytes of memory or places to work at: a part of it can be taken at once or not
 // ([Pool.Try]), or waited for ([Pool.Acquire]). Those who wait are served by what they have
 // had already, not by who came first: a network with a thousand requests waits behind one
-// that sends its first.
+// that sends its first. [Rates] bound how much an address has in a time.
 //
 // # Trust
 //

@@ -1,7 +1,6 @@
 package http
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"net/http"
 
@@ -34,18 +33,8 @@ func (s *Server) feed(name, path string, answer answering) route {
 
 // unlessKnown answers 304 to a client that has the answer already, as conditional does.
 func (s *Server) unlessKnown(c *gin.Context) {
-	watermark, err := s.parts.Source.Watermark(c.Request.Context())
-	if err != nil {
-		return // the answer will fail in the same way, and say so
-	}
-	u := c.Request.URL
-	etag := etagOf(watermark, s.pages.BaseURL(c)+" "+u.Path+"?"+u.RawQuery)
-	c.Header("ETag", etag)
-	c.Header("Cache-Control", askAgain)
-	if matches(c.GetHeader("If-None-Match"), etag) {
-		c.Status(http.StatusNotModified)
-		c.Writer.WriteHeaderNow()
-		c.Abort()
+	if etag := s.indexedETag(c, s.pages.BaseURL(c)+" "); etag != "" {
+		unchanged(c, etag, askAgain)
 	}
 }
 
@@ -59,13 +48,11 @@ func (s *Server) badge(name, path string, answer answering) route {
 			return
 		}
 		// It also says how far the index is behind, which no watermark tells.
-		sum := sha256.Sum256(document.Body)
-		etag := fmt.Sprintf(`"%x"`, sum[:12])
-		c.Header("ETag", etag)
-		c.Header("Cache-Control", keepFiveMinutes)
-		if matches(c.GetHeader("If-None-Match"), etag) && document.Status == http.StatusOK {
-			c.Status(http.StatusNotModified)
-			c.Writer.WriteHeaderNow()
+		etag := etagOfBytes(document.Body)
+		if document.Status != http.StatusOK {
+			c.Header("ETag", etag)
+			c.Header("Cache-Control", keepFiveMinutes)
+		} else if unchanged(c, etag, keepFiveMinutes) {
 			return
 		}
 		c.Data(document.Status, document.Type, document.Body)

@@ -96,22 +96,32 @@ var (
 	errRatio    = errors.New("compressed too well")
 )
 
-// readBody returns the request's body, unpacked, within the limits. What it takes of memory
+// bounds are those of a body of one kind.
+type bounds struct {
+	size int    // in bytes, as it comes and unpacked
+	what string // such requests are
+	many string // what there can be too many of in one
+}
+
+// ofBundles are the bounds of a submission.
+var ofBundles = bounds{api.MaxRequestSize, "submissions", "bundles"}
+
+// readBody returns the request's body, unpacked, within its bounds. What it takes of memory
 // is held until the reservation is released.
-func (s *Server) readBody(c *gin.Context, who string) (body []byte, held *reservation, err error) {
+func (s *Server) readBody(c *gin.Context, who string, within bounds) (body []byte, held *reservation, err error) {
 	received := &reservation{of: s.memory.receiving, who: who}
 	defer received.release()
 	held = &reservation{of: s.memory.working, who: who}
 	encoding := c.GetHeader("Content-Encoding")
 	if !encodings(encoding) {
 		err = errEncoding
-	} else if body, err = receive(c, s.config.BodyGrace, received); err == nil {
-		body, err = s.unpack(c.Request.Context(), encoding, body, held)
+	} else if body, err = receive(c, s.config.BodyGrace, within.size, received); err == nil {
+		body, err = s.unpack(c.Request.Context(), encoding, body, within.size, held)
 	}
 	if err != nil {
 		held.release()
 		turnAway(c)
-		return nil, nil, bodyProblem(err, encoding)
+		return nil, nil, bodyProblem(err, encoding, within)
 	}
 	return body, held, nil
 }
@@ -122,25 +132,25 @@ func turnAway(c *gin.Context) {
 }
 
 // bodyProblem says what is wrong with a body.
-func bodyProblem(err error, encoding string) error {
+func bodyProblem(err error, encoding string, within bounds) error {
 	_, tooLarge := errors.AsType[*http.MaxBytesError](err)
 	switch {
 	case errors.Is(err, errEncoding):
 		return api.NewProblem(api.ProblemMediaType, fmt.Sprintf("Content-Encoding %.40q is neither gzip nor zstd.", encoding))
 	case errors.Is(err, errBusy):
-		return api.NewProblem(api.ProblemTryLater, "Too many submissions at once: send this one again later.")
+		return api.NewProblem(api.ProblemTryLater, "Too many "+within.what+" at once: send this one again later.")
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return api.NewProblem(api.ProblemTooSlow, "The request did not arrive in time: send fewer bundles at once.")
+		return api.NewProblem(api.ProblemTooSlow, "The request did not arrive in time: send fewer "+within.many+" at once.")
 	case errors.Is(err, errRatio):
 		return api.NewProblem(api.ProblemTooLarge, fmt.Sprintf("The body unpacks to more than %d times its size: send it without compression.", maxRatio))
 	case tooLarge, errors.Is(err, errTooLarge), errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, zstd.ErrWindowSizeExceeded):
-		return api.NewProblem(api.ProblemTooLarge, fmt.Sprintf("The request is larger than %d bytes after decompression: send fewer bundles at once.", api.MaxRequestSize))
+		return api.NewProblem(api.ProblemTooLarge, fmt.Sprintf("The request is larger than %d bytes after decompression: send fewer %s at once.", within.size, within.many))
 	case encoding != "" && !errors.Is(err, errEmpty):
 		return api.NewProblem(api.ProblemMalformed, fmt.Sprintf("The body cannot be read as %s: %v.", encoding, err))
 	case !errors.Is(err, errEmpty):
 		return api.NewProblem(api.ProblemMalformed, fmt.Sprintf("The body cannot be read: %v.", err))
 	}
-	return api.NewProblem(api.ProblemMalformed, "The body is empty.")
+	return api.NewProblem(api.ProblemMalformed, "The body is empty: send what the address is for.")
 }
 
 var errEmpty = errors.New("empty")
@@ -154,12 +164,12 @@ func checkMedia(c *gin.Context, advice string, taken ...string) (media string, e
 	return media, nil
 }
 
-// receive reads up to api.MaxRequestSize bytes of a body as they come, as long as they come
+// receive reads up to limit bytes of a body as they come, as long as they come
 // fast enough. It reserves memory as the bytes come in, so that a slow sender holds little.
-func receive(c *gin.Context, grace time.Duration, reserved *reservation) ([]byte, error) {
+func receive(c *gin.Context, grace time.Duration, limit int, reserved *reservation) ([]byte, error) {
 	control, began := http.NewResponseController(c.Writer), time.Now()
-	reader := http.MaxBytesReader(c.Writer, c.Request.Body, api.MaxRequestSize)
-	body, err := readAll(reader, api.MaxRequestSize, reserved.grow, func(n int) {
+	reader := http.MaxBytesReader(c.Writer, c.Request.Body, int64(limit))
+	body, err := readAll(reader, limit, reserved.grow, func(n int) {
 		_ = control.SetReadDeadline(began.Add(min(bodyLimit, grace+time.Duration(n)*time.Second/bodyRate))) // a test may have no connection
 	})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/gin-gonic/gin"
 
 	"repronet.dev/dashboard"
 )
@@ -31,6 +32,37 @@ func (s *Server) conditional(ctx huma.Context, next func(huma.Context)) {
 	next(ctx)
 }
 
+// unchanged gives the answer that follows an ETag, and answers 304 in its place to a client
+// that has it already.
+func unchanged(c *gin.Context, etag, caching string) bool {
+	c.Header("ETag", etag)
+	c.Header("Cache-Control", caching)
+	if !matches(c.GetHeader("If-None-Match"), etag) {
+		return false
+	}
+	c.Status(http.StatusNotModified)
+	c.Writer.WriteHeaderNow()
+	c.Abort()
+	return true
+}
+
+// indexedETag is the ETag of an answer that follows from the watermark and what is asked
+// for; "" where the watermark cannot be read: the answer will fail in the same way, and say
+// so.
+func (s *Server) indexedETag(c *gin.Context, base string) string {
+	watermark, err := s.parts.Source.Watermark(c.Request.Context())
+	if err != nil {
+		return ""
+	}
+	return etagOf(watermark, base+c.Request.URL.Path+"?"+c.Request.URL.RawQuery)
+}
+
+// etagOfBytes is that of an answer which is made to know whether it is the same.
+func etagOfBytes(text []byte) string {
+	sum := sha256.Sum256(text)
+	return fmt.Sprintf(`"%x"`, sum[:12])
+}
+
 // etagOf is that of what was asked for, at a watermark.
 func etagOf(watermark dashboard.Watermark, asked string) string {
 	query := sha256.Sum256([]byte(asked))
@@ -41,7 +73,7 @@ func etagOf(watermark dashboard.Watermark, asked string) string {
 func matches(header, etag string) bool {
 	for candidate := range strings.SplitSeq(header, ",") {
 		candidate = strings.TrimPrefix(strings.TrimSpace(candidate), "W/")
-		if candidate == etag || candidate == "*" {
+		if candidate == strings.TrimPrefix(etag, "W/") || candidate == "*" {
 			return true
 		}
 	}

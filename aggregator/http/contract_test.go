@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 	"testing"
 
 	"repronet.dev/api"
 	"repronet.dev/dashboard"
 	"repronet.dev/dashboard/dashboardtest"
+	"repronet.dev/ecosystem"
 )
 
 // TestAPIDescribesItself checks each answer against the schema that the OpenAPI
@@ -47,6 +49,12 @@ func TestAPIDescribesItself(t *testing.T) {
 		{"/api/v1/outputs?digest=" + dashboardtest.Digest("hello-2.12.1").String(), "/api/v1/outputs", 200},
 		{"/api/v1/outputs?digest=" + dashboardtest.Digest("nobody's").String(), "/api/v1/outputs", 200},
 		{"/api/v1/outputs?digest=sha256:12", "/api/v1/outputs", 422},
+		{"/api/v1/outputs?name=" + ecosystem.StoreHash(dashboardtest.Out("openssl-3.5.4", "")), "/api/v1/outputs", 200},
+		{"/api/v1/outputs?name=" + path.Base(dashboardtest.Out("openssl-3.5.4", "")), "/api/v1/outputs", 200},
+		{"/api/v1/outputs?name=" + strings.Repeat("a", 32), "/api/v1/outputs", 404},
+		{"/api/v1/outputs?purl=pkg:nix/openssl@3.5.4", "/api/v1/outputs", 200},
+		{"/api/v1/outputs?purl=pkg:npm/left-pad", "/api/v1/outputs", 422},
+		{"/api/v1/outputs?purl=pkg:nix/openssl&digest=x", "/api/v1/outputs", 422},
 		{"/api/v1/outputs", "/api/v1/outputs", 422},
 		{"/api/v1/divergences", "/api/v1/divergences", 200},
 		{"/api/v1/divergences?shape=outlier&cause=own&set=nixos-minimal&maintainer=ada&limit=1000", "/api/v1/divergences", 200},

@@ -56,6 +56,39 @@ var aboutMapProof = description{
 	problems: []api.ProblemKind{api.ProblemNotFound, api.ProblemInvalidParameter, api.ProblemSlowDown, api.ProblemTryLater},
 }
 
+var aboutMapBucket = description{
+	summary:  "What the newest map says of all outputs whose IDs begin with a prefix, with proof, padded: who asks does not tell which of them is meant",
+	doc:      "White space makes the answer 16 KiB long, or the next power of two. It is never compressed.",
+	params:   []param{{name: "prefix", doc: "The first 3 to 5 hexadecimal digits of the outputs' IDs: 12 to 20 bits.", of: text}},
+	answers:  []answer{ok("The bucket, and the receipt of the entry with the map's root", content{"application/json", reflect.TypeFor[api.MapBucket]()})},
+	problems: []api.ProblemKind{api.ProblemNotFound, api.ProblemInvalidParameter, api.ProblemTooLarge, api.ProblemSlowDown, api.ProblemTryLater},
+}
+
+var aboutOutputBucket = description{
+	summary:  "All outputs whose IDs begin with a prefix, padded: who asks does not tell which of them is meant",
+	doc:      "White space makes the answer 16 KiB long, or the next power of two. It is never compressed. The map's buckets prove what they say.",
+	params:   []param{{name: "prefix", doc: "The first 3 to 5 hexadecimal digits of the outputs' IDs: 12 to 20 bits.", of: text}},
+	answers:  []answer{ok("The bucket", content{"application/json", reflect.TypeFor[api.OutputBucket]()})},
+	problems: []api.ProblemKind{api.ProblemInvalidParameter, api.ProblemTooLarge, api.ProblemSlowDown, api.ProblemTryLater},
+}
+
+var aboutLookup = description{
+	summary: "Look up to 10,000 keys up: digests, outputs, builds, package URLs that name a build",
+	doc:     "The answers are in the order of the keys. Each says what is known under its key, that nothing is, or why it can be no key.",
+	takes:   []content{{"application/json", reflect.TypeFor[[]string]()}, {media: api.TextType}},
+	answers: []answer{{
+		http.StatusOK, "For an array a document; for lines one answer a line",
+		[]content{{"application/json", reflect.TypeFor[api.Lookups]()}, {api.LinesType, reflect.TypeFor[api.Lookup]()}},
+		map[string]string{
+			"RateLimit-Policy": "How many keys an address may look up in how many seconds.", "RateLimit": "How many it may look up now.",
+			api.IndexedHeader: "Of an answer in lines: how many ledger entries it covers at least.",
+		},
+	}},
+	problems: []api.ProblemKind{
+		api.ProblemMalformed, api.ProblemTooSlow, api.ProblemTooLarge, api.ProblemMediaType, api.ProblemSlowDown, api.ProblemTryLater,
+	},
+}
+
 func aboutExport[T any](summary string) description {
 	return description{
 		summary: summary + ", as JSON lines in the order of the outputs' IDs",

@@ -38,7 +38,9 @@ func (s *Server) readRequest(c *gin.Context) ([]byte, error) {
 	if err := s.parts.Joining.CheckReady(); err != nil {
 		return nil, err
 	}
-	if err := s.parts.Joining.CheckRate(c.Request.RemoteAddr); err != nil {
+	left, err := s.parts.Joining.CheckRate(c.Request.RemoteAddr)
+	limitHeaders(c, "enrolments", left)
+	if err != nil {
 		return nil, err
 	}
 	if _, err := checkMedia(c, "application/json", "application/json"); err != nil {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"strconv"
 	"time"
@@ -15,9 +14,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"repronet.dev/api"
-	"repronet.dev/attestation"
 	"repronet.dev/dashboard"
-	"repronet.dev/ledger"
 )
 
 // entry answers with the body of a ledger entry, byte for byte as it came.
@@ -27,12 +24,18 @@ func (s *Server) entry(c *gin.Context) {
 		s.fail(c, api.NewProblem(api.ProblemInvalidParameter, "Parameter index: it is a ledger index, counted from 0."))
 		return
 	}
-	entry, err := s.findEntry(c.Request.Context(), index)
+	if err := s.checkIndexed(c.Request.Context(), index); err != nil {
+		s.fail(c, err)
+		return
+	}
+	if unchanged(c, strconv.Quote(strconv.FormatUint(index, 10)), keepForever) {
+		return
+	}
+	entry, err := s.parts.Entry(c.Request.Context(), index)
 	if err != nil {
 		s.fail(c, err)
 		return
 	}
-	c.Header("Cache-Control", keepForever)
 	c.Header("Last-Modified", entry.ReceivedAt.UTC().Format(http.TimeFormat))
 	c.Header(api.KindHeader, string(entry.Kind))
 	media := "application/json"
@@ -42,15 +45,16 @@ func (s *Server) entry(c *gin.Context) {
 	c.Data(http.StatusOK, media, entry.Body)
 }
 
-func (s *Server) findEntry(ctx context.Context, index uint64) (*ledger.Entry, error) {
+// checkIndexed reports that the index does not have a ledger entry.
+func (s *Server) checkIndexed(ctx context.Context, index uint64) error {
 	watermark, err := s.parts.Source.Watermark(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if index >= watermark.Indexed {
-		return nil, api.NewProblem(api.ProblemNotFound, fmt.Sprintf("The index has no ledger entry %d yet; it ends before entry %d.", index, watermark.Indexed))
+		return api.NewProblem(api.ProblemNotFound, fmt.Sprintf("The index has no ledger entry %d yet; it ends before entry %d.", index, watermark.Indexed))
 	}
-	return s.parts.Entry(ctx, index)
+	return nil
 }
 
 // roster publishes the fold of the ledger's enrolments, so anybody can compute it.
@@ -65,8 +69,10 @@ func (s *Server) roster(c *gin.Context) {
 		s.fail(c, api.NewProblem(api.ProblemTryLater, "The builder list cannot be made now: ask again later."))
 		return
 	}
-	c.Header("Cache-Control", askAgain)
-	c.Data(http.StatusOK, "application/json", append(text, '\n'))
+	text = append(text, '\n')
+	if !unchanged(c, etagOfBytes(text), askAgain) {
+		c.Data(http.StatusOK, "application/json", text)
+	}
 }
 
 // filter answers with the filter of a set's newest revision. To those who have it
@@ -75,11 +81,10 @@ func (s *Server) filter(c *gin.Context) {
 	name := c.Param("name")
 	found, err := s.parts.Filter(c.Request.Context(), name)
 	var etag string
-	var known bool
 	var filter []byte
 	if err == nil {
 		etag = strconv.Quote(strconv.FormatUint(found.Index, 10))
-		if known = matches(c.GetHeader("If-None-Match"), etag); !known {
+		if !matches(c.GetHeader("If-None-Match"), etag) {
 			filter, err = found.Bytes(c.Request.Context())
 		}
 	}
@@ -91,33 +96,9 @@ func (s *Server) filter(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
-	c.Header("ETag", etag)
-	c.Header("Cache-Control", askAgain)
-	if known {
-		c.Status(http.StatusNotModified)
-		c.Writer.WriteHeaderNow()
+	if unchanged(c, etag, askAgain) {
 		return
 	}
 	c.Header("Content-Type", bytesType)
 	http.ServeContent(c.Writer, c.Request, "", time.Time{}, bytes.NewReader(filter))
-}
-
-// mapProof answers with what the newest map says of an output.
-func (s *Server) mapProof(c *gin.Context) {
-	ecosystem, name := c.Query("ecosystem"), c.Query("name")
-	if err := errors.Join(attestation.ValidateEcosystem(ecosystem), attestation.ValidateOutput(ecosystem, name)); err != nil {
-		s.fail(c, api.NewProblem(api.ProblemInvalidParameter, fmt.Sprintf("Parameters ecosystem and name: %v.", err)))
-		return
-	}
-	answer, err := s.parts.MapProof(c.Request.Context(), attestation.NewOutputID(ecosystem, name))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		s.fail(c, api.NewProblem(api.ProblemNotFound, "The ledger commits to no map yet: read the ledger itself."))
-	case err != nil:
-		s.config.Logger.ErrorContext(c.Request.Context(), "proving by the map", "error", err)
-		s.fail(c, api.NewProblem(api.ProblemTryLater, "The map cannot be read now: ask again later."))
-	default:
-		c.Header("Cache-Control", askAgain)
-		writeJSON(c, http.StatusOK, answer)
-	}
 }

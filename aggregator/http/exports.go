@@ -65,6 +65,11 @@ func export[T any](s *Server, c *gin.Context, lines func(context.Context, Export
 		s.fail(c, err)
 		return
 	}
+	if size == nil && s.parts.Source != nil {
+		if etag := s.indexedETag(c, ""); etag != "" && unchanged(c, etag, askAgain) {
+			return
+		}
+	}
 	from := fair.AddressOf(c.Request.RemoteAddr)
 	if err := s.exports.sending.try(from); err != nil {
 		s.exportLater(c, busy(err))

@@ -33,7 +33,9 @@ func (s *Server) checkpoint(c *gin.Context) {
 
 // logKey answers with the log's verifier key, one line.
 func (s *Server) logKey(c *gin.Context) {
-	c.String(http.StatusOK, "%s\n", s.parts.Log.Key)
+	if key := s.parts.Log.Key + "\n"; !unchanged(c, etagOfBytes([]byte(key)), askAgain) {
+		c.String(http.StatusOK, "%s", key)
+	}
 }
 
 // tile answers with a tile of hashes or entries.

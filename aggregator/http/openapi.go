@@ -196,8 +196,9 @@ func (s *Server) openAPI(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
-	c.Header("Cache-Control", askAgain)
-	c.Data(http.StatusOK, "application/openapi+json", document)
+	if !unchanged(c, etagOfBytes(document), askAgain) {
+		c.Data(http.StatusOK, "application/openapi+json", document)
+	}
 }
 
 // neverNull says of lists what huma cannot know: an empty one is [] in JSON.

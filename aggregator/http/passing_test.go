@@ -55,6 +55,7 @@ func TestPassOn(t *testing.T) {
 		{http.MethodGet, api.EnrolmentsPath + "/abc", ""},
 		{http.MethodGet, api.RosterPath, ""},
 		{http.MethodGet, api.MapProofPath + "?ecosystem=nix&name=x", ""},
+		{http.MethodGet, api.MapBucketPath("00000"), ""},
 	} {
 		response, text := ask(call.method, call.path, call.body)
 		if want := call.method + " " + call.path + " 127.0.0.1 2 " + call.body; response.StatusCode != http.StatusTeapot ||

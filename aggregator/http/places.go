@@ -3,6 +3,7 @@ package http
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"sync"
@@ -74,9 +75,14 @@ func (p places) leave(from netip.Prefix) { p.pool.Release(from.String(), 1) }
 // many do. The place is left as soon as the answer is known: at whose pace it is read
 // then makes no difference to others.
 func (s *Server) takePlace(c *gin.Context) {
-	if !s.costly[s.routeOf(c)] {
-		return
+	if s.costly[s.routeOf(c)] {
+		s.inPlace(c, c.Next)
 	}
+}
+
+// inPlace has a request answered when it has a place.
+func (s *Server) inPlace(c *gin.Context, answer func()) {
+	c.Writer.Header().Add("RateLimit-Policy", placesPolicy)
 	ctx, cancel := context.WithTimeout(c.Request.Context(), readTime)
 	defer cancel()
 	from := fair.AddressOf(c.Request.RemoteAddr)
@@ -87,7 +93,7 @@ func (s *Server) takePlace(c *gin.Context) {
 	w := &placed{ResponseWriter: c.Writer, server: s, from: from, leave: sync.OnceFunc(func() { s.reads.leave(from) })}
 	defer w.leave()
 	c.Writer, c.Request = w, c.Request.WithContext(ctx)
-	c.Next()
+	answer()
 }
 
 // turnAway answers a request that has no place.
@@ -98,9 +104,14 @@ func (s *Server) turnAway(c *gin.Context, why error) {
 		dashboard.SecurityHeaders(c)
 	}
 	c.Header("Retry-After", busyRetryAfter)
+	c.Writer.Header().Add("RateLimit", `"places";r=0;t=`+busyRetryAfter)
 	s.fail(c, busy(why))
 	c.Abort()
 }
+
+// placesPolicy says how many answers that take a place an address gets at a time
+// (draft-ietf-httpapi-ratelimit-headers).
+var placesPolicy = fmt.Sprintf(`"places";q=%d;qu="concurrent-requests"`, readPlacesAddress)
 
 // busyRetryAfter is in how many seconds a place may be free.
 const busyRetryAfter = "5"

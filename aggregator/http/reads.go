@@ -4,12 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"repronet.dev/api"
-	"repronet.dev/attestation"
 	"repronet.dev/dashboard"
 	"repronet.dev/signing"
 )
@@ -57,10 +55,6 @@ type (
 	buildInput struct {
 		Name string `query:"name" required:"true" maxLength:"1024" doc:"The build: a derivation's store path, a recipe pinned by hash or exact version." example:"/nix/store/2c6b…-hello-2.12.1.drv"`
 	}
-	outputsInput struct {
-		Name   string `query:"name" maxLength:"1024" doc:"The output's key: a store path, or <build>^<output>."`
-		Digest string `query:"digest" maxLength:"100" doc:"A SHA-256 digest that anybody ever claimed: in hexadecimal, in Nix's base 32, or as SRI."`
-	}
 	divergencesInput struct {
 		Set        string `query:"set" maxLength:"200" doc:"Only outputs of this package set."`
 		Shape      string `query:"shape" doc:"Only this shape." enum:"self,scatter,outlier,split"`
@@ -77,7 +71,8 @@ type (
 		Maintainer string `query:"maintainer" maxLength:"200" doc:"Only outputs that a package set says this person maintains."`
 		Ecosystem  string `query:"ecosystem" maxLength:"40" doc:"Only outputs of this ecosystem."`
 		Project    string `query:"project" maxLength:"200" doc:"Only files of this project: those whose keys begin with it and a slash."`
-		Limit      int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"At most so many."`
+		Limit      int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"At most so many on a page."`
+		Cursor     string `query:"cursor" maxLength:"1000" doc:"From the page before: follow its Link header with rel=next."`
 	}
 	revisionsInput struct {
 		Name  string `path:"name" maxLength:"200" doc:"The package set."`
@@ -130,11 +125,27 @@ func (s *Server) excuses(ctx context.Context, in *excusesInput) (*body[*api.Excu
 	return &body[*api.Excuses]{excuses}, dashboard.Missing(err, "%q or %q is no published revision of a package set, written SET@REVISION (SET@ is the newest); "+api.SetsPath+" lists the sets.", in.From, in.To)
 }
 
-func (s *Server) changes(ctx context.Context, in *changesInput) (*body[[]api.VerdictChange], error) {
-	changes, err := s.parts.Source.Changes(ctx, api.ChangeQuery{
-		Set: in.Set, Maintainer: in.Maintainer, Ecosystem: in.Ecosystem, Project: in.Project, Limit: in.Limit,
-	})
-	return &body[[]api.VerdictChange]{notNil(changes)}, dashboard.Missing(err, noSet, in.Set)
+// listPage is a part of a list of which there may be more.
+type listPage[T any] struct {
+	Link string `header:"Link" doc:"The next page, with rel=next."`
+	Body T
+}
+
+func nextPage(url string) string { return fmt.Sprintf("<%s>; rel=\"next\"", url) }
+
+func (s *Server) changes(ctx context.Context, in *changesInput) (*listPage[[]api.VerdictChange], error) {
+	query := api.ChangeQuery{
+		Set: in.Set, Maintainer: in.Maintainer, Ecosystem: in.Ecosystem, Project: in.Project, Limit: in.Limit, Cursor: in.Cursor,
+	}
+	changes, next, err := s.parts.Source.Changes(ctx, query)
+	if err != nil {
+		return nil, dashboard.Missing(err, noPage)
+	}
+	out := &listPage[[]api.VerdictChange]{Body: notNil(changes)}
+	if query.Cursor = next; next != "" {
+		out.Link = nextPage(query.URL(api.ChangesPath))
+	}
+	return out, nil
 }
 
 func (s *Server) build(ctx context.Context, in *buildInput) (*body[*api.Build], error) {
@@ -165,41 +176,9 @@ func invalid(format string, args ...any) error {
 	return api.NewProblem(api.ProblemInvalidParameter, fmt.Sprintf(format, args...))
 }
 
-// outputs answers with an [api.Output] where a name was asked for, and with a list of
-// [api.OutputRow] where a digest was.
-func (s *Server) outputs(ctx context.Context, in *outputsInput) (*body[any], error) {
-	switch {
-	case (in.Name == "") == (in.Digest == ""):
-		return nil, invalid("Give either name, an output's key, or digest, a SHA-256 digest.")
-	case in.Name != "":
-		output, err := s.parts.Source.Output(ctx, in.Name)
-		return &body[any]{output}, dashboard.Missing(err, "Nobody attested an output named %q.", in.Name)
-	}
-	digest, err := attestation.ParseAnyDigest(in.Digest)
-	if err != nil {
-		return nil, invalid("Parameter digest: %v.", err)
-	}
-	rows, err := s.parts.Source.ByDigest(ctx, digest)
-	return &body[any]{notNil(rows)}, err
-}
+const noPage = "No such package set, or the cursor is not one of this list; leave it out to begin at the newest."
 
-// outputsAnswers describes the two forms of [Server.outputs].
-func outputsAnswers(schemas huma.Registry, op *huma.Operation) {
-	op.Responses["200"] = &huma.Response{
-		Description: "With name, the output; with digest, a list of at most 1,000 outputs",
-		Content: map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{OneOf: []*huma.Schema{
-			schemas.Schema(reflect.TypeFor[api.Output](), true, ""),
-			{Type: huma.TypeArray, Items: schemas.Schema(reflect.TypeFor[api.OutputRow](), true, "")},
-		}}}},
-	}
-}
-
-type divergencesOutput struct {
-	Link string `header:"Link" doc:"The next page, with rel=next."`
-	Body *api.DivergencePage
-}
-
-func (s *Server) divergences(ctx context.Context, in *divergencesInput) (*divergencesOutput, error) {
+func (s *Server) divergences(ctx context.Context, in *divergencesInput) (*listPage[*api.DivergencePage], error) {
 	query := api.DivergenceQuery{
 		Set: in.Set, Shape: api.Shape(in.Shape), Cause: api.Side(in.Cause), Maintainer: in.Maintainer,
 		Ecosystem: in.Ecosystem, Project: in.Project, Limit: in.Limit, Cursor: in.Cursor,
@@ -211,15 +190,14 @@ func (s *Server) divergences(ctx context.Context, in *divergencesInput) (*diverg
 		}
 		query.Builder = id
 	}
-	page, err := s.parts.Source.Divergences(ctx, query)
+	found, err := s.parts.Source.Divergences(ctx, query)
 	if err != nil {
-		return nil, dashboard.Missing(err, "No such package set, or the cursor is not one of this list; leave it out to begin at the newest.")
+		return nil, dashboard.Missing(err, noPage)
 	}
-	page.Divergences = notNil(page.Divergences)
-	out := &divergencesOutput{Body: page}
-	if page.Next != "" {
-		query.Cursor = page.Next
-		out.Link = fmt.Sprintf("<%s>; rel=\"next\"", query.URL(api.DivergencesPath))
+	found.Divergences = notNil(found.Divergences)
+	out := &listPage[*api.DivergencePage]{Body: found}
+	if query.Cursor = found.Next; found.Next != "" {
+		out.Link = nextPage(query.URL(api.DivergencesPath))
 	}
 	return out, nil
 }

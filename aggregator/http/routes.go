@@ -88,7 +88,9 @@ func (s *Server) routes() []route {
 		read("get-set-difference", api.SetsPath+"/{name}/difference", s.setDifference, "A revision of a package set beside the one before: what regressed, was fixed, diverges, was added and removed"),
 		read("get-excuses", api.ExcusesPath, s.excuses, "What keeps a revision of a package set from taking the place of another"),
 		read("get-build", api.BuildsPath, s.build, "A build with its outputs and all claims on them"),
-		read("get-outputs", api.OutputsPath, s.outputs, "An output by its name, or the outputs for which a digest was ever claimed", outputsAnswers),
+		read("get-outputs", api.OutputsPath, s.outputs, "An output by its name, or the outputs for which a digest was ever claimed, or that a package URL names", outputsAnswers),
+		call("look-up-keys", http.MethodPost, api.LookupPath, s.lookUp, aboutLookup).fromIndex(),
+		call("get-output-bucket", http.MethodGet, api.LookupPath+"/{prefix}", s.outputBucket, aboutOutputBucket).fromIndex().takesPlace(),
 		read("list-divergences", api.DivergencesPath, s.divergences, "Diverged outputs, newest first"),
 		read("list-suggestions", api.SuggestionsPath, s.suggestions, "What is worth building next of a package set, and what for"),
 		read("list-changes", api.ChangesPath, s.changes, "The newest changes of verdicts to diverged and back, newest first"),
@@ -101,6 +103,7 @@ func (s *Server) routes() []route {
 		call("get-roster", http.MethodGet, api.RosterPath, s.roster, aboutRoster).takesPlace().ofWriter(),
 		call("get-set-filter", http.MethodGet, api.SetsPath+"/{name}/filter", s.filter, aboutFilter).fromIndex(),
 		call("get-map-proof", http.MethodGet, api.MapProofPath, s.mapProof, aboutMapProof).takesPlace().ofWriter(),
+		call("get-map-bucket", http.MethodGet, api.MapBucketsPath+"/{prefix}", s.mapBucket, aboutMapBucket).takesPlace().ofWriter(),
 		call("export-verdicts", http.MethodGet, api.ExportVerdictsPath, s.exportVerdicts, aboutExport[api.ExportedVerdict]("The verdict on every output")).fromIndex(),
 		call("export-changes", http.MethodGet, api.ExportChangesPath, s.exportChanges, aboutExport[api.ExportedChange]("Every change of a verdict")).fromIndex(),
 

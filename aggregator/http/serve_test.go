@@ -52,6 +52,10 @@ func request(t testing.TB, h http.Handler, method, url string, body io.Reader, h
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
+	return served(h, r)
+}
+
+func served(h http.Handler, r *http.Request) *http.Response {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	return w.Result()

@@ -84,6 +84,11 @@ type Parts struct {
 	// MapProof proves by the newest map. It returns [fs.ErrNotExist] if the ledger
 	// commits to none.
 	MapProof func(ctx context.Context, id attestation.OutputID) (*api.MapProof, error)
+	// MapIndex says which ledger entry commits to that map, without any work.
+	MapIndex func() (uint64, error)
+	// MapBucket proves all of a bucket likewise. The error wraps [outputmap.ErrBucket] if that
+	// is too large.
+	MapBucket func(ctx context.Context, prefix attestation.Prefix) (*api.MapBucket, error)
 	// Exports begins to read the whole index.
 	Exports Exporter
 
@@ -162,6 +167,7 @@ type Server struct {
 	others   *semaphore.Weighted   // has a place for each answer of all routes that are not first
 	reads    places
 	unread   places // for large answers that are being read
+	lookups  *fair.Rates
 	memory   memory
 	networks fair.Networks
 	exports  exports
@@ -191,10 +197,11 @@ func New(config Config, parts Parts) (*Server, error) {
 	}
 	s := &Server{
 		config: config, parts: parts, names: map[string]string{}, suffixed: map[string][]suffixed{}, indexed: map[string]bool{}, first: map[string]bool{}, costly: map[string]bool{},
-		others: semaphore.NewWeighted(int64(max(1, config.MaxConnections*(4-spared)/4))),
-		reads:  newPlaces(readPlaces, readPlacesAddress, readWaiting, readWaitingAddress),
-		unread: newPlaces(unreadPlaces, unreadPlaces/2, 0, 0),
-		memory: newMemory(config.MaxInFlight, runtime.GOMAXPROCS(0)), networks: networks,
+		others:  semaphore.NewWeighted(int64(max(1, config.MaxConnections*(4-spared)/4))),
+		reads:   newPlaces(readPlaces, readPlacesAddress, readWaiting, readWaitingAddress),
+		unread:  newPlaces(unreadPlaces, unreadPlaces/2, 0, 0),
+		lookups: fair.NewRates(lookupRate, nil),
+		memory:  newMemory(config.MaxInFlight, runtime.GOMAXPROCS(0)), networks: networks,
 		exports: newExports(config.TempDir), metrics: newMetrics(config.Registry),
 	}
 	if err := s.open(); err != nil {

@@ -43,7 +43,7 @@ func (s *Server) submission(c *gin.Context, advice string, submit submitter, typ
 		return
 	}
 	who := s.networks.Of(c.Request.RemoteAddr)
-	body, held, err := s.readBody(c, who)
+	body, held, err := s.readBody(c, who, ofBundles)
 	if err != nil {
 		s.fail(c, err)
 		return
@@ -56,7 +56,7 @@ func (s *Server) submission(c *gin.Context, advice string, submit submitter, typ
 			return
 		}
 		if !held.grow(len(lines) * perLine) {
-			s.fail(c, bodyProblem(errBusy, ""))
+			s.fail(c, bodyProblem(errBusy, "", ofBundles))
 			return
 		}
 	}

@@ -28,11 +28,11 @@ func encodings(name string) bool {
 
 // unpack returns a body without its compression, when it is its party's turn. All that it may
 // come to is reserved before anything is unpacked.
-func (s *Server) unpack(ctx context.Context, encoding string, packed []byte, held *reservation) ([]byte, error) {
+func (s *Server) unpack(ctx context.Context, encoding string, packed []byte, most int, held *reservation) ([]byte, error) {
 	if encoding == "" || encoding == "identity" {
 		return packed, held.wait(ctx, cap(packed))
 	}
-	limit := min(freeRatio+maxRatio*len(packed), api.MaxRequestSize)
+	limit := min(freeRatio+maxRatio*len(packed), most)
 	if err := held.wait(ctx, limit+1); err != nil {
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func (s *Server) unpack(ctx context.Context, encoding string, packed []byte, hel
 	}
 	defer func() { _ = reader.Close() }() // nothing is left to go wrong in a decompressor
 	body, err := readAll(reader, limit, func(int) bool { return true }, func(int) {})
-	if err == errTooLarge && limit < api.MaxRequestSize { //nolint:errorlint // readAll's own, never wrapped
+	if err == errTooLarge && limit < most { //nolint:errorlint // readAll's own, never wrapped
 		err = errRatio
 	}
 	if err == nil && len(body) == 0 {

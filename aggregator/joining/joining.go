@@ -11,8 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"repronet.dev/aggregator/fair"
 	"repronet.dev/aggregator/state"
 	"repronet.dev/api"
@@ -48,7 +46,7 @@ type Joining struct {
 	state  *state.State
 	roster *enrolment.Roster // up to the ledger's end
 	ledger Ledger
-	limits *limits
+	limits *fair.Rates
 	ready  atomic.Bool
 	secret []byte     // of pseudonyms; set once, before ready
 	mu     sync.Mutex // held from a look at the roster to the enrolment that follows from it
@@ -60,7 +58,7 @@ func New(config Config, s *state.State, roster *enrolment.Roster, l Ledger) *Joi
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Joining{config: config, state: s, roster: roster, ledger: l, limits: newLimits(rate.Every(perAddressEvery), rate.Every(allEvery))}
+	return &Joining{config: config, state: s, roster: roster, ledger: l, limits: newLimits()}
 }
 
 // Ready opens the way in. The secret is what the names of identities' operators are made
@@ -78,13 +76,14 @@ func (j *Joining) CheckReady() error {
 	return api.NewProblem(api.ProblemTryLater, "The aggregator is starting: it reads its ledger first.")
 }
 
-// CheckRate returns an error if too many requests came from an address, or from
-// everywhere.
-func (j *Joining) CheckRate(address string) error {
-	if j.limits.allow(address) {
-		return nil
+// CheckRate counts a request from an address, and returns an error if too many came from
+// there, or from everywhere.
+func (j *Joining) CheckRate(address string) (fair.Left, error) {
+	left, ok := j.limits.Take(address, 1)
+	if ok {
+		return left, nil
 	}
-	return api.NewProblem(api.ProblemSlowDown, "Too many requests to be enrolled come from your address, or from everywhere: ask again in a minute.")
+	return left, api.NewProblem(api.ProblemSlowDown, "Too many requests to be enrolled come from your address, or from everywhere: ask again in a minute.")
 }
 
 // Ask takes a request from nowhere in particular.

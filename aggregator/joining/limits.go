@@ -4,11 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"net/netip"
-	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 
 	"repronet.dev/aggregator/fair"
 )
@@ -21,44 +17,13 @@ const (
 	perAddressBurst = 20
 	allEvery        = time.Second
 	allBurst        = 100
-
-	// maxAddresses bounds what is remembered. Beyond it all are forgotten: the
-	// limit of all together still holds.
-	maxAddresses = 10_000
 )
 
-// limits bound the rate of requests for each address and for all together.
-type limits struct {
-	each rate.Limit
-	all  *rate.Limiter
-
-	mu        sync.Mutex
-	addresses map[netip.Prefix]*rate.Limiter // guarded by mu
-}
-
-func newLimits(each, all rate.Limit) *limits {
-	return &limits{each: each, all: rate.NewLimiter(all, allBurst), addresses: map[netip.Prefix]*rate.Limiter{}}
-}
-
-// allow counts a request from the other end of a connection. What headers say
-// about where a request comes from is not believed.
-func (l *limits) allow(remote string) bool {
-	return l.address(remote).Allow() && l.all.Allow()
-}
-
-func (l *limits) address(remote string) *rate.Limiter {
-	network := fair.AddressOf(remote)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	limiter, known := l.addresses[network]
-	if !known {
-		if len(l.addresses) >= maxAddresses {
-			clear(l.addresses)
-		}
-		limiter = rate.NewLimiter(l.each, perAddressBurst)
-		l.addresses[network] = limiter
-	}
-	return limiter
+// newLimits bound the rate of requests for each address and for all together. What headers
+// say about where a request comes from is not believed.
+func newLimits() *fair.Rates {
+	all := fair.Every(allEvery, allBurst)
+	return fair.NewRates(fair.Every(perAddressEvery, perAddressBurst), &all)
 }
 
 // network names the network of an IP address and port, of IPv4 the /24 and of IPv6 the

@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"repronet.dev/aggregator/store"
@@ -11,28 +12,37 @@ import (
 )
 
 // Changes implements [dashboard.DivergenceSource].
-func (q *Query) Changes(ctx context.Context, query dashboard.ChangeQuery) ([]dashboard.VerdictChange, error) {
+func (q *Query) Changes(ctx context.Context, query dashboard.ChangeQuery) (page []dashboard.VerdictChange, next string, err error) {
 	t, release := q.store.Acquire()
 	defer release()
 	if query.Set != "" {
 		if _, err := q.set(ctx, t, query.Set); err != nil {
-			return nil, err
+			return nil, "", err
 		}
+	}
+	behind, err := parseCursor(query.Cursor)
+	if err != nil {
+		return nil, "", err
 	}
 	w, err := t.Watermark(ctx)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	filter := store.TurnFilter{Set: query.Set, Maintainer: query.Maintainer, Ecosystem: query.Ecosystem, Project: query.Project}
-	turns, err := t.Turns(ctx, filter, w.Size, min(max(query.Limit, 1), maxOutputs))
+	limit := min(max(query.Limit, 1), maxOutputs)
+	turns, err := t.Turns(ctx, filter, w.Size, behind, limit+1)
 	if err != nil {
-		return nil, err
+		return nil, "", err
+	}
+	if len(turns) > limit {
+		turns = turns[:limit]
+		next = fmt.Sprintf("%d.%d", turns[limit-1].Index, turns[limit-1].Output)
 	}
 	list := make([]dashboard.VerdictChange, len(turns))
 	for i, turn := range turns {
 		list[i] = dashboard.VerdictChange{Kind: api.NewChangeKind(turn.New)}
 	}
-	return list, describe(ctx, t, list, turns)
+	return list, next, describe(ctx, t, list, turns)
 }
 
 // describe completes changes by what their outputs are called, and when their entries were

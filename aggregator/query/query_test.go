@@ -291,8 +291,12 @@ func testSetAnswers(t *testing.T, scenario *dashboardtest.Scenario) {
 		ask("difference of "+set, func(s dashboard.Source) (any, error) { return s.SetDifference(ctx, set, "", 100) })
 		ask("changes in "+set, func(s dashboard.Source) (any, error) { return s.SetChanges(ctx, set, 1000) })
 		ask("changes of "+set, func(s dashboard.Source) (any, error) {
-			return s.Changes(ctx, dashboard.ChangeQuery{Set: set, Maintainer: "ada", Limit: 1000})
+			list, _, err := s.Changes(ctx, dashboard.ChangeQuery{Set: set, Maintainer: "ada", Limit: 1000})
+			return list, err
 		})
 	}
-	ask("changes", func(s dashboard.Source) (any, error) { return s.Changes(ctx, dashboard.ChangeQuery{Limit: 7}) })
+	ask("changes", func(s dashboard.Source) (any, error) {
+		list, _, err := s.Changes(ctx, dashboard.ChangeQuery{Limit: 7})
+		return list, err
+	})
 }

@@ -18,6 +18,7 @@ import (
 	"repronet.dev/aggregator/index"
 	"repronet.dev/aggregator/query"
 	"repronet.dev/aggregator/store"
+	"repronet.dev/api"
 	"repronet.dev/attestation"
 	"repronet.dev/dashboard/dashboardtest"
 	"repronet.dev/enrolment"
@@ -116,6 +117,16 @@ func growing(n int) *dashboardtest.Scenario {
 	return s
 }
 
+// growingKeys are keys of each kind, n of most.
+func growingKeys(n int) []string {
+	keys := []string{growingBuild(), "pkg:golang/example.org/none@v1.0.0", "example/name"}
+	for i := range n {
+		keys = append(keys, dashboardtest.Out(fmt.Sprintf("growing-%02d", i), ""), dashboardtest.DRV(fmt.Sprintf("scattered-%02d", i)),
+			dashboardtest.Digest(fmt.Sprint("scattered", i, 0)).Hex(), dashboardtest.Out(fmt.Sprintf("absent-%02d", i), ""))
+	}
+	return keys
+}
+
 // pages serves pages and API of a scenario, and counts what they ask.
 func pages(t *testing.T, scenario *dashboardtest.Scenario) (http.Handler, *counting) {
 	t.Helper()
@@ -163,35 +174,43 @@ func TestStatementsOfPages(t *testing.T) {
 		name string
 		path func(n int) string // of a page or an operation, in the world of that size
 		most int                // statements
+		// keys are looked up, in the place of a GET.
+		keys func(n int) []string
 	}{
-		{"overview", func(int) string { return "/" }, 15},
-		{"overview of a set", func(int) string { return "/?set=set-00" }, 19},
-		{"a build", func(int) string { return "/builds" + growingBuild() }, 11},
-		{"a build in the API", func(int) string { return "/api/v1/builds?name=" + growingBuild() }, 11},
-		{"an output", func(int) string { return "/api/v1/outputs?name=" + dashboardtest.Out("growing-00", "") }, 10},
-		{"divergences", func(int) string { return "/divergences" }, 10},
-		{"divergences that are inherited", func(int) string { return "/divergences?cause=inherited" }, 10},
-		{"builders", func(int) string { return "/builders" }, 8},
-		{"a builder that copies", func(n int) string { return "/builders/" + copier(n) }, 14},
-		{"a search", func(int) string { return "/search?q=scattered" }, 10},
-		{"a digest", func(int) string { return "/api/v1/outputs?digest=" + digest }, 6},
-		{"coverage", func(int) string { return "/coverage?set=set-00" }, 11},
-		{"package sets", func(int) string { return "/api/v1/sets" }, 2},
-		{"page of package sets", func(int) string { return "/sets" }, 5},
-		{"a set", func(int) string { return "/sets/set-00" }, 18},
-		{"a revision", func(int) string { return "/sets/set-00/1" }, 11},
-		{"feed", func(int) string { return "/divergences.atom" }, 5},
-		{"feed of a set", func(int) string { return "/sets/set-00.atom" }, 9},
-		{"list", func(int) string { return "/divergences.csv" }, 9},
-		{"badge", func(int) string { return "/badges/sets/set-00.svg" }, 3},
-		{"status", func(int) string { return "/status" }, 2},
+		{"many keys", func(int) string { return api.LookupPath }, 7, growingKeys},
+		{"overview", func(int) string { return "/" }, 15, nil},
+		{"overview of a set", func(int) string { return "/?set=set-00" }, 19, nil},
+		{"a build", func(int) string { return "/builds" + growingBuild() }, 11, nil},
+		{"a build in the API", func(int) string { return "/api/v1/builds?name=" + growingBuild() }, 11, nil},
+		{"an output", func(int) string { return "/api/v1/outputs?name=" + dashboardtest.Out("growing-00", "") }, 10, nil},
+		{"divergences", func(int) string { return "/divergences" }, 10, nil},
+		{"divergences that are inherited", func(int) string { return "/divergences?cause=inherited" }, 10, nil},
+		{"builders", func(int) string { return "/builders" }, 8, nil},
+		{"a builder that copies", func(n int) string { return "/builders/" + copier(n) }, 14, nil},
+		{"a search", func(int) string { return "/search?q=scattered" }, 10, nil},
+		{"a digest", func(int) string { return "/api/v1/outputs?digest=" + digest }, 6, nil},
+		{"coverage", func(int) string { return "/coverage?set=set-00" }, 11, nil},
+		{"package sets", func(int) string { return "/api/v1/sets" }, 2, nil},
+		{"page of package sets", func(int) string { return "/sets" }, 5, nil},
+		{"a set", func(int) string { return "/sets/set-00" }, 18, nil},
+		{"a revision", func(int) string { return "/sets/set-00/1" }, 11, nil},
+		{"feed", func(int) string { return "/divergences.atom" }, 5, nil},
+		{"feed of a set", func(int) string { return "/sets/set-00.atom" }, 9, nil},
+		{"list", func(int) string { return "/divergences.csv" }, 9, nil},
+		{"badge", func(int) string { return "/badges/sets/set-00.svg" }, 3, nil},
+		{"status", func(int) string { return "/status" }, 2, nil},
 	} {
 		t.Run(page.name, func(t *testing.T) {
 			var asked []string
 			for i, n := range sizes {
 				counts[i].take()
 				response := httptest.NewRecorder()
-				servers[i].ServeHTTP(response, httptest.NewRequestWithContext(t.Context(), http.MethodGet, page.path(n), nil))
+				request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, page.path(n), nil)
+				if page.keys != nil {
+					request = httptest.NewRequestWithContext(t.Context(), http.MethodPost, page.path(n), strings.NewReader(strings.Join(page.keys(n), "\n")))
+					request.Header.Set("Content-Type", api.TextType)
+				}
+				servers[i].ServeHTTP(response, request)
 				if response.Code != http.StatusOK {
 					t.Fatalf("%s: status %d: %s", page.path(n), response.Code, response.Body)
 				}

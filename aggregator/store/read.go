@@ -37,18 +37,17 @@ func (t *Tables) Counts(ctx context.Context, scopes []string) (map[string]Counts
 
 // Names returns what outputs are called, by number.
 func (t *Tables) Names(ctx context.Context, outputs []uint32) (map[uint32]OutputName, error) {
-	names := make(map[uint32]OutputName, len(outputs))
-	if len(outputs) == 0 {
-		return names, nil
-	}
-	for n, err := range scan(ctx, t.conn, readName, `SELECT output, version, ecosystem, key, build, name FROM outputs
-		WHERE output IN {outputs:Array(UInt32)} ORDER BY output, version`, clickhouse.Named("outputs", outputs)) {
-		if err != nil {
-			return nil, fmt.Errorf("reading names of outputs: %w", err)
+	return many(outputs, func(part []uint32) (map[uint32]OutputName, error) {
+		names := make(map[uint32]OutputName, len(part))
+		for n, err := range scan(ctx, t.conn, readName, `SELECT output, version, ecosystem, key, build, name FROM outputs
+			WHERE output IN {outputs:Array(UInt32)} ORDER BY output, version`, clickhouse.Named("outputs", part)) {
+			if err != nil {
+				return nil, fmt.Errorf("reading names of outputs: %w", err)
+			}
+			names[n.Output] = n
 		}
-		names[n.Output] = n
-	}
-	return names, nil
+		return names, nil
+	})
 }
 
 func readName(rows driver.Rows) (n OutputName, err error) {
@@ -85,20 +84,17 @@ func readNumber(rows driver.Rows) (n uint32, err error) { return n, rows.Scan(&n
 // OfBuilds returns the first outputs of each of some builds, at most limit of one,
 // by the [Short] of the build's ID and by number.
 func (t *Tables) OfBuilds(ctx context.Context, builds []attestation.OutputID, limit int) (map[uint64][]uint32, error) {
-	outputs := make(map[uint64][]uint32, len(builds))
-	if len(builds) == 0 {
-		return outputs, nil
-	}
-	for p, err := range scan(ctx, t.conn, func(rows driver.Rows) (p Pair, err error) {
-		return p, rows.Scan(&p.Hash, &p.Output)
-	}, `SELECT DISTINCT build, output FROM builds WHERE build IN {hashes:Array(UInt64)}
-		ORDER BY build, output LIMIT {limit:UInt32} BY build`, hashes(builds), clickhouse.Named("limit", limit)) {
-		if err != nil {
-			return nil, fmt.Errorf("reading the outputs of builds: %w", err)
+	return many(builds, func(part []attestation.OutputID) (map[uint64][]uint32, error) {
+		outputs := make(map[uint64][]uint32, len(part))
+		for p, err := range scan(ctx, t.conn, readPair, `SELECT DISTINCT build, output FROM builds WHERE build IN {hashes:Array(UInt64)}
+			ORDER BY build, output LIMIT {limit:UInt32} BY build`, hashes(part), clickhouse.Named("limit", limit)) {
+			if err != nil {
+				return nil, fmt.Errorf("reading the outputs of builds: %w", err)
+			}
+			outputs[p.Hash] = append(outputs[p.Hash], p.Output)
 		}
-		outputs[p.Hash] = append(outputs[p.Hash], p.Output)
-	}
-	return outputs, nil
+		return outputs, nil
+	})
 }
 
 // CountOfBuild returns how many outputs a build has.
@@ -140,16 +136,23 @@ func (t *Tables) Observations(ctx context.Context, outputs []uint32, limit int) 
 
 // Withdrawals returns the claims of outputs that were taken back.
 func (t *Tables) Withdrawals(ctx context.Context, outputs []uint32) ([]Withdrawal, error) {
-	if len(outputs) == 0 {
-		return nil, nil
+	var all []Withdrawal
+	for part := range slices.Chunk(outputs, maxList) {
+		found, err := list(ctx, t.conn, readWithdrawal, `SELECT output, log_index, builder, digest FROM withdrawn
+			WHERE output IN {outputs:Array(UInt32)} ORDER BY output, log_index LIMIT 1 BY output, log_index`, clickhouse.Named("outputs", part))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
 	}
-	return list(ctx, t.conn, func(rows driver.Rows) (w Withdrawal, err error) {
-		var digest []byte
-		err = rows.Scan(&w.Output, &w.Index, &w.Builder, &digest)
-		copy(w.Digest[:], digest)
-		return w, err
-	}, `SELECT output, log_index, builder, digest FROM withdrawn WHERE output IN {outputs:Array(UInt32)}
-		ORDER BY output, log_index LIMIT 1 BY output, log_index`, clickhouse.Named("outputs", outputs))
+	return all, nil
+}
+
+func readWithdrawal(rows driver.Rows) (w Withdrawal, err error) {
+	var digest []byte
+	err = rows.Scan(&w.Output, &w.Index, &w.Builder, &digest)
+	copy(w.Digest[:], digest)
+	return w, err
 }
 
 // ChangesBefore returns the history of some outputs' verdicts up to a ledger

@@ -68,6 +68,15 @@ type OutputName struct {
 	Name      string // within the build, "" where unknown
 }
 
+// An OutputKey is what identifies an output.
+type OutputKey struct {
+	Output         uint32
+	Ecosystem, Key string
+}
+
+// ID is what both make up.
+func (k OutputKey) ID() attestation.OutputID { return attestation.NewOutputID(k.Ecosystem, k.Key) }
+
 // A Pair leads from the first 8 bytes of a hash to an output.
 type Pair struct {
 	Hash   uint64

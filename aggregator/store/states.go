@@ -121,14 +121,12 @@ func newest(n int, rows iter.Seq2[*State, error]) (map[attestation.OutputID]*Sta
 	return states, nil
 }
 
-// States returns the states of a few outputs, those that have one, and perhaps
-// others.
+// States returns the states of outputs, those that have one, and perhaps others.
 func (t *Tables) States(ctx context.Context, ids []attestation.OutputID) (map[attestation.OutputID]*State, error) {
-	if len(ids) == 0 {
-		return nil, nil
-	}
-	return newest(len(ids), scan(ctx, t.conn, readState,
-		`SELECT `+stateFields+` FROM verdicts WHERE hash IN {hashes:Array(UInt64)}`, hashes(ids)))
+	return many(ids, func(part []attestation.OutputID) (map[attestation.OutputID]*State, error) {
+		return newest(len(part), scan(ctx, t.conn, readState,
+			`SELECT `+stateFields+` FROM verdicts WHERE hash IN {hashes:Array(UInt64)}`, hashes(part)))
+	})
 }
 
 func hashes(ids []attestation.OutputID) driver.NamedValue {

@@ -37,10 +37,15 @@ func (f *TurnFilter) where() (string, []any) {
 }
 
 // Turns returns the newest changes of verdicts to diverged and back before a ledger index,
-// at most limit: the newest first, those of one entry by output. Its work is a pass over
-// all changes, or over those of a set's or maintainer's outputs.
-func (t *Tables) Turns(ctx context.Context, filter TurnFilter, before uint64, limit int) ([]Change, error) {
+// at most limit: the newest first, those of one entry by output. With behind, they are those
+// after that place. Its work is a pass over all changes, or over those of a set's or
+// maintainer's outputs.
+func (t *Tables) Turns(ctx context.Context, filter TurnFilter, before uint64, behind *Place, limit int) ([]Change, error) {
 	where, parameters := filter.where()
+	if behind != nil {
+		where += ` AND (log_index < {since:UInt64} OR log_index = {since:UInt64} AND output > {output:UInt32})`
+		parameters = append(parameters, clickhouse.Named("since", behind.Since), clickhouse.Named("output", behind.Output))
+	}
 	parameters = append(parameters, clickhouse.Named("before", before), clickhouse.Named("limit", limit), clickhouse.Named("ask", 2*limit))
 	// A change may have several rows, after a batch that was written again.
 	changes, err := list(ctx, t.conn, readChange, `SELECT output, log_index, old, new FROM (

@@ -27,7 +27,7 @@ func Contract(t *testing.T, newSource func(t *testing.T, s *Scenario) dashboard.
 	s := contractScenario()
 	source := newSource(t, s)
 	for name, check := range map[string]func(*testing.T, dashboard.Source){
-		"status": contractStatus, "outputs": contractOutputs, "builds": contractBuilds, "look-up": contractLookUp,
+		"status": contractStatus, "outputs": contractOutputs, "builds": contractBuilds, "look-up": contractLookUp, "many keys": contractManyKeys,
 		"divergences": contractDivergences, "pages": contractPages, "builders": contractBuilders,
 	} {
 		t.Run(name, func(t *testing.T) { check(t, source) })
@@ -108,7 +108,7 @@ func contractEmpty(t *testing.T, source dashboard.Source) {
 	equal(t, "comparison", comparison, &dashboard.Comparison{Pairs: []dashboard.Agreement{}}, err)
 	page, err := source.Divergences(ctx, dashboard.DivergenceQuery{Limit: 10})
 	equal(t, "divergences", page, &dashboard.DivergencePage{Divergences: []dashboard.Divergence{}}, err)
-	changes, err := source.Changes(ctx, dashboard.ChangeQuery{Limit: 10})
+	changes, _, err := source.Changes(ctx, dashboard.ChangeQuery{Limit: 10})
 	equal(t, "changes", changes, []dashboard.VerdictChange{}, err)
 	missing(t, source, "release")
 }

@@ -195,10 +195,25 @@ func contractChanges(t *testing.T, source dashboard.Source) {
 		{"a maintainer's", dashboard.ChangeQuery{Maintainer: "ada", Limit: 100}, all[5:7]},
 		{"nobody's", dashboard.ChangeQuery{Maintainer: "bob", Limit: 100}, []string{}},
 	} {
-		list, err := source.Changes(ctx, c.query)
+		list, next, err := source.Changes(ctx, c.query)
 		equal(t, c.name, said(list), c.want, err)
+		if more := c.query.Limit < 100; more != (next != "") {
+			t.Errorf("%s: next is %q", c.name, next)
+		}
 	}
-	list, err := source.Changes(ctx, dashboard.ChangeQuery{Limit: 1})
+	var paged []string
+	for query := (dashboard.ChangeQuery{Limit: 2}); ; {
+		page, next, err := source.Changes(ctx, query)
+		if err != nil || len(page) > 2 {
+			t.Fatalf("%d changes on a page of 2, %v", len(page), err)
+		}
+		if paged = append(paged, said(page)...); next == "" {
+			break
+		}
+		query.Cursor = next
+	}
+	equal(t, "by pages", paged, all, nil)
+	list, _, err := source.Changes(ctx, dashboard.ChangeQuery{Limit: 1})
 	equal(t, "a change", list, []dashboard.VerdictChange{{
 		Key: Out("turn-1", ""), Ecosystem: "nix", Build: DRV("turn-1"), Kind: "diverged",
 		Change: dashboard.Change{Index: 25, ReceivedAt: contractDay(22), From: "reproduced", To: "diverged"},
@@ -216,8 +231,15 @@ func contractChanges(t *testing.T, source dashboard.Source) {
 		t.Errorf("a change in a set is %+v", c)
 	}
 	for name, ask := range map[string]func() error{
-		"changes": func() error { _, err := source.Changes(ctx, dashboard.ChangeQuery{Set: "none", Limit: 1}); return err },
-		"set":     func() error { _, err := source.SetChanges(ctx, "none", 1); return err },
+		"changes": func() error {
+			_, _, err := source.Changes(ctx, dashboard.ChangeQuery{Set: "none", Limit: 1})
+			return err
+		},
+		"cursor": func() error {
+			_, _, err := source.Changes(ctx, dashboard.ChangeQuery{Cursor: "nonsense", Limit: 1})
+			return err
+		},
+		"set": func() error { _, err := source.SetChanges(ctx, "none", 1); return err },
 	} {
 		if err := ask(); !errors.Is(err, dashboard.ErrNotFound) {
 			t.Errorf("%s of a set that is not there: %v", name, err)

@@ -3,6 +3,7 @@ package dashboardtest
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -11,13 +12,13 @@ import (
 )
 
 // Changes implements dashboard.Source.
-func (f *Fake) Changes(ctx context.Context, q dashboard.ChangeQuery) ([]dashboard.VerdictChange, error) {
+func (f *Fake) Changes(ctx context.Context, q dashboard.ChangeQuery) (page []dashboard.VerdictChange, next string, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var of *set
 	if q.Set != "" {
 		if of = f.sets[q.Set]; of == nil {
-			return nil, dashboard.ErrNotFound
+			return nil, "", dashboard.ErrNotFound
 		}
 	}
 	list := []dashboard.VerdictChange{}
@@ -32,7 +33,23 @@ func (f *Fake) Changes(ctx context.Context, q dashboard.ChangeQuery) ([]dashboar
 			}
 		}
 	}
-	return f.newest(list, q.Limit), ctx.Err()
+	list = f.newest(list, len(list))
+	if q.Cursor != "" {
+		var index uint64
+		var born int
+		if _, err := fmt.Sscanf(q.Cursor, "%d.%d", &index, &born); err != nil {
+			return nil, "", dashboard.ErrNotFound
+		}
+		list = slices.DeleteFunc(list, func(c dashboard.VerdictChange) bool {
+			return c.Index > index || c.Index == index && f.outputs[c.Key].born <= born
+		})
+	}
+	if len(list) > q.Limit {
+		list = list[:q.Limit]
+		last := list[q.Limit-1]
+		next = fmt.Sprintf("%d.%d", last.Index, f.outputs[last.Key].born)
+	}
+	return list, next, ctx.Err()
 }
 
 func turned(c dashboard.Change) api.ChangeKind {
