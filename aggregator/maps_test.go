@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/go-cmp/cmp"
 
 	"repronet.dev/api"
 	"repronet.dev/attestation"
@@ -24,39 +25,63 @@ import (
 	"repronet.dev/verify"
 )
 
-// ask asks for one output without a copy of the ledger, at an address.
+// ask asks for one output without a copy of the ledger, at an address: by its bucket, and
+// by its name, which must come to the same.
 func (w *world) ask(address string, pins *verify.Pins, n int, maxAge time.Duration) (*verify.Evidence, error) {
+	w.t.Helper()
 	light := verify.Light{Aggregator: must(verify.Dial(address)), Pins: pins, State: w.t.TempDir(), MaxAge: maxAge}
-	return light.Evidence(w.t.Context(), "nix", outputName(n))
+	evidence, err := light.Evidence(w.t.Context(), "nix", outputName(n))
+	light.State, light.Tell = w.t.TempDir(), true
+	told, toldErr := light.Evidence(w.t.Context(), "nix", outputName(n))
+	if (err == nil) != (toldErr == nil) {
+		w.t.Errorf("output %d: by its bucket %v, by its name %v", n, err, toldErr)
+	}
+	if diff := cmp.Diff(evidence, told); diff != "" {
+		w.t.Errorf("output %d (-by its bucket +by its name):\n%s", n, diff)
+	}
+	return evidence, errors.Join(err, toldErr)
 }
 
-// lying is a server in front of the world that changes answers about the map.
-func (w *world) lying(change func(*api.MapProof)) string {
+// A lie changes what is answered about the map.
+type lie struct {
+	proof  func(*api.MapProof)
+	bucket func(*api.MapBucket)
+}
+
+// lying is a server in front of the world that lies about the map.
+func (w *world) lying(l lie) string {
 	w.t.Helper()
 	proxy := httputil.NewSingleHostReverseProxy(must(url.Parse(w.url)))
 	proxy.ModifyResponse = func(r *http.Response) error {
-		if r.Request.URL.Path != api.MapProofPath {
-			return nil
+		switch {
+		case r.Request.URL.Path == api.MapProofPath:
+			return changed(r, l.proof)
+		case strings.HasPrefix(r.Request.URL.Path, api.MapBucketsPath):
+			return changed(r, l.bucket)
 		}
-		var answer api.MapProof
-		text, err := io.ReadAll(r.Body)
-		if err != nil {
-			return err
-		}
-		if err := json.Unmarshal(text, &answer); err != nil {
-			return err
-		}
-		change(&answer)
-		if text, err = json.Marshal(answer); err != nil {
-			return err
-		}
-		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(string(text))), int64(len(text))
-		r.Header.Del("Content-Length")
 		return nil
 	}
 	server := httptest.NewServer(proxy)
 	w.t.Cleanup(server.Close)
 	return server.URL
+}
+
+func changed[T any](r *http.Response, change func(*T)) error {
+	var answer T
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, &answer); err != nil {
+		return err
+	}
+	change(&answer)
+	if text, err = json.Marshal(answer); err != nil {
+		return err
+	}
+	r.Body, r.ContentLength = io.NopCloser(strings.NewReader(string(text))), int64(len(text))
+	r.Header.Del("Content-Length")
+	return nil
 }
 
 // build builds a map of the ledger that leaves the entries out about which leave
@@ -139,16 +164,21 @@ func TestMaps(t *testing.T) {
 
 	t.Run("proof of another output", func(t *testing.T) {
 		other := must(w.maps.prove(t.Context(), attestation.NewOutputID("nix", outputName(10))))
-		address := w.lying(func(p *api.MapProof) { p.Output = other.Output })
+		bucket := must(w.maps.proveBucket(t.Context(), attestation.NewOutputID("nix", outputName(10)).Prefix(5)))
+		address := w.lying(lie{func(p *api.MapProof) { p.Output = other.Output }, func(b *api.MapBucket) { b.Bucket = bucket.Bucket }})
 		if _, err := w.ask(address, pins, 150, time.Hour); !errors.Is(err, outputmap.ErrInvalid) {
 			t.Error(err)
 		}
 	})
 	// A hidden dissent: a proof of a map without it, which no entry commits to.
 	hidden := w.build(before, func(index uint64) bool { return index == dissent })
-	hide := func(p *api.MapProof) {
-		p.Output = must(must(hidden.Prove(attestation.NewOutputID("nix", outputName(150)))).Encode())
-		p.Roster = jsontext.Value(must(must(hidden.Prove(outputmap.RosterKey())).Encode()))
+	asked := attestation.NewOutputID("nix", outputName(150))
+	roster := jsontext.Value(must(must(hidden.Prove(outputmap.RosterKey())).Encode()))
+	hide := lie{
+		func(p *api.MapProof) { p.Output, p.Roster = must(must(hidden.Prove(asked)).Encode()), roster },
+		func(b *api.MapBucket) {
+			b.Bucket, b.Roster = must(must(hidden.ProveBucket(asked.Prefix(5))).Encode()), roster
+		},
 	}
 	t.Run("proof of another map", func(t *testing.T) {
 		if _, err := w.ask(w.lying(hide), pins, 150, time.Hour); !errors.Is(err, outputmap.ErrInvalid) {
@@ -157,7 +187,7 @@ func TestMaps(t *testing.T) {
 	})
 	t.Run("root of another entry", func(t *testing.T) {
 		other := must(w.log.Receipt(t.Context(), dissent))
-		address := w.lying(func(p *api.MapProof) { p.Receipt = other })
+		address := w.lying(lie{func(p *api.MapProof) { p.Receipt = other }, func(b *api.MapBucket) { b.Receipt = other }})
 		if _, err := w.ask(address, pins, 150, time.Hour); !errors.Is(err, outputmap.ErrInvalid) {
 			t.Error(err)
 		}
@@ -178,7 +208,7 @@ func TestMaps(t *testing.T) {
 		old := w.log.Checkpoint().Text
 		proof := must(json.Marshal(must(w.maps.prove(t.Context(), attestation.NewOutputID("nix", outputName(20))))))
 		w.attest(carol, 20, 21, 2)
-		light := verify.Light{Aggregator: must(verify.Dial(w.url)), Pins: pins, State: t.TempDir(), MaxAge: time.Hour}
+		light := verify.Light{Aggregator: must(verify.Dial(w.url)), Pins: pins, State: t.TempDir(), MaxAge: time.Hour, Tell: true}
 		w.settle()
 		evidence, err := light.Evidence(t.Context(), "nix", outputName(20))
 		if err != nil || evidence.Judgement.Verdict != divergence.Diverged {
@@ -208,7 +238,10 @@ func TestMaps(t *testing.T) {
 		index := w.append(ledger.MapRoot, body)
 		w.settle()
 		receipt := must(w.log.Receipt(t.Context(), index))
-		address := w.lying(func(p *api.MapProof) { hide(p); p.Receipt = receipt })
+		address := w.lying(lie{
+			func(p *api.MapProof) { hide.proof(p); p.Receipt = receipt },
+			func(b *api.MapBucket) { hide.bucket(b); b.Receipt = receipt },
+		})
 		evidence, err := w.ask(address, pins, 150, time.Hour)
 		if err != nil || evidence.Judgement.Verdict != divergence.Reproduced {
 			t.Fatalf("the lie is not what it should be: %+v, %v", evidence, err)

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"repronet.dev/api"
+	"repronet.dev/attestation"
 	"repronet.dev/ecosystem"
 	"repronet.dev/enrolment"
 	"repronet.dev/enrolment/published"
@@ -169,7 +170,8 @@ func (l *Light) CheckBuilders(ctx context.Context, list *BuilderList) error {
 		}
 		from = root.Size
 	}
-	if err := f.tail(ctx, tree, from, outputmap.RosterKey()); err != nil {
+	nothing := func(attestation.OutputID) bool { return false }
+	if err := f.tail(ctx, tree, from, nothing); err != nil {
 		return err
 	}
 	if err := list.check(ctx, tree, f.changes); err != nil {
@@ -188,19 +190,29 @@ func (l *Light) proof(ctx context.Context, key note.Verifier, ecosystem, output 
 	case asking != nil:
 		return nil, nil, nil, asking
 	case answer.Receipt == nil:
-		return nil, nil, nil, fmt.Errorf("reading the map's proof: %w", errNoReceipt(answer.Receipt))
+		return nil, nil, nil, errNoReceipt
 	}
+	reader, latest, err := l.newest(ctx, key)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return reader, latest, answer, asking
+}
+
+// newest asks for the newest state of the ledger, which the pinned witnesses must have
+// cosigned.
+func (l *Light) newest(ctx context.Context, key note.Verifier) (*ledger.Reader, *ledger.Checkpoint, error) {
 	reader := ledger.NewReader(l.Aggregator.Log(), key)
 	latest, err := reader.Checkpoint(ctx)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	witnesses, err := l.Pins.Cosigners()
 	if err == nil {
 		_, err = witnesses.Check(latest)
 	}
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
-	return reader, latest, answer, asking
+	return reader, latest, nil
 }

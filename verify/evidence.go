@@ -111,44 +111,6 @@ type finder interface {
 	lookup(ids []attestation.OutputID) ([][]uint64, error)
 }
 
-// collect collects every claim about outputs that a tree holds.
-func collect(ctx context.Context, tree *ledger.Tree, x finder, pins *Pins, outputs []Output, progress Progress) ([]*Evidence, error) {
-	ids := make([]attestation.OutputID, len(outputs))
-	for i, o := range outputs {
-		if err := attestation.ValidateOutput(o.Ecosystem, o.Key); err != nil {
-			return nil, err
-		}
-		ids[i] = attestation.NewOutputID(o.Ecosystem, o.Key)
-	}
-	roster, err := newRoster(pins)
-	if err != nil {
-		return nil, err
-	}
-	erased := map[attestation.Digest]struct{}{}
-	c := collector{
-		tree: tree, roster: roster, erased: erased, progress: progress,
-		reader: reading.New(roster, roster.attachment).TextsFrom(textsOf(tree, erased)).In(tree.Origin()),
-	}
-	for i, o := range outputs {
-		c.outputs = append(c.outputs, &collected{
-			id:       ids[i],
-			evidence: &Evidence{Ecosystem: o.Ecosystem, Output: o.Key, Size: c.tree.Size()}, said: map[reading.Key]struct{}{},
-		})
-	}
-	if err := c.collect(ctx, x, ids); err != nil {
-		of := fmt.Sprintf("%d outputs", len(outputs))
-		if len(outputs) == 1 {
-			of = outputs[0].Key
-		}
-		return nil, fmt.Errorf("collecting evidence on %s: %w", of, err)
-	}
-	evidence := make([]*Evidence, len(c.outputs))
-	for i, o := range c.outputs {
-		evidence[i] = o.evidence
-	}
-	return evidence, nil
-}
-
 // collector goes through the entries about outputs in ledger order.
 type collector struct {
 	tree     *ledger.Tree
@@ -171,7 +133,7 @@ type collected struct {
 	said     map[reading.Key]struct{} // the statements taken
 }
 
-func (c *collector) collect(ctx context.Context, x finder, ids []attestation.OutputID) error {
+func (c *collector) collect(ctx context.Context, x finder) error {
 	if size := c.tree.Size(); size > 0 {
 		last, err := c.entry(ctx, size-1)
 		if err != nil {
@@ -190,6 +152,10 @@ func (c *collector) collect(ctx context.Context, x finder, ids []attestation.Out
 		if err := c.takeAway(ctx, n); err != nil {
 			return err
 		}
+	}
+	ids := make([]attestation.OutputID, len(c.outputs))
+	for i, o := range c.outputs {
+		ids[i] = o.id
 	}
 	found, err := x.lookup(ids)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -38,37 +39,60 @@ type Light struct {
 	State string
 	// MaxAge is how long ago the ledger may have taken the map's root. 0: any time.
 	MaxAge time.Duration
+	// Tell has outputs asked for by their names. That is less to fetch, and the aggregator
+	// learns which outputs somebody at this address is interested in.
+	Tell bool
+	// Bits is how many of an output's ID are told where its name is not: 12, 16 or 20, which
+	// is 0 as well. With fewer there are more outputs among which it is hidden, and as many
+	// to fetch.
+	Bits int
 }
 
-// Evidence collects every claim about an output.
+// Evidence collects every claim about an output. Unless [Light.Tell] is set, each request
+// that this makes and its answer depend on the output's bucket alone, not on which output of
+// it is meant, nor on what was said of that: the entries about all outputs of the bucket are
+// fetched and opened.
 func (l *Light) Evidence(ctx context.Context, ecosystem, output string) (*Evidence, error) {
 	if err := attestation.ValidateOutput(ecosystem, output); err != nil {
 		return nil, err
 	}
-	found, tree, err := l.find(ctx, ecosystem, output)
+	find := l.findBucket
+	if l.Tell {
+		find = l.find
+	}
+	found, tree, err := find(ctx, Output{ecosystem, output})
 	if err != nil {
 		return nil, fmt.Errorf("asking for %s: %w", output, err)
 	}
-	evidence, err := collect(ctx, tree, found, l.Pins, []Output{{ecosystem, output}}, func(string, uint64, uint64) {})
-	if err != nil {
-		return nil, err
-	}
-	return evidence[0], nil
+	return collectAmong(ctx, tree, found, l.Pins, Output{ecosystem, output}, slices.Collect(maps.Keys(found.entries)))
 }
 
-// found are the entries about one output.
-type found struct{ entries, changes []uint64 }
+// found are the entries about outputs.
+type found struct {
+	entries map[attestation.OutputID][]uint64
+	changes []uint64
+}
 
 func (f *found) roster() ([]uint64, error) { return f.changes, nil }
 
-func (f *found) lookup([]attestation.OutputID) ([][]uint64, error) { return [][]uint64{f.entries}, nil }
+func (f *found) lookup(ids []attestation.OutputID) ([][]uint64, error) {
+	list := make([][]uint64, len(ids))
+	for i, id := range ids {
+		list[i] = f.entries[id]
+	}
+	return list, nil
+}
 
-func (l *Light) find(ctx context.Context, ecosystem, output string) (*found, *ledger.Tree, error) {
+// errNoReceipt says that an answer about the map names no entry with its root.
+var errNoReceipt = errors.New("reading the map's proof: it has no receipt")
+
+// find asks for one output by its name.
+func (l *Light) find(ctx context.Context, output Output) (*found, *ledger.Tree, error) {
 	key, err := l.Pins.Verifier()
 	if err != nil {
 		return nil, nil, err
 	}
-	reader, latest, answer, err := l.proof(ctx, key, ecosystem, output)
+	reader, latest, answer, err := l.proof(ctx, key, output.Ecosystem, output.Key)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -80,22 +104,17 @@ func (l *Light) find(ctx context.Context, ecosystem, output string) (*found, *le
 	if err := l.remember(ctx, reader, latest); err != nil {
 		return nil, nil, err
 	}
-	id := attestation.NewOutputID(ecosystem, output)
+	id := attestation.NewOutputID(output.Ecosystem, output.Key)
 	f := &found{}
-	if f.entries, err = listed(root, answer.Output, id); err != nil {
+	entries, err := listed(root, answer.Output, id)
+	if err != nil {
 		return nil, nil, err
 	}
+	f.entries = map[attestation.OutputID][]uint64{id: entries}
 	if f.changes, err = listed(root, answer.Roster, outputmap.RosterKey()); err != nil {
 		return nil, nil, err
 	}
-	return f, tree, f.tail(ctx, tree, root.Size, id)
-}
-
-func errNoReceipt(r *ledger.Receipt) error {
-	if r == nil {
-		return errors.New("it has no receipt")
-	}
-	return nil
+	return f, tree, f.tail(ctx, tree, root.Size, func(about attestation.OutputID) bool { return about == id })
 }
 
 // root returns the map's root, which an entry of the tree commits to.
@@ -139,8 +158,9 @@ func listed(root outputmap.Root, text []byte, key attestation.OutputID) ([]uint6
 	return proof.Verify(root, key)
 }
 
-// tail adds the entries that the map does not cover yet.
-func (f *found) tail(ctx context.Context, tree *ledger.Tree, from uint64, id attestation.OutputID) error {
+// tail adds the entries that the map does not cover yet: those about the outputs that are
+// wanted, and about the roster.
+func (f *found) tail(ctx context.Context, tree *ledger.Tree, from uint64, wanted func(attestation.OutputID) bool) error {
 	for record, err := range tree.Records(ctx, from, tree.Size()) {
 		if err != nil {
 			return err
@@ -156,11 +176,13 @@ func (f *found) tail(ctx context.Context, tree *ledger.Tree, from uint64, id att
 		if err != nil {
 			return err
 		}
-		if slices.Contains(keys, id) {
-			f.entries = append(f.entries, record.Index)
-		}
-		if slices.Contains(keys, outputmap.RosterKey()) {
-			f.changes = append(f.changes, record.Index)
+		for _, about := range keys {
+			switch {
+			case about == outputmap.RosterKey():
+				f.changes = append(f.changes, record.Index)
+			case wanted(about):
+				f.entries[about] = append(f.entries[about], record.Index)
+			}
 		}
 	}
 	return nil

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net/http"
 	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,10 +41,12 @@ func TestLightAhead(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			light := verify.Light{Aggregator: aggregator, Pins: l.Pins(address), State: t.TempDir(), MaxAge: test.maxAge}
-			_, err = light.Evidence(t.Context(), "generic", verifytest.Output)
-			if !errors.Is(err, test.want) || test.want == nil && err != nil {
-				t.Errorf("asked: %v, want %v", err, test.want)
+			for _, tell := range []bool{false, true} {
+				light := verify.Light{Aggregator: aggregator, Pins: l.Pins(address), State: t.TempDir(), MaxAge: test.maxAge, Tell: tell}
+				_, err = light.Evidence(t.Context(), "generic", verifytest.Output)
+				if !errors.Is(err, test.want) || test.want == nil && err != nil {
+					t.Errorf("asked: %v, want %v", err, test.want)
+				}
 			}
 		})
 	}
@@ -92,12 +96,56 @@ func withMap(t *testing.T, l *verifytest.Ledger) http.Handler {
 		}
 		return text
 	}
-	answer.Output, answer.Roster = encode(attestation.NewOutputID("generic", verifytest.Output)), encode(outputmap.RosterKey())
+	id := attestation.NewOutputID("generic", verifytest.Output)
+	answer.Output, answer.Roster = encode(id), encode(outputmap.RosterKey())
+	bucket, err := snapshot.ProveBucket(id.Prefix(5))
+	if err != nil {
+		t.Fatal(err)
+	}
+	inBucket := api.MapBucket{Receipt: answer.Receipt, Roster: answer.Roster}
+	if inBucket.Bucket, err = bucket.Encode(); err != nil {
+		t.Fatal(err)
+	}
 	mux := http.NewServeMux()
 	mux.Handle("/", l.Handler())
-	mux.HandleFunc(api.MapProofPath, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.MarshalWrite(w, &answer)
-	})
+	for path, document := range map[string]any{api.MapProofPath: &answer, api.MapBucketPath(id.Prefix(5)): &inBucket} {
+		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_ = json.MarshalWrite(w, document)
+		})
+	}
 	return mux
+}
+
+// TestLightOfAnOldAggregator: where an output cannot be asked for without telling, it is not
+// asked for at all.
+func TestLightOfAnOldAggregator(t *testing.T) {
+	l := verifytest.NewLedger(t)
+	l.Attest(l.Enrol("alice"), verifytest.Digest(1))
+	handler := withMap(t, l)
+	var told atomic.Bool
+	address := verifytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, api.MapBucketsPath) {
+			http.NotFound(w, r)
+			return
+		}
+		told.Store(told.Load() || strings.Contains(r.URL.RawQuery, "hello"))
+		handler.ServeHTTP(w, r)
+	}))
+	aggregator, err := verify.Dial(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	light := verify.Light{Aggregator: aggregator, Pins: l.Pins(address), State: t.TempDir()}
+	if _, err := light.Evidence(t.Context(), "generic", verifytest.Output); !errors.Is(err, verify.ErrTelling) || told.Load() {
+		t.Errorf("%v, told: %t", err, told.Load())
+	}
+	light.Tell = true
+	if _, err := light.Evidence(t.Context(), "generic", verifytest.Output); err != nil || !told.Load() {
+		t.Errorf("%v, told: %t", err, told.Load())
+	}
+	light.Tell, light.Bits = false, 8
+	if _, err := light.Evidence(t.Context(), "generic", verifytest.Output); err == nil {
+		t.Error("8 bits name a bucket")
+	}
 }

@@ -1,7 +1,10 @@
 package verify
 
 import (
+	"crypto/rand"
 	"testing"
+
+	"golang.org/x/mod/sumdb/note"
 
 	"repronet.dev/internal/peertest"
 	"repronet.dev/ledger"
@@ -12,6 +15,10 @@ import (
 // ledger.
 func TestHostileAggregator(t *testing.T) {
 	witness, err := ledger.NewWitnessSigner("w.example.org")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, logKey, err := note.GenerateKey(rand.Reader, "repro.example.org/log")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,6 +40,11 @@ func TestHostileAggregator(t *testing.T) {
 		"map proof": {64 << 20, func(t *testing.T, a *Aggregator) error {
 			l := Light{Aggregator: a, Pins: &Pins{Witnesses: []string{witness.String()}, WitnessQuorum: 1}, State: t.TempDir()}
 			_, _, _, err := l.proof(t.Context(), nil, "generic", "a/a")
+			return err
+		}},
+		"map bucket": {64 << 20, func(t *testing.T, a *Aggregator) error {
+			l := Light{Aggregator: a, Pins: &Pins{LogKey: logKey}, State: t.TempDir()}
+			_, _, err := l.findBucket(t.Context(), Output{"generic", "a/a"})
 			return err
 		}},
 		"ledger": {ledger.MaxAttachmentSize, func(t *testing.T, a *Aggregator) error {

@@ -24,11 +24,14 @@ func (o *outputCommand) askLight(ctx context.Context, ecosystem, key string) (*v
 	for _, address := range pins.Aggregators {
 		aggregator, err := verify.Dial(address)
 		if err == nil {
-			light := verify.Light{Aggregator: aggregator, Pins: pins, State: dir, MaxAge: o.maxAge}
+			light := verify.Light{Aggregator: aggregator, Pins: pins, State: dir, MaxAge: o.maxAge, Tell: o.tell, Bits: o.bits}
 			var evidence *verify.Evidence
 			if evidence, err = light.Evidence(ctx, ecosystem, key); err == nil {
 				return evidence, nil
 			}
+		}
+		if errors.Is(err, verify.ErrTelling) {
+			err = fmt.Errorf("%w; --tell asks for it by its name", err)
 		}
 		if ctx.Err() != nil || errors.Is(err, ledger.ErrInvalid) || errors.Is(err, outputmap.ErrInvalid) {
 			return nil, err

@@ -55,6 +55,8 @@ EXAMPLES
 			flags.IntVar(&o.quorum, "quorum", 2, "how many operators must agree, as a `number`")
 			flags.StringVar(&o.ecosystem, "ecosystem", "", "`ecosystem` of the output (default nix or guix for their store paths, else generic)")
 			flags.BoolVar(&o.light, "light", false, "ask for this output alone, and keep no copy of the ledger")
+			flags.BoolVar(&o.tell, "tell", false, "with --light, tell the aggregator which output is meant")
+			flags.IntVar(&o.bits, "bits", 20, "with --light, `how many` bits of the output's ID are told: 12, 16 or 20")
 			declareMaxAge(flags, &o.maxAge)
 			flags.BoolVar(&o.json, "json", false, "print a JSON document")
 			return withStatus(o.run)
@@ -66,7 +68,8 @@ type outputCommand struct {
 	settings
 	digest, path, ecosystem string
 	quorum                  int
-	light                   bool
+	light, tell             bool
+	bits                    int // of the ID, see verify.Light
 	maxAge                  time.Duration
 	json                    bool
 }
@@ -79,6 +82,10 @@ func (o *outputCommand) run(ctx context.Context, env *cli.Env, args []string) (e
 		return cli.Usagef("--digest and --path exclude each other")
 	case o.quorum < 1:
 		return cli.Usagef("--quorum %d: at least one operator has to speak", o.quorum)
+	case o.tell && !o.light:
+		return cli.Usagef("--tell is for --light: without that, nothing is told to anybody")
+	case o.bits != 12 && o.bits != 16 && o.bits != 20:
+		return cli.Usagef("--bits %d: want 12, 16 or 20", o.bits)
 	}
 	key, in := args[0], o.ecosystem
 	if in == "" {
