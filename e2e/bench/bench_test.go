@@ -29,7 +29,7 @@ func TestShort(t *testing.T) {
 	}
 	t.Log("\n" + table.String())
 	for _, figure := range []string{
-		"durable, one output a bundle", "visible verdict, p99, at", "build page", "index on disk", "attest", "replay, compared", "snapshot, all processors", "new follower", "output --light",
+		"durable, one output a bundle", "visible verdict, p99, at", "build page", "outputs looked up", "digests looked up", "index on disk", "attest", "replay, compared", "snapshot, all processors", "new follower", "output --light", "output --light --tell",
 		"closure of 150 outputs, 20 bundles", "closure of 150 outputs, 750 bundles", "gate: added", "relaying", "map of 10000 outputs alone",
 	} {
 		if !strings.Contains(table.String(), figure) {
@@ -43,7 +43,7 @@ func TestShort(t *testing.T) {
 	if err := again.run(t.Context(), bin); err != nil {
 		t.Error(err)
 	}
-	if text := table.String(); again.filled.made != b.filled.made || strings.Count(text, "\n") != 1+3 {
+	if text := table.String(); again.filled.made != b.filled.made || strings.Count(text, "\n") != 1+4 {
 		t.Errorf("%d outputs were made on top of %d:\n%s", again.filled.made, b.filled.made, text)
 	}
 	if kept, err := os.ReadDir(filepath.Join(b.dir, "tmp")); err == nil {

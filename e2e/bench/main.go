@@ -107,6 +107,7 @@ func (b *bench) steps() []step {
 		{"ingest", true, 20 * time.Minute, b.ingest},
 		{"latency", true, 10 * time.Minute, b.latency},
 		{"pages", true, 10 * time.Minute, b.pages},
+		{"lookup", true, 10 * time.Minute, b.lookup},
 		{"footprint", true, 15 * time.Minute, b.footprint},
 		{"reporter", true, 10 * time.Minute, b.reporter},
 		{"replay", true, 30 * time.Minute, b.replay},
