@@ -30,7 +30,7 @@ func TestToolchain(t *testing.T) {
 	must(t, exec.CommandContext(t.Context(), "sh", "-c", `rm -rf "$1"/bin "$1"/pkg; chmod +x "$1"/src/*.bash`, "sh", source))
 	build := exec.CommandContext(t.Context(), "./make.bash", "-distpack")
 	build.Dir = filepath.Join(source, "src")
-	build.Env = append(os.Environ(), "GOROOT_BOOTSTRAP="+runtime.GOROOT(), "GOTOOLCHAIN=local", "GOROOT=", "GOFLAGS=", "GO111MODULE=", "GOCACHE="+t.TempDir())
+	build.Env = append(os.Environ(), "GOROOT_BOOTSTRAP="+strings.TrimSpace(must(t, exec.CommandContext(t.Context(), "go", "env", "GOROOT"))), "GOTOOLCHAIN=local", "GOROOT=", "GOFLAGS=", "GO111MODULE=", "GOCACHE="+t.TempDir())
 	t.Log(must(t, build))
 	made := filepath.Join(source, "pkg", "distpack", version+".zip")
 

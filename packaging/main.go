@@ -55,7 +55,7 @@ func (r *release) write(ctx context.Context) error {
 	if err := os.Remove(r.out); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("making room for %s: %w: move away what is there", r.out, err)
 	}
-	if err := os.MkdirAll(filepath.Dir(r.out), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(r.out), 0o755); err != nil { //nolint:gosec // everybody may read a release
 		return err
 	}
 	made, err := os.MkdirTemp(filepath.Dir(r.out), ".packaging-*")
@@ -68,7 +68,7 @@ func (r *release) write(ctx context.Context) error {
 	defer func() { _ = os.RemoveAll(made) }()
 	r.stage, r.artifacts = filepath.Join(made, "stage"), filepath.Join(made, "artifacts")
 	for _, dir := range []string{r.stage, r.artifacts} {
-		if err := os.Mkdir(dir, 0o755); err != nil {
+		if err := os.Mkdir(dir, 0o755); err != nil { //nolint:gosec // everybody may read a release
 			return err
 		}
 	}

@@ -128,6 +128,6 @@ func (r *release) sameTime() error {
 		if err != nil {
 			return err
 		}
-		return os.Chtimes(path, r.time, r.time)
+		return os.Chtimes(path, r.time, r.time) //nolint:gosec // in a directory of this process alone
 	})
 }
