@@ -126,6 +126,10 @@ test-witness: ## Have the ledger cosigned by another project's witness, installe
 	GOBIN=$(CURDIR)/bin go install filippo.io/torchwood/cmd/litewitness@v0.9.0
 	REPRONET_LITEWITNESS=$(CURDIR)/bin/litewitness go test -tags long -count=1 -v -run TestIndependentWitness ./e2e
 
+.PHONY: test-research
+test-research: ## Plot what researchers plot, with Debian's python3-pandas and python3-matplotlib
+	go test -tags long -count=1 -v -run TestHalfLife ./snapshot
+
 # Where programs of the Sigstore project are kept.
 SIGSTORE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/repronet/sigstore
 SIGSTORE_SERVICES := fulcio=github.com/sigstore/fulcio@v1.8.8 \

@@ -338,6 +338,7 @@ func documentedCommands() []documented {
 		{in: research, line: "curl -fsS --create-dirs --output-dir data --remote-name-all https://repro.example.org/data/snapshots/SIZE/{SHA256SUMS,SHA256SUMS.note,checkpoint}", replace: []string{"SIZE", "$SIZE"}, says: "^$"},
 		{in: research, line: "curl -fsS https://repro.example.org/data/snapshots/SIZE/SHA256SUMS | cut -c67- | xargs -I{} curl -fsS --create-dirs -o data/{} https://repro.example.org/data/snapshots/SIZE/{}", replace: []string{"SIZE", "$SIZE"}, says: "^$"},
 		{in: research, line: "repronet-verify replay --snapshot data --aggregator https://repro.example.org", says: "^proven: every byte of data follows"},
+		{in: research, line: "repronet-verify rows mine changes > changes.csv", says: "^$"},
 		{in: "docs/formats.md", line: `$ printf 'nix\0/nix/store/0c7q8xqnp0zbgwp3jlirznfdlp2xrmds-hello-2.12.1' | sha256sum | cut -c1-40`, replace: []string{"$ ", ""}, says: "^[0-9a-f]{40}\n$"},
 	}
 }
