@@ -18,6 +18,7 @@ import (
 	"repronet.dev/replay"
 	"repronet.dev/snapshot"
 	"repronet.dev/snapshot/snapshottest"
+	"repronet.dev/verify/verifytest"
 )
 
 // TestMake: the rows of every view say what the ledger does.
@@ -132,6 +133,7 @@ func sameFile(t *testing.T, a, b string) bool {
 // TestForged: whatever is not what the ledger's key signed is named.
 func TestForged(t *testing.T) {
 	w := newWorld(t)
+	whole := w.make(w.config(filepath.Join(t.TempDir(), "snapshot")))
 	for what, test := range map[string]struct {
 		forge func(dir string)
 		want  string
@@ -146,13 +148,23 @@ func TestForged(t *testing.T) {
 		"sums":               {func(dir string) { w.write(filepath.Join(dir, snapshot.SumsFile), "") }, "SHA256SUMS is not what was signed"},
 	} {
 		t.Run(what, func(t *testing.T) {
-			dir := w.make(w.config(filepath.Join(t.TempDir(), "snapshot")))
+			dir := copyOf(t, whole)
 			test.forge(dir)
 			if _, err := snapshot.Check(dir, w.Key.Verifier()); !errors.Is(err, snapshot.ErrInvalid) || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("%v, want %q", err, test.want)
 			}
 		})
 	}
+}
+
+// copyOf copies a snapshot, to be changed.
+func copyOf(t *testing.T, dir string) string {
+	t.Helper()
+	to := filepath.Join(t.TempDir(), "copy")
+	if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	return to
 }
 
 func relink(t *testing.T, dir string) {
@@ -166,7 +178,8 @@ func relink(t *testing.T, dir string) {
 // otherKey puts a signature of a stranger's key in place of the ledger's.
 func (w *world) otherKey(t *testing.T, dir string) {
 	t.Helper()
-	other := newWorld(t)
+	other := &world{Ledger: verifytest.NewLedger(t), t: t}
+	other.Enrol("stranger")
 	stranger := other.make(other.config(filepath.Join(t.TempDir(), "snapshot")))
 	w.write(filepath.Join(dir, snapshot.SignatureFile), string(w.read(filepath.Join(stranger, snapshot.SignatureFile))))
 }
@@ -184,6 +197,7 @@ func TestChangedValue(t *testing.T) {
 	config := w.config(filepath.Join(t.TempDir(), "ours"))
 	config.Key, config.Checkpoint = nil, nil // as anybody makes it
 	ours := w.make(config)
+	whole := w.make(w.config(filepath.Join(t.TempDir(), "theirs")))
 	for what, test := range map[string]struct {
 		change func(dir string)
 		want   string
@@ -214,7 +228,7 @@ func TestChangedValue(t *testing.T) {
 		"a citation":  {func(dir string) { w.write(filepath.Join(dir, snapshot.CitationFile), "title: mine\n") }, "CITATION.cff: text"},
 	} {
 		t.Run(what, func(t *testing.T) {
-			theirs := w.make(w.config(filepath.Join(t.TempDir(), "theirs")))
+			theirs := copyOf(t, whole)
 			test.change(theirs)
 			snapshottest.Sign(t, theirs, w.Key)
 			if _, err := snapshot.Check(theirs, w.Key.Verifier()); err != nil {
@@ -228,7 +242,7 @@ func TestChangedValue(t *testing.T) {
 	}
 
 	// The same rows in other bytes are no difference: another program wrote them.
-	theirs := w.make(w.config(filepath.Join(t.TempDir(), "theirs")))
+	theirs := copyOf(t, whole)
 	snapshottest.Change(t, filepath.Join(theirs, "builders.parquet"), func(rows []snapshot.Builder) []snapshot.Builder { return rows })
 	snapshottest.Sign(t, theirs, w.Key)
 	if same, err := snapshot.Compare(t.Context(), ours, theirs); err != nil || same {

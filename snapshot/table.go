@@ -29,7 +29,6 @@ type table[Row any] struct {
 	view *View
 	from Time // rows of earlier months are left out, see gatherer.from
 	open map[string]*file[Row]
-	rows uint64
 }
 
 // A file is a Parquet file that is being written.
@@ -83,7 +82,6 @@ func (t *table[Row]) add(of string, at Time, row Row) error {
 		}
 		t.open[path] = f
 	}
-	t.rows++
 	if f.rows = append(f.rows, row); len(f.rows) < cap(f.rows) {
 		return nil
 	}
