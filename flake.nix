@@ -25,7 +25,7 @@
         inherit version;
         src = self;
         # Of `go mod vendor`; changes with go.mod, and the test says to what.
-        vendorHash = "sha256-VHWeOnJ38ACdbMytwbkUrlOMvIIhVG4RqGxp3Z8CxSY=";
+        vendorHash = "sha256-nbu2BnRyERUhCltDHXH99l3sc1e+8K2Cdo+Ube8pYp4=";
         subPackages = [ "cmd/${name}" ];
         env.CGO_ENABLED = 0; # static, as `make build` makes them
         ldflags = [ "-s" "-w" "-X repronet.dev/internal/version.tag=v${version}" ]

@@ -56,6 +56,7 @@ func servers() []string {
 var only = map[string][]string{
 	"github.com/sigstore/sigstore-go/":     {"repronet.dev/signing/sigstore"},
 	"github.com/transparency-dev/tessera":  {"repronet.dev/ledger/writer"},
+	"github.com/AfterShip/":                {"repronet.dev/aggregator/console"},
 	"github.com/robfig/cron/":              {"repronet.dev/aggregator/schedule", "repronet.dev/reporter/command"},
 	"github.com/ebitengine/purego":         {"repronet.dev/internal/chdb"},
 	"github.com/libp2p/go-libp2p":          {"repronet.dev/internal/wire"},

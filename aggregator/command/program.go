@@ -47,6 +47,7 @@ CONFIGURATION
 			enrol(), pendingBuilders(), approve(), reject(), vouch(), importOpenPGP(), revoke(), listBuilders(),
 			publishSet(), listSets(), showSet(), diffSets(), retireSet(),
 			erase(), reindex(), makeSnapshot(), backup(), restore(), checkLedger(), repairLedger(),
+			sqlWorker(),
 		},
 	}
 }

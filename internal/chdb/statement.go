@@ -46,6 +46,9 @@ var (
 	leading      = regexp.MustCompile(`^(?:\s+|--[^\n]*(?:\n|$)|#[ !][^\n]*(?:\n|$)|/\*(?s:.*?)\*/|\()*([A-Za-z]*)`)
 )
 
+// errSeveral is what a server says of several statements in one request.
+var errSeveral = &exception{code: 62, message: "Code: 62. DB::Exception: Syntax error (Multi-statements are not allowed). (SYNTAX_ERROR)"}
+
 // errEmpty is what a server says of a statement that is nothing, or only a comment;
 // the library itself forgives it.
 var errEmpty = &exception{code: 62, message: "Code: 62. DB::Exception: Empty query. (SYNTAX_ERROR)"}

@@ -158,7 +158,7 @@ func (s *session) run(st statement, hello []byte, emit func([]byte) error) (chan
 	}
 	statements, class := s.classify(st.sql)
 	if statements > 1 {
-		return false, &exception{code: 62, message: "Code: 62. DB::Exception: Syntax error (Multi-statements are not allowed). (SYNTAX_ERROR)"}
+		return false, errSeveral
 	}
 	changed = class >= classControl
 	if class != classReadOnly || !streamable(st.sql) {

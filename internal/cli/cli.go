@@ -52,6 +52,8 @@ type Command struct {
 	// Prepare declares the flags and returns what runs with the arguments left
 	// after them.
 	Prepare func(flags *flag.FlagSet) func(ctx context.Context, env *Env, args []string) error
+	// Hidden keeps the command out of lists: a program starts it by itself.
+	Hidden bool
 	// NeverFails has the command run whatever is in the environment: others depend on it.
 	NeverFails bool
 }
@@ -189,6 +191,11 @@ func (p *Program) all() []Command {
 	return append(slices.Clip(p.Commands), p.completionCommand(), p.versionCommand())
 }
 
+// shown returns the commands that are not hidden.
+func (p *Program) shown() []Command {
+	return slices.DeleteFunc(p.all(), func(c Command) bool { return c.Hidden })
+}
+
 // find returns the command with the longest name that args begin with.
 func (p *Program) find(args []string) (*Command, []string) {
 	var found *Command
@@ -204,7 +211,7 @@ func (p *Program) find(args []string) (*Command, []string) {
 
 func (p *Program) help(w io.Writer) {
 	fmt.Fprintf(w, "NAME\n  %s - %s\n\nSYNOPSIS\n  %s COMMAND [OPTIONS] [ARGUMENTS]\n\n%s\n\nCOMMANDS\n", p.Name, p.Summary, p.Name, strings.Trim(p.About, "\n"))
-	list(w, p.all())
+	list(w, p.shown())
 	fmt.Fprintf(w, "\nRun '%s help COMMAND' for a command's manual.\n", p.Name)
 }
 

@@ -178,3 +178,22 @@ func TestHelp(t *testing.T) {
 		t.Errorf("without arguments: status %d, stdout %q, stderr %q", status, stdout, stderr)
 	}
 }
+
+// TestHidden: what a program starts by itself is in no list, and runs.
+func TestHidden(t *testing.T) {
+	p := program()
+	inner := saying("greet-worker", "greet for another greeter", "at work")
+	inner.Hidden = true
+	p.Commands = append(p.Commands, inner)
+	for _, args := range [][]string{{"help"}, {"completion", "bash"}, {"greet-worke"}} {
+		var out bytes.Buffer
+		p.Run(t.Context(), &cli.Env{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out}, args)
+		if strings.Contains(out.String(), "greet-worker") {
+			t.Errorf("%v lists it:\n%s", args, out.String())
+		}
+	}
+	var out bytes.Buffer
+	if status := p.Run(t.Context(), &cli.Env{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out}, []string{"greet-worker"}); status != 0 || out.String() != "at work\n" {
+		t.Errorf("status %d: %s", status, out.String())
+	}
+}

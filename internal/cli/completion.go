@@ -62,7 +62,7 @@ complete -o default -F %[2]s %[1]s
 // cases are the branches by what was typed before the word: first what a next word of a
 // command's name can follow, then the commands, those with the longest names first.
 func (p *Program) cases() string {
-	commands := p.all()
+	commands := p.shown()
 	options := map[string][]string{} // of the command of this name
 	next := map[string][]string{"": {"help", "--help", "--version"}}
 	for _, c := range commands {

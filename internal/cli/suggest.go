@@ -23,7 +23,7 @@ func (p *Program) unknown(env *Env, args []string) int {
 
 // family returns the commands of several words whose first is this one.
 func (p *Program) family(word string) (family []Command) {
-	for _, c := range p.all() {
+	for _, c := range p.shown() {
 		if strings.HasPrefix(c.Name, word+" ") {
 			family = append(family, c)
 		}
@@ -35,7 +35,7 @@ func (p *Program) family(word string) (family []Command) {
 // with; empty if none is near.
 func (p *Program) nearest(args []string) (name string) {
 	best := -1
-	for _, c := range p.all() {
+	for _, c := range p.shown() {
 		words := len(strings.Fields(c.Name))
 		typed := strings.Join(args[:min(words, len(args))], " ")
 		d := distance(typed, c.Name)
