@@ -70,6 +70,8 @@ type Config struct {
 	// Admit says whose builders are enrolled into tier open without a person's
 	// decision.
 	Admit Admit `yaml:"admit"`
+	// Console is for questions in SQL over the newest snapshot.
+	Console Console `yaml:"console"`
 	// Witnesses is the path of a file that says who is asked to cosign the
 	// ledger's checkpoints, see writer.Config; empty: nobody.
 	Witnesses string    `yaml:"witnesses"`

@@ -117,6 +117,7 @@ func (w *world) watched(document *apitest.Document) (address string, called func
 		document.Check(w.t, operation, r, body)
 		switch media := api.MediaType(r); {
 		case media != api.LinesType:
+		case r.Request.URL.Path == api.SQLPath: // its columns are the question's
 		case r.Request.URL.Path == api.ExportVerdictsPath:
 			document.CheckLines(w.t, "ExportedVerdict", body)
 		case r.Request.URL.Path == api.ExportChangesPath:

@@ -39,7 +39,12 @@ func (a *Aggregator) Serve(ctx context.Context, listening func(addresses []strin
 	if err != nil {
 		return err
 	}
-	router, err := a.router(config, source, scheduler, loaded.Load) //nolint:contextcheck,nolintlint // handlers have their requests' contexts
+	sql, end, err := a.openConsole(a.snapshots.newest) //nolint:contextcheck,nolintlint // it is closed when serving ends
+	if err != nil {
+		return err
+	}
+	defer end()
+	router, err := a.router(config, sql, source, scheduler, loaded.Load) //nolint:contextcheck,nolintlint // handlers have their requests' contexts
 	if err != nil {
 		return err
 	}
@@ -140,7 +145,7 @@ func (v *view) connections() (*conns.Limiter, web.Config, error) {
 }
 
 // router puts the parts behind one router.
-func (a *Aggregator) router(config web.Config, source *query.Query, scheduler *schedule.Scheduler, started func() bool) (*web.Server, error) {
+func (a *Aggregator) router(config web.Config, sql web.SQL, source *query.Query, scheduler *schedule.Scheduler, started func() bool) (*web.Server, error) {
 	a.deps.Registry.MustRegister(&sizes{a.log.Size, a.store, a.deps.Logger}, build())
 	config.Dashboard.Jobs = func() []dashboard.Job { return dashboardJobs(scheduler.States()) }
 	config.Dashboard.Waiting = func(ctx context.Context) (int, error) { return a.state.Waiting(ctx, time.Now()) }
@@ -148,6 +153,7 @@ func (a *Aggregator) router(config web.Config, source *query.Query, scheduler *s
 	parts.Ingest, parts.Joining, parts.Roster, parts.MapProof = a.ingest, a.joining, a.rosterDocument, a.maps.prove
 	parts.MapBucket, parts.MapIndex = a.maps.proveBucket, a.maps.index
 	parts.Filter = func(ctx context.Context, set string) (*web.Filter, error) { return a.setFilter(ctx, source, set) }
+	parts.SQL = sql
 	parts.Snapshots = web.Snapshots{Dir: a.snapshots.dir, List: a.snapshots.list}
 	parts.Started, parts.Healthy = started, a.log.Trouble
 	return web.New(config, parts)

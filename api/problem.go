@@ -16,6 +16,8 @@ const (
 	ProblemMalformed        ProblemKind = "malformed"
 	ProblemClock            ProblemKind = "clock"
 	ProblemInvalidParameter ProblemKind = "invalid-parameter"
+	ProblemQueryRefused     ProblemKind = "query-refused"
+	ProblemQueryTooCostly   ProblemKind = "query-too-costly"
 	ProblemNotEnrolled      ProblemKind = "not-enrolled"
 	ProblemKeyNotValid      ProblemKind = "key-not-valid"
 	ProblemRefused          ProblemKind = "refused"
@@ -62,6 +64,16 @@ var problemKinds = []ProblemExplanation{
 		ProblemInvalidParameter, http.StatusUnprocessableEntity,
 		"A parameter of the URL has a value that it cannot have, or is not known at all.",
 		"Compare the URL with the parameters that /docs/api lists.",
+	},
+	{
+		ProblemQueryRefused, http.StatusUnprocessableEntity,
+		"The query is not one SELECT over the documented views with functions that compute, or the engine cannot make sense of it. The detail names the place.",
+		"Compare it with the views and columns that /data lists; /data/questions has queries to begin from.",
+	},
+	{
+		ProblemQueryTooCostly, http.StatusUnprocessableEntity,
+		"The query took longer, needed more memory, or has a larger result than a question in SQL may.",
+		"Ask for less: fewer rows, fewer groups, a LIMIT. A snapshot's Parquet files are there for whoever wants all of it.",
 	},
 	{
 		ProblemNotEnrolled, http.StatusForbidden,

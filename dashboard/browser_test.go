@@ -57,6 +57,12 @@ func TestBrowser(t *testing.T) {
 		{"copier", copied.URL + "/builders/" + string(dashboardtest.ID("magpie")), "copying"},
 		{"coverage", server.URL + "/coverage", "would be decided by one more build"},
 		{"coverage-empty", empty.URL + "/coverage", "No package set is published"},
+		{"data", server.URL + "/data", "Ask the data"},
+		{"data-line", server.URL + "/data?q=lines&chart=line&title=Mine", "Mine"},
+		{"data-heatmap", server.URL + "/data?q=heat&chart=heatmap", "Ask the data"},
+		{"data-hostile", server.URL + asking("q", attack, "title", attack, "chart", "bar"), "alert"},
+		{"questions", server.URL + "/data/questions", "Questions that people ask"},
+		{"question", server.URL + "/data/questions/half-life", "How long does a divergence last?"},
 		{"status", server.URL + "/status", "Up to date"},
 		{"search", server.URL + "/search?q=util", "match"},
 		{"method", server.URL + "/method", "How verdicts are computed"},
@@ -68,6 +74,7 @@ func TestBrowser(t *testing.T) {
 	}
 
 	t.Run("script", func(t *testing.T) { checkScript(t, browser) })
+	t.Run("chart", func(t *testing.T) { checkChart(t, browser, server.URL+"/data?q=lines&chart=line") })
 	for _, v := range browsertest.Variants() {
 		t.Run(v.Name, func(t *testing.T) {
 			tab := browser.Open(t, v)
@@ -90,6 +97,17 @@ func TestBrowser(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// checkChart sees the lines of a chart on the screen.
+func checkChart(t *testing.T, browser *browsertest.Browser, url string) {
+	t.Helper()
+	tab := browser.Open(t, browsertest.Variants()[0])
+	tab.Read(t, url, "#answer")
+	const drawn = `[...document.querySelectorAll("#chart .plot .line")].filter(l => l.getTotalLength() > 0 && l.getBoundingClientRect().width > 0 && getComputedStyle(l).stroke.startsWith("rgb")).length`
+	if lines := browsertest.Evaluate[int](t, tab, drawn); lines != 2 {
+		t.Errorf("Chromium draws %d lines, want 2", lines)
 	}
 }
 

@@ -31,6 +31,15 @@ type Config struct {
 	LogKey string
 	// Indexed says why the index answers nothing now; nil: it does.
 	Indexed func() error
+	// SQL answers a query for a page, with so many rows at most. nil: the page says that it
+	// cannot be.
+	SQL func(r *http.Request, sql string, rows int) (*api.SQLResult, *api.SQLAnswer, error)
+	// SQLNext says what the next query is answered from, and SQLLimits what one may cost; nil
+	// where no query is.
+	SQLNext   func() (*api.SQLAnswer, error)
+	SQLLimits func() string
+	// Snapshots lists the snapshots, the newest first; nil: there are none.
+	Snapshots func() ([]api.Snapshot, error)
 	// Jobs reports on the periodic jobs for the page /status.
 	Jobs func() []Job
 	// Waiting counts the requests to be enrolled that wait for the operator, for the page

@@ -51,6 +51,9 @@ func parsePages() (map[string]*page, error) {
 		"method":      textPage{},
 		"problems":    problemsPage{},
 		"api":         apiPage{},
+		"data":        &dataPage{},
+		"questions":   questionsPage{},
+		"question":    questionPage{},
 		"error":       errorPage{},
 	} {
 		t, err := shared.Clone()

@@ -24,6 +24,8 @@ func pageURLs() []string {
 		"/", "/?set=nixos-minimal", "/divergences", "/divergences?shape=split&cause=own", "/builds" + dashboardtest.DRV("openssl-3.5.4"),
 		"/builders", "/builders/" + string(dashboardtest.ID("alder")), "/coverage", "/coverage?set=nixos-minimal", "/status", "/method", "/docs/problems", "/docs/api", "/search", "/search?q=util",
 		"/sets", "/sets/nixos-minimal", "/sets/nixos-minimal/26.05.1820", "/sets/nixos-minimal/26.05.1960",
+		"/data", "/data?q=lines&chart=line&title=Mine", "/data?q=bars&chart=bar", "/data?q=heat&chart=heatmap", "/data?q=bins&chart=histogram",
+		"/data/questions", "/data/questions/half-life",
 	}
 }
 

@@ -34,7 +34,7 @@ func serve(t testing.TB, source dashboard.Source) http.Handler {
 				{Name: "stale-builders", Schedule: "0 4 * * *", LastRun: now.Add(-8 * time.Hour), Duration: 2 * time.Second, Error: "The index did not answer within 2s.", Next: now.Add(16 * time.Hour)},
 			}
 		},
-	}, Logger: slog.New(slog.DiscardHandler)}, web.Parts{Source: source, Suggestions: suggestions(source), Entry: func(context.Context, uint64) (*ledger.Entry, error) {
+	}, Logger: slog.New(slog.DiscardHandler)}, web.Parts{Source: source, SQL: console{}, Suggestions: suggestions(source), Entry: func(context.Context, uint64) (*ledger.Entry, error) {
 		return &ledger.Entry{Kind: ledger.Attestation, ReceivedAt: now, Body: []byte(`{"bundle":1}`)}, nil
 	}})
 	if err != nil {

@@ -232,7 +232,7 @@ type documented struct {
 func documentedCommands() []documented {
 	const clone, restore = "TestFreshClone", "TestRestore"
 	const hookLine = `post-build-hook = /etc/nix/repronet-post-build-hook`
-	const readme, operators, volunteers, checking, maintainers, research = "README.md", "docs/operators.md", "docs/volunteers.md", "docs/checking.md", "docs/maintainers.md", "docs/research.md"
+	const readme, operators, volunteers, checking, maintainers, research, sql = "README.md", "docs/operators.md", "docs/volunteers.md", "docs/checking.md", "docs/maintainers.md", "docs/research.md", "docs/research-sql.md"
 	const pullRequest = "TestPullRequest"
 	const installed = "TestInstalled" // make test-packages
 	return []documented{
@@ -339,6 +339,14 @@ func documentedCommands() []documented {
 		{in: research, line: "curl -fsS https://repro.example.org/data/snapshots/SIZE/SHA256SUMS | cut -c67- | xargs -I{} curl -fsS --create-dirs -o data/{} https://repro.example.org/data/snapshots/SIZE/{}", replace: []string{"SIZE", "$SIZE"}, says: "^$"},
 		{in: research, line: "repronet-verify replay --snapshot data --aggregator https://repro.example.org", says: "^proven: every byte of data follows"},
 		{in: research, line: "repronet-verify rows mine changes > changes.csv", says: "^$"},
+		{
+			in: sql, line: `curl -fsS --get https://repro.example.org/api/v1/sql --data-urlencode "q=SELECT verdict, count() AS outputs FROM verdicts GROUP BY verdict ORDER BY verdict"`,
+			says: `"meta":(?s).*"data":(?s).*"reproduced"|"single"|"diverged"`,
+		},
+		{
+			in: sql, line: `curl -fsS "https://repro.example.org/api/v1/sql?format=csv" -H 'Content-Type: application/sql' --data-binary @question.sql`,
+			replace: []string{"@question.sql", "'SELECT count() AS n FROM builders'"}, says: "^\"n\"\n[1-9]",
+		},
 		{in: "docs/formats.md", line: `$ printf 'nix\0/nix/store/0c7q8xqnp0zbgwp3jlirznfdlp2xrmds-hello-2.12.1' | sha256sum | cut -c1-40`, replace: []string{"$ ", ""}, says: "^[0-9a-f]{40}\n$"},
 	}
 }

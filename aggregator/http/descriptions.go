@@ -118,6 +118,45 @@ var aboutSnapshotFile = description{
 	problems: []api.ProblemKind{api.ProblemNotFound},
 }
 
+var aboutQuery = param{name: "q", doc: "One SELECT over the views that the page /data describes, at most 16 KiB.", of: text, required: true}
+
+// A sqlResult is an api.SQLResult, whose values are of any type.
+type sqlResult struct {
+	Meta []api.SQLColumn `json:"meta" doc:"The columns."`
+	Data [][]any         `json:"data" doc:"The rows: values in the order of the columns."`
+	Rows uint64          `json:"rows" doc:"How many rows there are."`
+	// Least is what ClickHouse adds where a limit was in force.
+	Least uint64 `json:"rows_before_limit_at_least,omitempty" doc:"How many rows there were before a LIMIT, at least."`
+}
+
+// aboutSQL describes questions in SQL.
+func aboutSQL(more ...param) description {
+	answered := []content{{api.SQLJSON.MediaType(), reflect.TypeFor[sqlResult]()}}
+	for _, format := range api.SQLFormats()[1:] {
+		answered = append(answered, content{media: format.MediaType()})
+	}
+	return description{
+		summary: "The result of a query in SQL over the views of the last snapshot",
+		doc: "One SELECT, with common table expressions, joins, unions and subqueries, in ClickHouse's dialect, with functions that compute. " +
+			"What it may cost is said in the header " + api.SQLLimitsHeader + ".",
+		params: append(more, param{name: "format", doc: "json (the default), csv, jsonl, arrow or parquet.", of: text}),
+		answers: []answer{{http.StatusOK, "The result, whole", answered, map[string]string{
+			api.IndexedHeader: "Of how many ledger entries the snapshot was made.", api.SnapshotHeader: "The snapshot's name.",
+			api.SQLLimitsHeader: "What a query may cost.",
+		}}},
+		problems: []api.ProblemKind{api.ProblemInvalidParameter, api.ProblemQueryRefused, api.ProblemQueryTooCostly, api.ProblemSlowDown, api.ProblemTryLater},
+	}
+}
+
+// aboutPostedSQL is aboutSQL for a query in the body of a request.
+func aboutPostedSQL() description {
+	d := aboutSQL()
+	d.summary += ", with the query in the body"
+	d.takes = []content{{media: "application/sql"}}
+	d.problems = append(d.problems, api.ProblemTooLarge, api.ProblemTooSlow)
+	return d
+}
+
 // ofSubmissions are the problems of a request with bundles or documents.
 var ofSubmissions = []api.ProblemKind{
 	api.ProblemMalformed, api.ProblemClock, api.ProblemNotEnrolled, api.ProblemKeyNotValid, api.ProblemBadSignature,

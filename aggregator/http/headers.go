@@ -19,7 +19,7 @@ func programHeaders(c *gin.Context) {
 	c.Header("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	if c.Request.Method == http.MethodGet || c.Request.Method == http.MethodHead {
 		c.Header("Access-Control-Allow-Origin", "*")
-		c.Header("Access-Control-Expose-Headers", "ETag, Link, RateLimit, RateLimit-Policy, Repronet-Indexed, Repronet-Kind, Retry-After")
+		c.Header("Access-Control-Expose-Headers", "ETag, Link, RateLimit, RateLimit-Policy, Repronet-Indexed, Repronet-Kind, Repronet-Snapshot, Repronet-SQL-Limits, Retry-After")
 	}
 }
 

@@ -66,6 +66,9 @@ func (s *Server) routes() []route {
 		page("coverage", "/coverage", d.Coverage).fromIndex().takesPlace(),
 		page("status", "/status", d.Status).fromIndex().takesPlace(),
 		page("search", "/search", d.Search).fromIndex().takesPlace(),
+		page("data", dashboard.DataPath, d.Data).ofWriter(),
+		page("questions", dashboard.QuestionsPath, d.Questions),
+		page("question", dashboard.QuestionsPath+"/{name}", d.Question).ofWriter(),
 		page("method", "/method", d.Method),
 		page("problems", api.ProblemsPath, d.Problems),
 		page("api-guide", "/docs/api", d.APIGuide),
@@ -110,6 +113,10 @@ func (s *Server) routes() []route {
 		// All data, to take home.
 		call("list-snapshots", http.MethodGet, api.SnapshotsPath, s.listSnapshots, aboutSnapshots).ofWriter(),
 		call("get-snapshot-file", http.MethodGet, api.SnapshotFilesPath+"/{size}/{path...}", s.snapshotFile, aboutSnapshotFile).ofWriter(),
+
+		// Questions in SQL, over the last snapshot.
+		call("query-sql", http.MethodGet, api.SQLPath, s.sql, aboutSQL(aboutQuery)).ofWriter(),
+		call("post-sql", http.MethodPost, api.SQLPath, s.sql, aboutPostedSQL()).ofWriter(),
 
 		// The ways in.
 		call("submit-attestations", http.MethodPost, api.SubmitPath, s.submitAttestations, aboutAttestations).keepsRoom().ofWriter(),

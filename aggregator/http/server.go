@@ -91,6 +91,8 @@ type Parts struct {
 	MapBucket func(ctx context.Context, prefix attestation.Prefix) (*api.MapBucket, error)
 	// Exports begins to read the whole index.
 	Exports Exporter
+	// SQL answers questions over the last snapshot; nil: none.
+	SQL SQL
 
 	// Writer answers what only the server that writes the ledger can; nil: this one does.
 	Writer *Writer
@@ -171,8 +173,10 @@ type Server struct {
 	memory   memory
 	networks fair.Networks
 	exports  exports
-	metrics  *metrics
-	document func() ([]byte, error) // OpenAPI
+	// questions has places for those in SQL.
+	questions places
+	metrics   *metrics
+	document  func() ([]byte, error) // OpenAPI
 }
 
 // New returns a server. It is ready at once; what its parts are not ready for, they
@@ -202,7 +206,7 @@ func New(config Config, parts Parts) (*Server, error) {
 		unread:  newPlaces(unreadPlaces, unreadPlaces/2, 0, 0),
 		lookups: fair.NewRates(lookupRate, nil),
 		memory:  newMemory(config.MaxInFlight, runtime.GOMAXPROCS(0)), networks: networks,
-		exports: newExports(config.TempDir), metrics: newMetrics(config.Registry),
+		exports: newExports(config.TempDir), questions: newPlaces(sqlPlaces, sqlPlaces/2, sqlWaiting, sqlWaitingAddress), metrics: newMetrics(config.Registry),
 	}
 	if err := s.open(); err != nil {
 		return nil, fmt.Errorf("making the router: %w", err)
@@ -215,6 +219,7 @@ func (s *Server) open() (err error) {
 		pages := s.config.Dashboard
 		pages.Entry, pages.Problem, pages.Operations, pages.Suggestions = s.parts.Entry, s.problem, s.operations, s.parts.Suggestions
 		pages.LogKey, pages.Indexed = s.parts.Log.Key, s.parts.Indexed
+		s.dataPages(&pages)
 		if pages.Logger == nil {
 			pages.Logger = s.config.Logger
 		}

@@ -129,6 +129,12 @@ func read(c *client.ClientWithResponses, in inputs) {
 	expect("snapshots", snapshots, err, err == nil && snapshots.JSON200 != nil && len(*snapshots.JSON200) == 1)
 	sums, err := c.GetSnapshotFile(ctx, in.Snapshot, "SHA256SUMS")
 	raw("file of a snapshot", sums, err)
+	const question = "SELECT verdict, count() AS outputs FROM verdicts GROUP BY verdict"
+	result, err := c.QuerySqlWithResponse(ctx, &client.QuerySqlParams{Q: question})
+	expect("SQL", result, err, err == nil && result.JSON200 != nil && len(result.JSON200.Meta) == 2 && len(result.JSON200.Data) > 1)
+	lines := "jsonl"
+	posted, err := c.PostSqlWithBody(ctx, &client.PostSqlParams{Format: &lines}, "application/sql", strings.NewReader(question))
+	raw("SQL in a body", posted, err)
 	missing, err := c.GetSummaryWithResponse(ctx, &client.GetSummaryParams{Set: &in.URL})
 	if err != nil || missing.ApplicationproblemJSON404 == nil || !strings.HasSuffix(missing.ApplicationproblemJSON404.Type, "#not-found") {
 		fail("summary of no set", err)

@@ -1,0 +1,26 @@
+-- title: How long does a divergence last? Its half-life
+-- answers: the share of divergences that were still there so many days after they began. Where the line falls below one half is the half-life.
+-- denominator: divergences that began at least so many days before the newest observation of the snapshot: all of them could have lasted so long.
+-- chart: line
+WITH
+    (SELECT max(received_at) FROM observations) AS newest,
+    spans AS (
+        SELECT received_at AS began, old_verdict, new_verdict,
+            leadInFrame(received_at, 1) OVER (PARTITION BY ecosystem, output ORDER BY ledger_index
+                ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS next
+        FROM changes),
+    lives AS (
+        SELECT intDiv(dateDiff('second', began, if(next > began, next, newest)), 86400) AS days,
+            intDiv(dateDiff('second', began, newest), 86400) AS age, count() AS n
+        FROM spans WHERE new_verdict = 'diverged'
+        GROUP BY days, age)
+SELECT
+    day,
+    sumIf(l.n, l.days >= day) / sum(l.n) AS still_diverged,
+    sumIf(l.n, l.days >= day) AS lasted,
+    sum(l.n) AS followed
+FROM lives AS l
+CROSS JOIN (SELECT arrayJoin(range(0, 366)) AS day) AS d
+WHERE l.age >= day
+GROUP BY day
+ORDER BY day
