@@ -50,6 +50,9 @@ var kindsOfRoutes = map[string]struct {
 	"get-set-difference":  {api.SetDifferencePath("nixos-minimal"), byWatermark, true},
 	"get-build":           {api.BuildsPath + "?name=" + url.QueryEscape(dashboardtest.DRV("openssl-3.5.4")), byWatermark, true},
 	"get-outputs":         {api.OutputsPath + "?name=" + url.QueryEscape(dashboardtest.Out("openssl-3.5.4", "")), byWatermark, true},
+	"get-excuses":         {api.ExcusesPath + "?from=nixos-minimal@26.05.1820&to=nixos-minimal@", byWatermark, true},
+	"list-snapshots":      {api.SnapshotsPath, byContent, false},
+	"get-snapshot-file":   {api.SnapshotFilesPath + "/3/SHA256SUMS", byDate, false},
 	"list-divergences":    {api.DivergencesPath, byWatermark, true},
 	"list-suggestions":    {api.SuggestionsPath + "?set=nixos-minimal", byWatermark, true},
 	"list-changes":        {api.ChangesPath, byWatermark, true},
@@ -106,7 +109,7 @@ var kindsOfRoutes = map[string]struct {
 func whole(t *testing.T, source dashboard.Source) *web.Server {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range []string{"checkpoint", "tile/0/000", "attachments/sha256/" + strings.Repeat("a", 64)} {
+	for _, name := range []string{"checkpoint", "3/SHA256SUMS", "tile/0/000", "attachments/sha256/" + strings.Repeat("a", 64)} {
 		path := filepath.Join(dir, filepath.FromSlash(name))
 		if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 			t.Fatal(err)
@@ -116,7 +119,7 @@ func whole(t *testing.T, source dashboard.Source) *web.Server {
 		}
 	}
 	return serveParts(t, slog.New(slog.DiscardHandler), web.Parts{
-		Source: source, Log: web.Log{Dir: dir, Key: "example.org+1+AA"},
+		Source: source, Log: web.Log{Dir: dir, Key: "example.org+1+AA"}, Snapshots: web.Snapshots{Dir: dir},
 		Roster: func(context.Context) (*api.Roster, error) { return &api.Roster{}, nil },
 		Suggestions: func(_ context.Context, q api.SuggestionQuery) (*api.Suggestions, error) {
 			return &api.Suggestions{Set: q.Set}, nil

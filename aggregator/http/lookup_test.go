@@ -2,6 +2,7 @@ package http_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"repronet.dev/api"
+	"repronet.dev/dashboard"
 	"repronet.dev/dashboard/dashboardtest"
 )
 
@@ -150,10 +152,21 @@ func checkTables(t *testing.T, tables string) {
 	}
 }
 
+// knowsNothing is a source that finds no key, in no time.
+type knowsNothing struct{ dashboard.Source }
+
+func (knowsNothing) Watermark(context.Context) (dashboard.Watermark, error) {
+	return dashboard.Watermark{}, nil
+}
+
+func (knowsNothing) LookUp(context.Context, []string) ([]api.Lookup, error) {
+	return nil, dashboard.ErrNotFound
+}
+
 // TestBudgetOfKeys: an address may look up so many keys in a minute, is told what is left,
 // and takes nothing from another.
 func TestBudgetOfKeys(t *testing.T) {
-	server := serve(t, sample())
+	server := serve(t, knowsNothing{})
 	ask := func(from string, keys int) *http.Response {
 		t.Helper()
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, api.LookupPath, bytes.NewReader(bytes.Repeat([]byte("\n"), keys)))
@@ -167,7 +180,7 @@ func TestBudgetOfKeys(t *testing.T) {
 	for i := range 10 {
 		response := ask("192.0.2.1:1", api.MaxLookupKeys)
 		limit := response.Header.Get("RateLimit")
-		if response.StatusCode != http.StatusOK || !strings.HasPrefix(limit, `"keys";r=`) {
+		if response.StatusCode != http.StatusNotFound || !strings.HasPrefix(limit, `"keys";r=`) {
 			t.Fatalf("request %d: status %d, RateLimit %s", i, response.StatusCode, limit)
 		}
 	}
@@ -178,7 +191,7 @@ func TestBudgetOfKeys(t *testing.T) {
 		!strings.Contains(refused.Header.Get("RateLimit"), ";t="+after) || refused.Header.Get("RateLimit-Policy") != `"keys";q=100000;w=60` {
 		t.Errorf("status %d, %v: %s", refused.StatusCode, refused.Header, body)
 	}
-	if other := ask("192.0.2.2:1", 1); other.StatusCode != http.StatusOK {
+	if other := ask("192.0.2.2:1", 1); other.StatusCode != http.StatusNotFound {
 		t.Errorf("another address: status %d", other.StatusCode)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"github.com/go-json-experiment/json"
 
 	"repronet.dev/api"
 )
@@ -20,7 +21,14 @@ func (s *Server) listSnapshots(c *gin.Context) {
 			return
 		}
 	}
-	c.JSON(http.StatusOK, notNil(list))
+	text, err := json.Marshal(notNil(list), json.Deterministic(true))
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	if !unchanged(c, etagOfBytes(text), askAgain) {
+		c.Data(http.StatusOK, "application/json", text)
+	}
 }
 
 // snapshotFile answers with a file of a snapshot.
