@@ -61,10 +61,12 @@ func (b *bench) keysToLookUp(round uint64, key func(n uint64) string) (keys []st
 	among := max(outputs, api.MaxLookupKeys)
 	for i := range uint64(api.MaxLookupKeys) {
 		n := (round*31 + i*(among/api.MaxLookupKeys)) % among
-		keys = append(keys, key(n))
 		if n < outputs {
 			stored++
+		} else {
+			n += 1 << 40 // which nobody has made
 		}
+		keys = append(keys, key(n))
 	}
 	return keys, stored
 }
