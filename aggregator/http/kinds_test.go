@@ -97,8 +97,13 @@ var kindsOfRoutes = map[string]struct {
 	"method":              {"/method", never, false},
 	"problems":            {api.ProblemsPath, never, false},
 	"api-guide":           {"/docs/api", never, false},
-	"asset":               {"", never, false}, // its name is its hash
-	"icon":                {"", never, false}, // moved
+	"asset":               {"", never, false},                              // its name is its hash
+	"icon":                {"", never, false},                              // moved
+	"query-sql":           {api.SQLPath + "?q=SELECT+1", byVersion, false}, // questions have places of their own
+	"data":                {"/data", never, false},
+	"questions":           {"/data/questions", never, false},
+	"question":            {"/data/questions/half-life", never, false},
+	"post-sql":            {"", never, false}, // POST
 	"look-up-keys":        {"", never, true},  // POST
 	"submit-attestations": {"", never, false},
 	"submit-evidence":     {"", never, false},
@@ -134,7 +139,7 @@ func whole(t *testing.T, source dashboard.Source) *web.Server {
 		MapBucket: func(context.Context, attestation.Prefix) (*api.MapBucket, error) {
 			return &api.MapBucket{Receipt: &ledger.Receipt{}}, nil
 		},
-		Exports: nothing{},
+		Exports: nothing{}, SQL: &console{},
 	})
 }
 
