@@ -1,6 +1,9 @@
 package e2e
 
 import (
+	"io"
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -69,8 +72,43 @@ func TestServed(t *testing.T) {
 				f.indexDone()
 				indexedAll(f)
 			})
+			t.Run("strangers' SQL is not sent to it", func(t *testing.T) { askedBeside(t, f, database.Address(protocol)) })
 			f.whole()
 		})
+	}
+}
+
+// askedBeside asks in SQL for what a snapshot has, and for what the ClickHouse server beside it has.
+func askedBeside(t *testing.T, f *faulty, address string) {
+	if _, err := f.Command(t.Context(), "snapshot"); err != nil {
+		t.Fatal(err)
+	}
+	ask := func(q string) (int, string) {
+		t.Helper()
+		response, err := http.Get(f.URL + api.SQLPath + "?" + url.Values{"format": {"csv"}, "q": {q}}.Encode())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		answer, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return response.StatusCode, string(answer)
+	}
+	if status, answer := ask("SELECT count() > 0 AS some, uniqExact(output) = count(DISTINCT output) AS same FROM observations"); status != http.StatusOK || !strings.Contains(answer, "true,true") && !strings.Contains(answer, "1,1") {
+		t.Errorf("%d, %s", status, answer)
+	}
+	for _, attack := range []string{
+		"SELECT * FROM remote('" + address + "', 'repronet', 'observations', '" + servertest.User + "', '" + servertest.UserPassword + "')",
+		"SELECT * FROM url('http://" + address + "/?query=SELECT+1', LineAsString)",
+		"SELECT * FROM repronet.watermark",
+		"SELECT * FROM system.processes",
+		"SELECT 1; DROP DATABASE repronet",
+	} {
+		if status, answer := ask(attack); status != http.StatusUnprocessableEntity {
+			t.Errorf("%s: %d, %s", attack, status, answer)
+		}
 	}
 }
 

@@ -29,7 +29,7 @@ func TestShort(t *testing.T) {
 	}
 	t.Log("\n" + table.String())
 	for _, figure := range []string{
-		"durable, one output a bundle", "visible verdict, p99, at", "build page", "outputs looked up", "digests looked up", "index on disk", "attest", "replay, compared", "snapshot, all processors", "new follower", "output --light", "output --light --tell",
+		"durable, one output a bundle", "visible verdict, p99, at", "build page", "outputs looked up", "digests looked up", "question \"half-life\"", "beside questions", "index on disk", "attest", "replay, compared", "snapshot, all processors", "new follower", "output --light", "output --light --tell",
 		"closure of 150 outputs, 20 bundles", "closure of 150 outputs, 750 bundles", "gate: added", "relaying", "map of 10000 outputs alone",
 	} {
 		if !strings.Contains(table.String(), figure) {

@@ -108,6 +108,7 @@ func (b *bench) steps() []step {
 		{"latency", true, 10 * time.Minute, b.latency},
 		{"pages", true, 10 * time.Minute, b.pages},
 		{"lookup", true, 10 * time.Minute, b.lookup},
+		{"questions", true, 20 * time.Minute, b.questions},
 		{"footprint", true, 15 * time.Minute, b.footprint},
 		{"reporter", true, 10 * time.Minute, b.reporter},
 		{"replay", true, 30 * time.Minute, b.replay},
