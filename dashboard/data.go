@@ -176,6 +176,12 @@ func (d *Dashboard) question(c *gin.Context) (string, view, error) {
 		}
 		v := &questionPage{frame: frame{Title: q.Title, Section: DataPath}, Question: q}
 		v.Edit = DataPath + "?" + url.Values{"q": {q.SQL}, "chart": {q.Chart}, "title": {q.Title}}.Encode()
+		if d.config.SQLNext != nil {
+			if _, err := d.config.SQLNext(); err != nil { // the question can be read all the same
+				v.Asked = asked{SQL: q.SQL, Problem: d.config.Problem(err).Detail}
+				return "question", v, nil
+			}
+		}
 		v.Asked, v.status, err = d.ask(c, q.SQL, q.Chart)
 		return "question", v, err
 	}

@@ -48,6 +48,10 @@ func (l *Light) findBucket(ctx context.Context, output Output) (*found, *ledger.
 	answer, err := l.Aggregator.api.MapBucket(ctx, prefix)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		// A log that is not to be believed is not for want of a map.
+		if _, _, err := l.newest(ctx, key); err != nil {
+			return nil, nil, err
+		}
 		return nil, nil, fmt.Errorf("%w: the aggregator has no map yet, or is too old: %w", ErrTelling, err)
 	case err != nil:
 		return nil, nil, err

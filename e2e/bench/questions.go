@@ -13,9 +13,6 @@ import (
 	"repronet.dev/dashboard/questions"
 )
 
-// questionRounds is how often each question is asked.
-const questionRounds = 3
-
 // questions measures the standard questions, asked in SQL of a snapshot of the stored
 // observations, beside a question that reads nothing; and what the overview takes while
 // strangers ask, beside what it takes alone.
@@ -48,7 +45,7 @@ func (b *bench) questions(ctx context.Context) error {
 
 // askSQL returns how long an answer takes: the median of some.
 func (b *bench) askSQL(ctx context.Context, client *http.Client, query string) (time.Duration, error) {
-	took := make([]time.Duration, questionRounds)
+	took := make([]time.Duration, 1+min(2, b.requests/200))
 	for i := range took {
 		begin := time.Now()
 		if _, err := fetch(ctx, client, b.filled.URL+api.SQLPath+"?"+url.Values{"q": {query}, "format": {"csv"}}.Encode()); err != nil {
