@@ -110,8 +110,12 @@ func (d *Dashboard) snapshots() (rows []snapshotRow, err error) {
 // status of the page.
 func (d *Dashboard) ask(c *gin.Context, sql, kind string) (a asked, status int, err error) {
 	a = asked{SQL: sql}
-	if d.config.SQL == nil {
+	if d.config.SQL == nil || d.config.SQLNext == nil {
 		return a, http.StatusServiceUnavailable, errors.New("the dashboard was given no console")
+	}
+	if _, err := d.config.SQLNext(); err != nil { // there is nothing to ask, and the page says so
+		a.Problem = d.config.Problem(err).Detail
+		return a, 0, nil
 	}
 	result, answer, err := d.config.SQL(c.Request, sql, resultRows+1)
 	if err != nil {
@@ -176,12 +180,6 @@ func (d *Dashboard) question(c *gin.Context) (string, view, error) {
 		}
 		v := &questionPage{frame: frame{Title: q.Title, Section: DataPath}, Question: q}
 		v.Edit = DataPath + "?" + url.Values{"q": {q.SQL}, "chart": {q.Chart}, "title": {q.Title}}.Encode()
-		if d.config.SQLNext != nil {
-			if _, err := d.config.SQLNext(); err != nil { // the question can be read all the same
-				v.Asked = asked{SQL: q.SQL, Problem: d.config.Problem(err).Detail}
-				return "question", v, nil
-			}
-		}
 		v.Asked, v.status, err = d.ask(c, q.SQL, q.Chart)
 		return "question", v, err
 	}
