@@ -149,7 +149,9 @@ func TestInstalled(t *testing.T) {
 	})
 	in := func(command string) string {
 		t.Helper()
-		return must(t, exec.CommandContext(t.Context(), "chroot", root, "sh", "-ec", command))
+		c := exec.CommandContext(t.Context(), "chroot", root, "sh", "-ec", command)
+		c.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8"} // nothing of this machine's
+		return must(t, c)
 	}
 	install := func(dist, version string) {
 		t.Helper()
