@@ -54,31 +54,31 @@ func (r *Result) Contradicted() bool {
 
 // Turns returns what of a report was not told: first what is contradicted, each part by key.
 func (t *Told) Turns(r *Report) []Turn {
-	var turns []Turn
+	var begun, ended []Turn
 	for i := range r.Results {
 		result := &r.Results[i]
-		if is := result.Contradicted(); is != slices.Contains(t.Outputs, result.Output) {
-			turns = append(turns, Turn{result, is})
+		switch is, was := result.Contradicted(), slices.Contains(t.Outputs, result.Output); {
+		case is && !was:
+			begun = append(begun, Turn{result, true})
+		case was && !is:
+			ended = append(ended, Turn{result, false})
 		}
 	}
-	slices.SortFunc(turns, func(a, b Turn) int {
-		if a.Contradicted != b.Contradicted {
-			return map[bool]int{true: -1, false: 1}[a.Contradicted]
-		}
-		return strings.Compare(a.Key, b.Key)
-	})
-	return turns
+	byKey := func(a, b Turn) int { return strings.Compare(a.Key, b.Key) }
+	slices.SortFunc(begun, byKey)
+	slices.SortFunc(ended, byKey)
+	return append(begun, ended...)
 }
 
 // Save notes that all of a report was told. What is not in it any more is forgotten.
 func (t *Told) Save(r *Report) error {
-	told := []verify.Output{}
+	var told []verify.Output
 	for i := range r.Results {
 		if result := &r.Results[i]; result.Contradicted() {
 			told = append(told, result.Output)
 		}
 	}
-	if _, err := os.Stat(t.file); err == nil && slices.Equal(told, t.Outputs) {
+	if slices.Equal(told, t.Outputs) {
 		return nil
 	}
 	t.Outputs = told

@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -110,9 +111,6 @@ func (w *watching) look(ctx context.Context, env *cli.Env, path string) (int, er
 	if err != nil {
 		return 0, err
 	}
-	if list.Skipped.Count > 0 {
-		return 0, fmt.Errorf("%s: %s", path, list.Skipped.Say(list.Of))
-	}
 	file, err := w.stateFile(path)
 	if err != nil {
 		return 0, err
@@ -125,7 +123,11 @@ func (w *watching) look(ctx context.Context, env *cli.Env, path string) (int, er
 	if err := w.tell(ctx, env, turns); err != nil {
 		return 0, err
 	}
-	return len(turns), told.Save(report)
+	err = told.Save(report)
+	if list.Skipped.Count > 0 { // and is not silent about what could not be looked at
+		err = errors.Join(err, fmt.Errorf("%s: %s", path, list.Skipped.Say(list.Of)))
+	}
+	return len(turns), err
 }
 
 // stateFile is where it is kept what was told about a path.
