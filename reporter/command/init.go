@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"repronet.dev/internal/cli"
@@ -166,8 +167,12 @@ Next:
 	if logKey == "" {
 		logKey = fmt.Sprintf("not known yet, will be pinned by the first 'run' (%v)", p.LogKeyError)
 	}
-	service := reporter.Service{Description: "Report builds to " + p.Config.Aggregator, Program: program, Home: home, User: home.Owner()}
-	_, err := fmt.Fprintf(w, `Builder     %s
+	absolute, err := filepath.Abs(string(home)) // systemd takes no other
+	if err != nil {
+		return err
+	}
+	service := reporter.Service{Description: "Report builds to " + p.Config.Aggregator, Program: program, Home: reporter.Home(absolute), User: home.Owner()}
+	_, err = fmt.Fprintf(w, `Builder     %s
 Aggregator  %s
 Log key     %s
 Reports     %s
