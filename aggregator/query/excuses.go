@@ -62,19 +62,12 @@ func (q *Query) Excuses(ctx context.Context, from, to string, limit int) (*dashb
 // first size entries publish.
 func setAt(ctx context.Context, t *store.Tables, written string, size uint64) (dashboard.Set, error) {
 	set, revision, found := strings.Cut(written, "@")
-	before := size
 	if !found {
 		return dashboard.Set{}, dashboard.ErrNotFound
 	}
-	if revision != "" {
-		index, found, err := t.RevisionOf(ctx, set, revision, size)
-		if err != nil {
-			return dashboard.Set{}, err
-		}
-		if !found {
-			return dashboard.Set{}, dashboard.ErrNotFound
-		}
-		before = index + 1
+	before, err := behind(ctx, t, set, revision, size)
+	if err != nil {
+		return dashboard.Set{}, err
 	}
 	newest, err := t.Revisions(ctx, set, before, 1)
 	if err != nil {

@@ -84,16 +84,9 @@ func (q *Query) SetDifference(ctx context.Context, set, revision string, limit i
 	if err != nil {
 		return nil, err
 	}
-	before := w.Size
-	if revision != "" {
-		index, found, err := t.RevisionOf(ctx, set, revision, w.Size)
-		if err != nil {
-			return nil, err
-		}
-		if !found {
-			return nil, dashboard.ErrNotFound
-		}
-		before = index + 1
+	before, err := behind(ctx, t, set, revision, w.Size)
+	if err != nil {
+		return nil, err
 	}
 	newest, err := revisions(ctx, t, set, before, w.Size, 1)
 	if err != nil {
@@ -108,6 +101,19 @@ func (q *Query) SetDifference(ctx context.Context, set, revision string, limit i
 		return nil, err
 	}
 	return d, q.addSteps(ctx, t, d, steps)
+}
+
+// behind returns the ledger index before which a revision of a package set is the newest of
+// those that the first size entries publish. "" is the newest of all.
+func behind(ctx context.Context, t *store.Tables, set, revision string, size uint64) (uint64, error) {
+	if revision == "" {
+		return size, nil
+	}
+	index, found, err := t.RevisionOf(ctx, set, revision, size)
+	if err == nil && !found {
+		err = dashboard.ErrNotFound
+	}
+	return index + 1, err
 }
 
 // addSteps lists steps under what they are.

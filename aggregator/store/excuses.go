@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
-	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"repronet.dev/divergence"
 )
@@ -20,7 +19,7 @@ func between() string {
 		FROM (SELECT attribute, system, name, if(attribute = '', output, 0) AS alone,
 				minIf(output + 1, ` + is + `) AS after, minIf(output + 1, ` + was + `) AS earlier,
 				toUInt64(if(earlier = 0, uniqExact(output), 1)) AS members, maxIf(package_version, ` + is + `) AS version
-			FROM (SELECT * FROM set_members FINAL WHERE set IN ({to_set:String}, {from_set:String})) WHERE ` + is + ` OR ` + was + `
+			FROM (SELECT output, set, since, until, attribute, system, name, package_version FROM set_members FINAL WHERE set IN ({to_set:String}, {from_set:String})) WHERE ` + is + ` OR ` + was + `
 			GROUP BY attribute, system, name, alone HAVING after != 0 AND after != earlier) AS p
 		LEFT JOIN ` + judged + ` AS v ON p.after = v.one_more
 		LEFT JOIN ` + judged + ` AS w ON p.earlier = w.one_more)`
@@ -42,12 +41,7 @@ func (to SetEntry) after(from SetEntry, before uint64) []any {
 // Between counts the outputs of a revision that are new in it or came in the place of others of
 // another revision, by kind and by the verdicts that they have before a ledger index.
 func (t *Tables) Between(ctx context.Context, from, to SetEntry, before uint64) ([]StepCount, error) {
-	counts, err := list(ctx, t.conn, func(rows driver.Rows) (c StepCount, err error) {
-		var kind, old, now uint8
-		err = rows.Scan(&kind, &old, &now, &c.N)
-		c.Revision, c.Kind, c.Old, c.New = to.Index, StepKind(kind), divergence.Verdict(old), divergence.Verdict(now)
-		return c, err
-	}, `SELECT kind, old, new, sum(members) AS n FROM `+between()+` GROUP BY kind, old, new ORDER BY kind, old, new`, to.after(from, before)...)
+	counts, err := list(ctx, t.conn, readStepCount, `SELECT {to:UInt64} AS revision, kind, old, new, sum(members) AS n FROM `+between()+` GROUP BY kind, old, new ORDER BY kind, old, new`, to.after(from, before)...)
 	if err != nil {
 		return nil, fmt.Errorf("comparing %s with %s: %w", to.Set, from.Set, err)
 	}

@@ -75,12 +75,7 @@ func (t *Tables) CountSteps(ctx context.Context, set string, revisions []uint64,
 	if len(revisions) == 0 {
 		return nil, nil
 	}
-	counts, err := list(ctx, t.conn, func(rows driver.Rows) (c StepCount, err error) {
-		var kind, old, now uint8
-		err = rows.Scan(&c.Revision, &kind, &old, &now, &c.N)
-		c.Kind, c.Old, c.New = StepKind(kind), divergence.Verdict(old), divergence.Verdict(now)
-		return c, err
-	}, `SELECT revision, kind, old, new, sum(members) AS n FROM `+steps()+` GROUP BY revision, kind, old, new ORDER BY revision, kind, old, new`,
+	counts, err := list(ctx, t.conn, readStepCount, `SELECT revision, kind, old, new, sum(members) AS n FROM `+steps()+` GROUP BY revision, kind, old, new ORDER BY revision, kind, old, new`,
 		clickhouse.Named("set", set), clickhouse.Named("revisions", revisions), clickhouse.Named("before", before))
 	if err != nil {
 		return nil, fmt.Errorf("comparing the revisions of set %s: %w", set, err)
@@ -105,6 +100,13 @@ func (t *Tables) Steps(ctx context.Context, set string, revision, before uint64,
 		return nil, fmt.Errorf("comparing the revisions of set %s: %w", set, err)
 	}
 	return list, nil
+}
+
+func readStepCount(rows driver.Rows) (c StepCount, err error) {
+	var kind, old, now uint8
+	err = rows.Scan(&c.Revision, &kind, &old, &now, &c.N)
+	c.Kind, c.Old, c.New = StepKind(kind), divergence.Verdict(old), divergence.Verdict(now)
+	return c, err
 }
 
 func readStep(rows driver.Rows) (s Step, err error) {
