@@ -48,7 +48,7 @@ type indexKeeper struct {
 	indexed atomic.Uint64
 	trouble atomic.Pointer[string] // why it cannot be read; nil: it can
 
-	restUntil time.Time // of run alone, see rest
+	pace pace // of run alone
 
 	complaints rate.Sometimes // about answers that fail
 }
@@ -58,14 +58,6 @@ const (
 	indexPatience = 10 * time.Second
 	// indexPoll is how often the ledger is asked for news.
 	indexPoll = 100 * time.Millisecond
-	// A batch of the index costs about as much for one entry as for hundreds. So it rests
-	// after each, indexRest times as long as that took but no longer than indexMaxRest,
-	// unless indexFull entries wait. What it did not rest because nothing came is its
-	// credit, up to indexCredit: after silence, some thirty batches are indexed at once.
-	indexRest    = 20
-	indexMaxRest = 2 * time.Second
-	indexCredit  = time.Minute
-	indexFull    = 200
 	// indexRetry is how long is waited after a failure: the ledger or ClickHouse may
 	// come back.
 	indexRetry = 2 * time.Second
@@ -296,7 +288,7 @@ func (k *indexKeeper) run(ctx context.Context) error {
 			return nil
 		case <-time.After(wait):
 		}
-		if k.resting() {
+		if k.pace.rests(k.ledger.Size() - min(k.indexed.Load(), k.ledger.Size())) {
 			wait = indexPoll
 			continue
 		}
@@ -337,19 +329,6 @@ func (k *indexKeeper) run(ctx context.Context) error {
 
 var errIndexGone = errors.New("the index's directory was removed")
 
-// rest has the next batches wait for one that took so long.
-func (k *indexKeeper) rest(took time.Duration) {
-	if credit := time.Now().Add(-indexCredit); k.restUntil.Before(credit) {
-		k.restUntil = credit
-	}
-	k.restUntil = k.restUntil.Add(min(indexRest*took, indexMaxRest))
-}
-
-// resting reports whether the next batch can wait for more entries.
-func (k *indexKeeper) resting() bool {
-	return time.Now().Before(k.restUntil) && k.ledger.Size() < k.indexed.Load()+indexFull
-}
-
 // step brings the index up to date once.
 func (k *indexKeeper) step(ctx context.Context) error {
 	if k.dir != nil && k.dir.gone() {
@@ -363,7 +342,7 @@ func (k *indexKeeper) step(ctx context.Context) error {
 	began, from := time.Now(), k.indexed.Load()
 	err := k.index.CatchUp(ctx)
 	if k.indexed.Load() != from {
-		k.rest(time.Since(began))
+		k.pace.worked(time.Since(began))
 	}
 	if err == nil || errors.Is(err, reading.ErrNewerRules) { // it goes no further
 		k.target.Store(0)
