@@ -153,7 +153,7 @@ func aboutPostedSQL() description {
 	d := aboutSQL()
 	d.summary += ", with the query in the body"
 	d.takes = []content{{media: "application/sql"}}
-	d.problems = append(d.problems, api.ProblemTooLarge, api.ProblemTooSlow)
+	d.problems = append(d.problems, api.ProblemMalformed, api.ProblemMediaType, api.ProblemTooLarge, api.ProblemTooSlow)
 	return d
 }
 

@@ -26,11 +26,12 @@ const (
 	sqlWaiting        = 32
 	sqlWaitingAddress = sqlWaiting / 8
 	sqlPatience       = 20 * time.Second
-	// maxSQL bounds a query that comes in a body; the console has its own, smaller limit.
-	maxSQL = 64 << 10
 	// pageBytes bounds the result that a page shows, in JSON.
 	pageBytes = 8 << 20
 )
+
+// ofQueries are the bounds of a query in a body; the console has its own, smaller limit.
+var ofQueries = bounds{64 << 10, "questions", "words"}
 
 // SQL answers questions in SQL. Its errors are [api.Problem]s where they are the sender's.
 type SQL interface {
@@ -47,7 +48,7 @@ var errNoSQL = api.NewProblem(api.ProblemTryLater, "This server answers no quest
 
 // sql answers a question in SQL.
 func (s *Server) sql(c *gin.Context) {
-	asked, err := sqlQuestion(c)
+	asked, err := s.sqlQuestion(c)
 	if err == nil && s.parts.SQL == nil {
 		err = errNoSQL
 	}
@@ -108,7 +109,7 @@ func (s *Server) sendSQL(c *gin.Context, asked api.SQLQuestion, answer *api.SQLA
 }
 
 // sqlQuestion reads a question from the URL, or from the body of a POST.
-func sqlQuestion(c *gin.Context) (api.SQLQuestion, error) {
+func (s *Server) sqlQuestion(c *gin.Context) (api.SQLQuestion, error) {
 	for name := range c.Request.URL.Query() {
 		if name != "q" && name != "format" {
 			return api.SQLQuestion{}, invalid("Parameter %.100s: there is none of that name; there are q and format.", name)
@@ -121,18 +122,16 @@ func sqlQuestion(c *gin.Context) (api.SQLQuestion, error) {
 	if asked.Format.MediaType() == "" {
 		return asked, invalid("Parameter format: there is no %.40q; there are %v.", asked.Format, api.SQLFormats())
 	}
-	if c.Request.Method == http.MethodPost {
-		text, err := io.ReadAll(io.LimitReader(c.Request.Body, maxSQL+1))
+	if c.Request.Method == http.MethodPost && c.Request.ContentLength != 0 {
+		text, held, err := s.readBody(c, s.networks.Of(c.Request.RemoteAddr), ofQueries)
 		if err != nil {
-			return asked, api.NewProblem(api.ProblemTooSlow, "The query did not arrive whole: send it again.")
+			return asked, err
 		}
-		if len(text) > maxSQL {
-			return asked, api.NewProblem(api.ProblemTooLarge, fmt.Sprintf("The query has more than %d bytes.", maxSQL))
-		}
-		if asked.SQL != "" && len(text) > 0 {
+		defer held.release()
+		if asked.SQL != "" {
 			return asked, invalid("Give the query in the URL or in the body, not in both.")
 		}
-		asked.SQL += string(text)
+		asked.SQL = string(text)
 	}
 	if asked.SQL == "" {
 		return asked, invalid("Parameter q: write a query, SELECT …, over the views that /data lists.")
@@ -185,14 +184,8 @@ func (b *bounded) Write(data []byte) (int, error) {
 // knowsSQL answers 304 to a client that has the answer already, without asking.
 func (s *Server) knowsSQL(c *gin.Context, asked api.SQLQuestion) bool {
 	next, err := s.parts.SQL.Next()
-	if err != nil || !matches(c.GetHeader("If-None-Match"), sqlETag(next, asked)) {
-		return false
-	}
-	c.Header("ETag", sqlETag(next, asked))
-	c.Header("Cache-Control", askAgain)
-	c.Status(http.StatusNotModified)
-	c.Writer.WriteHeaderNow()
-	return true
+	// An answer that fails has none of the headers.
+	return err == nil && matches(c.GetHeader("If-None-Match"), sqlETag(next, asked)) && unchanged(c, sqlETag(next, asked), askAgain)
 }
 
 func sqlETag(answer *api.SQLAnswer, asked api.SQLQuestion) string {
