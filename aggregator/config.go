@@ -74,7 +74,8 @@ type Config struct {
 	Console Console `yaml:"console"`
 	// Witnesses is the path of a file that says who is asked to cosign the
 	// ledger's checkpoints, see writer.Config; empty: nobody.
-	Witnesses string    `yaml:"witnesses"`
+	Witnesses string `yaml:"witnesses"`
+	// Snapshots says when all data are written as files.
 	Snapshots Snapshots `yaml:"snapshots"`
 	// Caches are Nix binary caches that are asked for the narinfo of outputs of
 	// published sets that have none yet; none: nobody is asked. What they sign

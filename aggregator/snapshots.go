@@ -170,8 +170,14 @@ func (s *snapshots) removeOld() error {
 	for _, size := range sizes[s.keep:] {
 		// Half of one must not be seen.
 		gone := filepath.Join(s.dir, snapshot.TemporaryPrefix+"removed")
-		if err := errors.Join(durable.Rename(s.path(size), gone), os.RemoveAll(gone)); err != nil {
-			return err
+		for _, step := range []func() error{
+			func() error { return os.RemoveAll(gone) }, // of a time when that failed
+			func() error { return durable.Rename(s.path(size), gone) },
+			func() error { return os.RemoveAll(gone) },
+		} {
+			if err := step(); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

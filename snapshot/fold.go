@@ -53,14 +53,14 @@ func newTables(dir string, from Time) tables {
 	}
 }
 
-func (t *tables) all() []interface {
+// A written is a table of any view: it is complete when it is closed, and given up after an error.
+type written interface {
 	close() error
 	abandon()
-} {
-	return []interface {
-		close() error
-		abandon()
-	}{
+}
+
+func (t *tables) all() []written {
+	return []written{
 		t.observations, t.outputs, t.verdicts, t.changes, t.withdrawals, t.failures,
 		t.environments, t.builders, t.operators, t.sets, t.members, t.edges,
 	}

@@ -147,8 +147,7 @@ func (w *worker) end() {
 
 // answer has the worker answer a question, in time or not at all.
 func (w *worker) answer(ctx context.Context, asked question, limits Limits, to io.Writer) error {
-	slow := &LimitError{fmt.Sprintf("it took longer than %s: ask for less, or for fewer groups", limits.Time)}
-	ctx, cancel := context.WithTimeoutCause(ctx, limits.Time, slow)
+	ctx, cancel := context.WithTimeoutCause(ctx, limits.Time, tooSlow(limits))
 	defer cancel()
 	defer w.killedBy(ctx)()
 	if err := writeLine(w.in, asked); err != nil {
@@ -199,6 +198,10 @@ const (
 	codeAllocate    = 173
 )
 
+func tooSlow(limits Limits) error {
+	return &LimitError{fmt.Sprintf("it took longer than %s: ask for less, or for fewer groups", limits.Time)}
+}
+
 func tooLarge(limits Limits) error {
 	return &LimitError{fmt.Sprintf("the result has more than %d rows or %d bytes: add a LIMIT, or take a snapshot's files", limits.Rows, limits.Bytes)}
 }
@@ -215,7 +218,7 @@ func (w *worker) failed(data []byte, limits Limits) error {
 	case codeTooManyRows, codeTooLarge:
 		return tooLarge(limits)
 	case codeTooSlow, codeTooSlowSoon:
-		return &LimitError{fmt.Sprintf("it took longer than %s: ask for less, or for fewer groups", limits.Time)}
+		return tooSlow(limits)
 	case codeMemory, codeAllocate:
 		return &LimitError{fmt.Sprintf("it needed more than %d bytes of memory: ask for less, or for fewer groups", limits.Memory)}
 	}
