@@ -11,7 +11,7 @@ package api
 type Excuses struct {
 	From       Set    `json:"from"`
 	To         Set    `json:"to"`
-	LedgerSize uint64 `json:"ledgerSize"`
+	LedgerSize uint64 `json:"ledger_size"`
 	Changed    uint64 `json:"changed"` // members of To that are new, or other outputs than in their places in From
 	Blocked    uint64 `json:"blocked"` // of those, how many block
 	Waiting    uint64 `json:"waiting"` // of those, how many only wait for evidence
