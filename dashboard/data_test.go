@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	web "repronet.dev/aggregator/http"
 	"repronet.dev/api"
 	"repronet.dev/dashboard/questions"
 	"repronet.dev/snapshot"
@@ -138,6 +139,27 @@ func TestDataRefuses(t *testing.T) {
 		}
 		if want.status == http.StatusServiceUnavailable && response.Header.Get("Retry-After") == "" {
 			t.Errorf("%s: it does not say when to ask again", query)
+		}
+	}
+}
+
+// unready is a console before there is a snapshot.
+type unready struct{ console }
+
+func (unready) Next() (*api.SQLAnswer, error) {
+	return nil, api.NewProblem(api.ProblemTryLater, "No snapshot was made yet.")
+}
+
+// TestDataBeforeSnapshots: links lead to pages that say that there is nothing to ask yet.
+func TestDataBeforeSnapshots(t *testing.T) {
+	server, err := web.New(web.Config{}, web.Parts{Source: sample(), SQL: unready{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/data", asking("q", "lines"), "/data/questions/half-life"} {
+		response := get(t, server, path)
+		if body := text(t, response); response.StatusCode != http.StatusOK || path != "/data" && !strings.Contains(body, "No snapshot was made yet.") {
+			t.Errorf("%s: %s: %s", path, response.Status, body)
 		}
 	}
 }

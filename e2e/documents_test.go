@@ -272,17 +272,6 @@ func (d *documents) writeTrustedRoot() {
 	d.write(filepath.Join(d.shell.dir, "trusted_root.json"), string(d.sigstore.TrustedRoot(d.t)))
 }
 
-// makeSnapshot has the aggregator make a snapshot, and gives alice another machine.
-func (d *documents) makeSnapshot() {
-	d.t.Helper()
-	var made struct{ Size uint64 }
-	if err := json.Unmarshal([]byte(d.command("snapshot", "--json")), &made); err != nil {
-		d.t.Fatal(err)
-	}
-	d.names["SIZE"] = fmt.Sprint(made.Size)
-	d.freshHome()
-}
-
 // writeEvaluations writes what nix-eval-jobs prints before and after a change that adds a
 // package.
 func (d *documents) writeEvaluations() {
