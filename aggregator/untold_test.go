@@ -206,7 +206,7 @@ func bucketOfThree(t *testing.T) (a, b, c int) {
 type tap struct {
 	address string
 	mu      sync.Mutex
-	bytes   bytes.Buffer // guarded by mu: both ways, as they came
+	ways    [2]bytes.Buffer // guarded by mu: what the client sent and what it was sent, each in its order
 }
 
 func newTap(t *testing.T, to string) *tap {
@@ -242,20 +242,28 @@ func (p *tap) pass(ctx context.Context, client net.Conn, to string) {
 	end := sync.OnceFunc(func() { _, _ = client.Close(), server.Close() })
 	defer context.AfterFunc(ctx, end)()
 	var ways sync.WaitGroup
-	for from, into := range map[net.Conn]net.Conn{client: server, server: client} {
+	for way, ends := range [2][2]net.Conn{{client, server}, {server, client}} {
+		from, into := ends[0], ends[1]
 		ways.Go(func() {
 			defer end()
-			_, _ = io.Copy(io.MultiWriter(into, p), from) // the other side has gone
+			_, _ = io.Copy(into, io.TeeReader(from, tapped{p, way})) // an error: the other side has gone
 		})
 	}
 	ways.Wait()
 }
 
+// tapped keeps what passes one way, before it is passed on: once an answer has arrived, all
+// of it and of its question has been kept.
+type tapped struct {
+	tap *tap
+	way int
+}
+
 // Write implements [io.Writer].
-func (p *tap) Write(data []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.bytes.Write(data)
+func (w tapped) Write(data []byte) (int, error) {
+	w.tap.mu.Lock()
+	defer w.tap.mu.Unlock()
+	return w.tap.ways[w.way].Write(data)
 }
 
 var dates = regexp.MustCompile(`(?m)^(Date|Last-Modified): [^\r]*\r\n`)
@@ -264,7 +272,8 @@ var dates = regexp.MustCompile(`(?m)^(Date|Last-Modified): [^\r]*\r\n`)
 func (p *tap) take() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	text := dates.ReplaceAllString(p.bytes.String(), "")
-	p.bytes.Reset()
-	return text
+	text := p.ways[0].String() + p.ways[1].String()
+	p.ways[0].Reset()
+	p.ways[1].Reset()
+	return dates.ReplaceAllString(text, "")
 }
