@@ -6,13 +6,14 @@ import (
 	"slices"
 	"time"
 
+	"repronet.dev/aggregator/reports"
 	"repronet.dev/aggregator/schedule"
 	"repronet.dev/dashboard"
 )
 
 // jobs are the periodic jobs. None of them moves a verdict, but by an entry of the
 // ledger.
-func (a *Aggregator) jobs(source dashboard.Source) []schedule.Job {
+func (a *Aggregator) jobs(source dashboard.Source, kept *reports.Reports) []schedule.Job {
 	jobs := []schedule.Job{
 		// It reads all outputs: with millions of them it takes a tenth of the time, and no more.
 		{Name: "roll-ups", Schedule: "@every 1m", Timeout: 5 * time.Minute, Run: a.index.RollUp, Rest: 9},
@@ -21,6 +22,7 @@ func (a *Aggregator) jobs(source dashboard.Source) []schedule.Job {
 		{Name: "stale builders", Schedule: "@every 1h", Timeout: time.Minute, Run: func(ctx context.Context) error {
 			return a.noticeStale(ctx, source)
 		}},
+		{Name: "old manifests", Schedule: "41 4 * * *", Timeout: time.Hour, Run: kept.Sweep},
 	}
 	if a.config.Snapshots.Keep > 0 {
 		jobs = append(jobs, schedule.Job{Name: "snapshot", Schedule: a.config.Snapshots.Schedule, Timeout: 12 * time.Hour, Run: a.snapshots.nightly})

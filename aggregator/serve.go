@@ -17,6 +17,7 @@ import (
 	"repronet.dev/aggregator/fair"
 	web "repronet.dev/aggregator/http"
 	"repronet.dev/aggregator/query"
+	"repronet.dev/aggregator/reports"
 	"repronet.dev/aggregator/schedule"
 	"repronet.dev/dashboard"
 	"repronet.dev/internal/wire/p2p"
@@ -28,8 +29,12 @@ const shutdownTimeout = 20 * time.Second
 // Serve runs the server until ctx ends. listening is called once, when requests
 // are answered, with the addresses: first the HTTP URL, then multiaddrs.
 func (a *Aggregator) Serve(ctx context.Context, listening func(addresses []string)) (err error) {
-	source := query.New(a.store, a.ledger, a.index).In(a.config.Origin)
-	scheduler, err := schedule.New(a.jobs(source), a.deps.Logger, a.deps.Registry) //nolint:contextcheck,nolintlint // jobs get the context of Run
+	source := a.source()
+	kept, err := a.openReports(source)
+	if err != nil {
+		return err
+	}
+	scheduler, err := schedule.New(a.jobs(source, kept), a.deps.Logger, a.deps.Registry) //nolint:contextcheck,nolintlint // jobs get the context of Run
 	if err != nil {
 		return err
 	}
@@ -44,7 +49,7 @@ func (a *Aggregator) Serve(ctx context.Context, listening func(addresses []strin
 		return err
 	}
 	defer end()
-	router, err := a.router(config, sql, source, scheduler, loaded.Load) //nolint:contextcheck,nolintlint // handlers have their requests' contexts
+	router, err := a.router(config, sql, source, kept, scheduler, loaded.Load) //nolint:contextcheck,nolintlint // handlers have their requests' contexts
 	if err != nil {
 		return err
 	}
@@ -74,6 +79,11 @@ func (a *Aggregator) Serve(ctx context.Context, listening func(addresses []strin
 	group.Go(func() error { return a.keeper.run(ctx) })
 	group.Go(func() error { scheduler.Run(ctx); return nil })
 	return group.Wait()
+}
+
+// source is what the index says.
+func (a *Aggregator) source() *query.Query {
+	return query.New(a.store, a.ledger, a.index).In(a.config.Origin)
 }
 
 // listen opens the HTTP listener and, where configured, libp2p's, which takes as many
@@ -145,7 +155,7 @@ func (v *view) connections() (*conns.Limiter, web.Config, error) {
 }
 
 // router puts the parts behind one router.
-func (a *Aggregator) router(config web.Config, sql web.SQL, source *query.Query, scheduler *schedule.Scheduler, started func() bool) (*web.Server, error) {
+func (a *Aggregator) router(config web.Config, sql web.SQL, source *query.Query, kept *reports.Reports, scheduler *schedule.Scheduler, started func() bool) (*web.Server, error) {
 	a.deps.Registry.MustRegister(&sizes{a.log.Size, a.store, a.deps.Logger}, build())
 	config.Dashboard.Jobs = func() []dashboard.Job { return dashboardJobs(scheduler.States()) }
 	config.Dashboard.Waiting = func(ctx context.Context) (int, error) { return a.state.Waiting(ctx, time.Now()) }
@@ -153,7 +163,7 @@ func (a *Aggregator) router(config web.Config, sql web.SQL, source *query.Query,
 	parts.Ingest, parts.Joining, parts.Roster, parts.MapProof = a.ingest, a.joining, a.rosterDocument, a.maps.prove
 	parts.MapBucket, parts.MapIndex = a.maps.proveBucket, a.maps.index
 	parts.Filter = func(ctx context.Context, set string) (*web.Filter, error) { return a.setFilter(ctx, source, set) }
-	parts.SQL = sql
+	parts.SQL, parts.Reports = sql, kept
 	parts.Snapshots = web.Snapshots{Dir: a.snapshots.dir, List: a.snapshots.list}
 	parts.Started, parts.Healthy = started, a.log.Trouble
 	return web.New(config, parts)

@@ -27,6 +27,7 @@ const (
 	ProblemMethodNotAllowed ProblemKind = "method-not-allowed"
 	ProblemConflict         ProblemKind = "conflict"
 	ProblemOtherSize        ProblemKind = "other-size"
+	ProblemNotWanted        ProblemKind = "not-wanted"
 	ProblemErased           ProblemKind = "erased"
 	ProblemTooSlow          ProblemKind = "too-slow"
 	ProblemTooLarge         ProblemKind = "too-large"
@@ -121,6 +122,11 @@ var problemKinds = []ProblemExplanation{
 		"Begin again: the header Repronet-Indexed of each export says how many entries it covers.",
 	},
 	{
+		ProblemNotWanted, http.StatusConflict,
+		"A manifest is taken of an output that diverges, from a builder whose claim of the same digest counts, and some of each digest are enough.",
+		"Submit what was built first. " + WantedManifestsPath + " says of which outputs a builder's manifest is wanted; a reporter asks by itself.",
+	},
+	{
 		ProblemErased, http.StatusGone,
 		"The attachment was erased, and an entry of the ledger says so.",
 		"Nothing: what the ledger counts no longer depends on it.",
@@ -147,7 +153,7 @@ var problemKinds = []ProblemExplanation{
 	},
 	{
 		ProblemOverBudget, http.StatusTooManyRequests,
-		"The ledger keeps what it takes for ever, so how many bytes it takes in a day is bounded: of a builder, of an operator, of all that nobody vouched for, and of documents by keys that are not enrolled.",
+		"The ledger keeps what it takes for ever, so how many bytes it takes in a day is bounded: of a builder, of an operator, of all that nobody vouched for, and of documents by keys that are not enrolled. Of manifests, all together are bounded.",
 		"Keep it, and send it again in some hours; a reporter does so by itself. For more, ask the operator of the aggregator to vouch for you, or to have the project's keys imported.",
 	},
 	{

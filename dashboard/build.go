@@ -80,6 +80,7 @@ type outputView struct {
 	DigestKind string
 	Factions   []faction
 	Traits     []trait
+	Pairs      []pairView
 	Plans      []planView
 	History    []changeView
 	Asserted   []assertedView // of third parties' documents, by their own dates
@@ -175,6 +176,9 @@ func (d *Dashboard) build(c *gin.Context) (string, view, error) {
 	detailed := outputs[:min(len(outputs), detailOutputs)]
 	for i := range detailed {
 		v.Outputs = append(v.Outputs, newOutputView(&detailed[i], factions[i], claimsOnPage/len(detailed), covered.Indexed, now))
+		if v.Outputs[i].Pairs, err = d.pairs(ctx, &detailed[i], factions[i]); err != nil {
+			return "", nil, err
+		}
 	}
 	v.More = len(outputs) - len(v.Outputs)
 	v.Unlisted = int(build.Total) - len(outputs)

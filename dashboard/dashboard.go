@@ -27,6 +27,8 @@ type Config struct {
 	// Suggestions says what of a package set is worth building next, for the page
 	// /coverage; it returns [ErrNotFound] for a set that is not published. nil: nothing.
 	Suggestions func(ctx context.Context, query api.SuggestionQuery) (*api.Suggestions, error)
+	// Differences says where the builds of an output differ; nil: pages do not.
+	Differences func(ctx context.Context, output *api.Output) (*api.Differences, error)
 	// LogKey is the ledger's verifier key, of which the IDs of feeds are made.
 	LogKey string
 	// Indexed says why the index answers nothing now; nil: it does.

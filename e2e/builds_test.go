@@ -30,6 +30,7 @@ func TestBuilds(t *testing.T) {
 	t.Run("nix", b.testNix)
 	t.Run("verdicts", b.testVerdicts)
 	t.Run("failure", b.testFailure)
+	t.Run("manifests", b.testManifests)
 	t.Run("evidence", b.testEvidence)
 	t.Run("pages", b.testPages)
 	t.Run("verify", b.testVerify)

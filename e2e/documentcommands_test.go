@@ -236,6 +236,8 @@ func documentedCommands() []documented {
 	const pullRequest = "TestPullRequest"
 	const installed = "TestInstalled" // make test-packages
 	return []documented{
+		{in: volunteers, line: "repronet-reporter init --manifests no", says: `Reports +outputs of`},
+		{in: maintainers, line: "repronet-verify difference /nix/store/…-hello-2.12.1", status: 2, says: "there is nothing to compare"},
 		{in: readme, line: "make run", by: clone},
 		{in: readme, line: "make test", by: ".ci/run"},
 		{in: readme, line: "repronet-reporter init --aggregator https://repro.example.org --operator alice --sets nixos-unstable", asks: true, says: `(?s)Reports +outputs of nixos-unstable.*enrol`},

@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"html"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -123,6 +124,12 @@ func TestSuggested(t *testing.T) {
 	}
 	if s := summary(); s.Reproduced != 3 || s.Diverged != 1 || s.Unbuilt != 1 || s.Single != 0 || s.Failures != 3 {
 		t.Errorf("in the end %+v", s)
+	}
+	// What differs each time differs in the one file that it is, by who built it twice.
+	noise := get[*api.DivergencePage](t, server.URL, "/divergences").Divergences[0].Key
+	found := get[*api.Differences](t, server.URL, "/manifests?output="+url.QueryEscape(noise))
+	if len(found.Pairs) == 0 || found.Pairs[0].String() != "1 of 1 files differ: . (contents)" {
+		t.Errorf("where %s differs: %+v", noise, found)
 	}
 	// There is nothing left to do, and the failure is not asked for again.
 	if status, said := operators["ash"](5); status != 2 || !strings.Contains(said, "there is nothing to build") {

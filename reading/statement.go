@@ -76,6 +76,17 @@ func (r *Reader) open(ctx context.Context, bundle []byte, at time.Time) (*Statem
 	}, nil
 }
 
+// Payload checks a bundle over an in-toto statement of any type, as [Reader.Statement] does,
+// and returns its payload and who signed it. An error is a [Refused], or says that a trusted
+// root cannot be had now.
+func (r *Reader) Payload(ctx context.Context, bundle []byte, at time.Time) ([]byte, signing.BuilderID, error) {
+	payload, builder, err := sigstore.OpenAnyPayload(ctx, bundle, r.roster.Lookup, r.keyless, at)
+	if sigstore.IsRefusal(err) {
+		err = &Refused{err}
+	}
+	return payload, builder, err
+}
+
 // ErrOtherLedger is wrapped where a statement is for other ledgers than this one.
 var ErrOtherLedger = fmt.Errorf("%w statement: it is for another ledger", signing.ErrMalformed)
 

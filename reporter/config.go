@@ -39,7 +39,17 @@ type Config struct {
 	// Audience is in which ledgers the statements count: AudienceAll, which is also
 	// meant where it is empty, or AudienceLedger, the one that they are submitted to.
 	Audience string `json:"audience,omitempty"`
+	// Manifests is ManifestsYes where the aggregator is told, when it asks, which files are
+	// in builds that were reported and of which others got something else; ManifestsNo, or
+	// empty in what was set up before that was asked, where it is not.
+	Manifests string `json:"manifests,omitempty"`
 }
+
+// Whether the names, sizes and hashes of the files in builds are told.
+const (
+	ManifestsYes = "yes"
+	ManifestsNo  = "no"
+)
 
 // maxRetainDays bounds RetainDays: an aggregator takes nothing older.
 const maxRetainDays = 300
@@ -107,6 +117,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Audience != "" && c.Audience != AudienceAll && c.Audience != AudienceLedger {
 		return fmt.Errorf("audience is %q, want %q or %q", c.Audience, AudienceAll, AudienceLedger)
+	}
+	if c.Manifests != "" && c.Manifests != ManifestsYes && c.Manifests != ManifestsNo {
+		return fmt.Errorf("manifests is %q, want %q or %q", c.Manifests, ManifestsYes, ManifestsNo)
 	}
 	if c.RetainDays != nil && *c.RetainDays > maxRetainDays {
 		return fmt.Errorf("retainDays is %d: an aggregator takes no builds older than %d days", *c.RetainDays, maxRetainDays)

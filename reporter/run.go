@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -36,6 +37,9 @@ type Runner struct {
 
 	considered string    // the filter by which retained records were looked at last
 	checked    time.Time // when a filter was loaded last
+
+	store string    // URI of the Nix store that manifests are made of
+	told  time.Time // when manifests were handed in last
 }
 
 // DefaultInterval is how long records usually gather before they are signed.
@@ -55,7 +59,7 @@ func NewRunner(home Home, logger *slog.Logger) (*Runner, error) {
 	if err := home.sweep(); err != nil {
 		return nil, err
 	}
-	r := &Runner{home: home, config: config, logger: logger, auditor: auditor{every: auditEvery * DefaultInterval}}
+	r := &Runner{home: home, config: config, logger: logger, store: os.Getenv("NIX_REMOTE"), auditor: auditor{every: auditEvery * DefaultInterval}}
 	if r.api, err = api.Dial(config.Aggregator, requestTimeout); err != nil {
 		return nil, err
 	}
@@ -365,6 +369,10 @@ func (r *Runner) Run(ctx context.Context, interval time.Duration) error {
 				failures = 0
 			}
 			debug.FreeOSMemory() // a pass needs memory that the wait does not
+		}
+		r.tellFiles(ctx)
+		if ctx.Err() != nil {
+			return nil
 		}
 		timer := time.NewTimer(delay)
 		select {

@@ -2,6 +2,7 @@ package reporter
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,7 @@ type Setup struct {
 	ReportAll  bool
 	RetainDays *uint  // see Config
 	Audience   string // see Config
+	Manifests  string // see Config; where consent is asked for, yes is meant
 	LogKey     string // empty: trust the aggregator on first contact
 	// Consent asks for the permission to publish under [License], unless it was
 	// given before.
@@ -74,6 +76,7 @@ func (h Home) Prepare(ctx context.Context, s Setup) (*Prepared, error) {
 			return nil, err
 		}
 		config.Consent = Consent{License: License, At: time.Now().UTC().Truncate(time.Second)}
+		config.Manifests = cmp.Or(config.Manifests, ManifestsYes)
 	}
 	if err := durable.MkdirAll(string(h), 0o700); err != nil {
 		return nil, fmt.Errorf("creating %s: %w", h, err)
@@ -124,6 +127,9 @@ func (s *Setup) apply(c *Config) error {
 	}
 	if s.Audience != "" {
 		c.Audience = s.Audience
+	}
+	if s.Manifests != "" {
+		c.Manifests = s.Manifests
 	}
 	if s.RetainDays != nil {
 		c.RetainDays = s.RetainDays

@@ -178,6 +178,44 @@ var aboutEvidence = description{
 	problems: ofSubmissions,
 }
 
+var aboutDifferences = description{
+	summary:  "Where the builds of an output that diverges differ, file by file, by what their builders signed",
+	params:   []param{{name: "output", doc: "The output's key.", of: text, required: true}},
+	answers:  []answer{ok("The manifests that there are, and how they differ", content{"application/json", reflect.TypeFor[api.Differences]()})},
+	problems: []api.ProblemKind{api.ProblemNotFound, api.ProblemSlowDown, api.ProblemTryLater},
+}
+
+var aboutManifest = description{
+	summary: "A builder's manifest of a build: a Sigstore bundle, and on the lines behind it what is in the output",
+	params: []param{
+		{name: "output", doc: "The output's key.", of: text, required: true},
+		{name: "digest", doc: "The output's digest.", of: text, required: true},
+		{name: "builder", doc: "The builder: 32 characters of a-z and 2-7.", of: text, required: true},
+	},
+	answers:  []answer{ok("The manifest, as it was handed in", content{media: api.LinesType})},
+	problems: []api.ProblemKind{api.ProblemNotFound, api.ProblemInvalidParameter, api.ProblemSlowDown, api.ProblemTryLater},
+}
+
+var aboutWantedManifests = description{
+	summary: "Outputs that diverge, of which a builder has a digest, and has handed in no manifest",
+	params: []param{
+		{name: "builder", doc: "The builder: 32 characters of a-z and 2-7.", of: text, required: true},
+		{name: "cursor", doc: "The next of the page before.", of: text},
+	},
+	answers:  []answer{ok("A page of them", content{"application/json", reflect.TypeFor[api.WantedManifests]()})},
+	problems: []api.ProblemKind{api.ProblemNotFound, api.ProblemInvalidParameter, api.ProblemSlowDown, api.ProblemTryLater},
+}
+
+var aboutSubmittedManifest = description{
+	summary: "Hand in what is in a build of an output that diverges, with optional Content-Encoding zstd or gzip",
+	takes:   []content{{media: api.LinesType}},
+	answers: []answer{ok("It is kept", content{"application/json", reflect.TypeFor[api.ManifestKept]()})},
+	problems: []api.ProblemKind{
+		api.ProblemMalformed, api.ProblemNotEnrolled, api.ProblemKeyNotValid, api.ProblemBadSignature, api.ProblemNotWanted, api.ProblemOverBudget,
+		api.ProblemTooSlow, api.ProblemTooLarge, api.ProblemMediaType, api.ProblemTryLater,
+	},
+}
+
 var aboutAsking = description{
 	summary: "Ask for a builder to be enrolled, with its key's signature",
 	takes:   []content{{"application/json", reflect.TypeFor[enrolmentRequest]()}},

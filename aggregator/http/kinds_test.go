@@ -20,6 +20,7 @@ import (
 	"repronet.dev/dashboard"
 	"repronet.dev/dashboard/dashboardtest"
 	"repronet.dev/ledger"
+	"repronet.dev/signing"
 )
 
 // A kind says how a client that has a route's answer already is told so.
@@ -43,71 +44,95 @@ var kindsOfRoutes = map[string]struct {
 	kind  kind
 	place bool // it takes a place, and says how many there are
 }{
-	"get-summary":         {api.SummaryPath, byWatermark, true},
-	"get-history":         {api.HistoryPath, byWatermark, true},
-	"list-sets":           {api.SetsPath, byWatermark, true},
-	"list-set-revisions":  {api.SetRevisionsPath("nixos-minimal"), byWatermark, true},
-	"get-set-difference":  {api.SetDifferencePath("nixos-minimal"), byWatermark, true},
-	"get-build":           {api.BuildsPath + "?name=" + url.QueryEscape(dashboardtest.DRV("openssl-3.5.4")), byWatermark, true},
-	"get-outputs":         {api.OutputsPath + "?name=" + url.QueryEscape(dashboardtest.Out("openssl-3.5.4", "")), byWatermark, true},
-	"get-excuses":         {api.ExcusesPath + "?from=nixos-minimal@26.05.1820&to=nixos-minimal@", byWatermark, true},
-	"list-snapshots":      {api.SnapshotsPath, byContent, false},
-	"get-snapshot-file":   {api.SnapshotFilesPath + "/3/SHA256SUMS", byDate, false},
-	"list-divergences":    {api.DivergencesPath, byWatermark, true},
-	"list-suggestions":    {api.SuggestionsPath + "?set=nixos-minimal", byWatermark, true},
-	"list-changes":        {api.ChangesPath, byWatermark, true},
-	"list-builders":       {api.BuildersPath, byWatermark, true},
-	"get-builder":         {api.BuilderPath(string(dashboardtest.ID("alder"))), byWatermark, true},
-	"list-agreement":      {api.AgreementPath, byWatermark, true},
-	"divergences-feed":    {"/divergences.atom", byWatermark, true},
-	"divergences-json":    {"/divergences.json", byWatermark, true},
-	"divergences-csv":     {"/divergences.csv", byWatermark, true},
-	"set-feed":            {"/sets/nixos-minimal.atom", byWatermark, true},
-	"export-verdicts":     {api.ExportVerdictsPath, byWatermark, false}, // exports have places of their own
-	"export-changes":      {api.ExportChangesPath, byWatermark, false},
-	"get-entry":           {api.EntriesPath + "/20", byVersion, true},
-	"get-map-proof":       {api.MapProofPath + "?ecosystem=nix&name=" + url.QueryEscape(dashboardtest.Out("openssl-3.5.4", "")), byVersion, true},
-	"get-set-filter":      {api.FilterPath("nixos-minimal"), byVersion, false},
-	"get-roster":          {api.RosterPath, byContent, true},
-	"get-openapi":         {api.OpenAPIPath, byContent, false},
-	"get-log-key":         {api.LogKeyPath, byContent, false},
-	"set-badge":           {"/badges/sets/nixos-minimal.svg", byContent, true},
-	"set-badge-json":      {"/badges/sets/nixos-minimal.json", byContent, true},
-	"get-checkpoint":      {api.LogPath + "/checkpoint", byDate, false},
-	"get-tile":            {api.LogPath + "/tile/0/000", byDate, false},
-	"get-attachment":      {api.LogPath + "/attachments/sha256/" + strings.Repeat("a", 64), byDate, false},
-	"get-map-bucket":      {api.MapBucketsPath + "/00000", never, true}, // an ETag that comes back tells who asked before
-	"get-output-bucket":   {api.LookupPath + "/00000", never, true},
-	"get-enrolment":       {"", never, false}, // changes at any time, for one reader
-	"startup":             {"", never, false}, // what follows is of the moment
-	"live":                {"", never, false},
-	"ready":               {"", never, false},
-	"metrics":             {"", never, false},
-	"overview":            {"/", never, true}, // pages say how long ago something was
-	"divergences":         {"/divergences", never, true},
-	"sets":                {"/sets", never, true},
-	"set":                 {"/sets/nixos-minimal", never, true},
-	"set-revision":        {"/sets/nixos-minimal/26.05.1820", never, true},
-	"build":               {"/builds" + dashboardtest.DRV("openssl-3.5.4"), never, true},
-	"builders":            {"/builders", never, true},
-	"builder":             {"/builders/" + string(dashboardtest.ID("alder")), never, true},
-	"coverage":            {"/coverage", never, true},
-	"status":              {"/status", never, true},
-	"search":              {"/search", never, true},
-	"method":              {"/method", never, false},
-	"problems":            {api.ProblemsPath, never, false},
-	"api-guide":           {"/docs/api", never, false},
-	"asset":               {"", never, false},                              // its name is its hash
-	"icon":                {"", never, false},                              // moved
-	"query-sql":           {api.SQLPath + "?q=SELECT+1", byVersion, false}, // questions have places of their own
-	"data":                {"/data", never, false},
-	"questions":           {"/data/questions", never, false},
-	"question":            {"/data/questions/half-life", never, false},
-	"post-sql":            {"", never, false}, // POST
-	"look-up-keys":        {"", never, true},  // POST
-	"submit-attestations": {"", never, false},
-	"submit-evidence":     {"", never, false},
-	"ask-enrolment":       {"", never, false},
+	"get-summary":        {api.SummaryPath, byWatermark, true},
+	"get-history":        {api.HistoryPath, byWatermark, true},
+	"list-sets":          {api.SetsPath, byWatermark, true},
+	"list-set-revisions": {api.SetRevisionsPath("nixos-minimal"), byWatermark, true},
+	"get-set-difference": {api.SetDifferencePath("nixos-minimal"), byWatermark, true},
+	"get-build":          {api.BuildsPath + "?name=" + url.QueryEscape(dashboardtest.DRV("openssl-3.5.4")), byWatermark, true},
+	"get-outputs":        {api.OutputsPath + "?name=" + url.QueryEscape(dashboardtest.Out("openssl-3.5.4", "")), byWatermark, true},
+	"get-excuses":        {api.ExcusesPath + "?from=nixos-minimal@26.05.1820&to=nixos-minimal@", byWatermark, true},
+	"list-snapshots":     {api.SnapshotsPath, byContent, false},
+	"get-snapshot-file":  {api.SnapshotFilesPath + "/3/SHA256SUMS", byDate, false},
+	"list-divergences":   {api.DivergencesPath, byWatermark, true},
+	"list-suggestions":   {api.SuggestionsPath + "?set=nixos-minimal", byWatermark, true},
+	"get-differences":    {api.ManifestsPath + "?output=" + url.QueryEscape(dashboardtest.Out("openssl-3.5.4", "")), byContent, true},
+	"get-manifest": {api.ManifestPath + "?output=" + url.QueryEscape(dashboardtest.Out("openssl-3.5.4", "")) +
+		"&digest=" + strings.Repeat("ab", 32) + "&builder=" + string(dashboardtest.ID("alder")), byContent, true},
+	"list-wanted-manifests": {api.WantedManifestsPath + "?builder=" + string(dashboardtest.ID("alder")), byContent, true},
+	"submit-manifest":       {"", never, false}, // POST
+	"list-changes":          {api.ChangesPath, byWatermark, true},
+	"list-builders":         {api.BuildersPath, byWatermark, true},
+	"get-builder":           {api.BuilderPath(string(dashboardtest.ID("alder"))), byWatermark, true},
+	"list-agreement":        {api.AgreementPath, byWatermark, true},
+	"divergences-feed":      {"/divergences.atom", byWatermark, true},
+	"divergences-json":      {"/divergences.json", byWatermark, true},
+	"divergences-csv":       {"/divergences.csv", byWatermark, true},
+	"set-feed":              {"/sets/nixos-minimal.atom", byWatermark, true},
+	"export-verdicts":       {api.ExportVerdictsPath, byWatermark, false}, // exports have places of their own
+	"export-changes":        {api.ExportChangesPath, byWatermark, false},
+	"get-entry":             {api.EntriesPath + "/20", byVersion, true},
+	"get-map-proof":         {api.MapProofPath + "?ecosystem=nix&name=" + url.QueryEscape(dashboardtest.Out("openssl-3.5.4", "")), byVersion, true},
+	"get-set-filter":        {api.FilterPath("nixos-minimal"), byVersion, false},
+	"get-roster":            {api.RosterPath, byContent, true},
+	"get-openapi":           {api.OpenAPIPath, byContent, false},
+	"get-log-key":           {api.LogKeyPath, byContent, false},
+	"set-badge":             {"/badges/sets/nixos-minimal.svg", byContent, true},
+	"set-badge-json":        {"/badges/sets/nixos-minimal.json", byContent, true},
+	"get-checkpoint":        {api.LogPath + "/checkpoint", byDate, false},
+	"get-tile":              {api.LogPath + "/tile/0/000", byDate, false},
+	"get-attachment":        {api.LogPath + "/attachments/sha256/" + strings.Repeat("a", 64), byDate, false},
+	"get-map-bucket":        {api.MapBucketsPath + "/00000", never, true}, // an ETag that comes back tells who asked before
+	"get-output-bucket":     {api.LookupPath + "/00000", never, true},
+	"get-enrolment":         {"", never, false}, // changes at any time, for one reader
+	"startup":               {"", never, false}, // what follows is of the moment
+	"live":                  {"", never, false},
+	"ready":                 {"", never, false},
+	"metrics":               {"", never, false},
+	"overview":              {"/", never, true}, // pages say how long ago something was
+	"divergences":           {"/divergences", never, true},
+	"sets":                  {"/sets", never, true},
+	"set":                   {"/sets/nixos-minimal", never, true},
+	"set-revision":          {"/sets/nixos-minimal/26.05.1820", never, true},
+	"build":                 {"/builds" + dashboardtest.DRV("openssl-3.5.4"), never, true},
+	"builders":              {"/builders", never, true},
+	"builder":               {"/builders/" + string(dashboardtest.ID("alder")), never, true},
+	"coverage":              {"/coverage", never, true},
+	"status":                {"/status", never, true},
+	"search":                {"/search", never, true},
+	"method":                {"/method", never, false},
+	"problems":              {api.ProblemsPath, never, false},
+	"api-guide":             {"/docs/api", never, false},
+	"asset":                 {"", never, false},                              // its name is its hash
+	"icon":                  {"", never, false},                              // moved
+	"query-sql":             {api.SQLPath + "?q=SELECT+1", byVersion, false}, // questions have places of their own
+	"data":                  {"/data", never, false},
+	"questions":             {"/data/questions", never, false},
+	"question":              {"/data/questions/half-life", never, false},
+	"post-sql":              {"", never, false}, // POST
+	"look-up-keys":          {"", never, true},  // POST
+	"submit-attestations":   {"", never, false},
+	"submit-evidence":       {"", never, false},
+	"ask-enrolment":         {"", never, false},
+}
+
+// reports has a manifest of whatever is asked for.
+type reports struct{}
+
+func (reports) Take(context.Context, []byte) (*api.ManifestKept, error) {
+	return &api.ManifestKept{}, nil
+}
+
+func (reports) Wanted(context.Context, signing.BuilderID, string) (*api.WantedManifests, error) {
+	return &api.WantedManifests{}, nil
+}
+
+func (reports) Of(context.Context, *api.Output) (*api.Differences, error) {
+	return &api.Differences{}, nil
+}
+
+func (reports) Document(string, string, attestation.Digest, signing.BuilderID) ([]byte, error) {
+	return []byte("{}\n"), nil
 }
 
 // whole is a router with all parts that answer GET.
@@ -132,6 +157,7 @@ func whole(t *testing.T, source dashboard.Source) *web.Server {
 		Filter: func(context.Context, string) (*web.Filter, error) {
 			return &web.Filter{Index: 7, Bytes: func(context.Context) ([]byte, error) { return make([]byte, 12), nil }}, nil
 		},
+		Reports:  reports{},
 		MapIndex: func() (uint64, error) { return 9, nil },
 		MapProof: func(context.Context, attestation.OutputID) (*api.MapProof, error) {
 			return &api.MapProof{Receipt: &ledger.Receipt{}}, nil

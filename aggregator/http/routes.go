@@ -118,6 +118,12 @@ func (s *Server) routes() []route {
 		call("query-sql", http.MethodGet, api.SQLPath, s.sql, aboutSQL(aboutQuery)).ofWriter(),
 		call("post-sql", http.MethodPost, api.SQLPath, s.sql, aboutPostedSQL()).ofWriter(),
 
+		// Where the builds of an output differ, by those who made them.
+		call("get-differences", http.MethodGet, api.ManifestsPath, s.differences, aboutDifferences).fromIndex().takesPlace().ofWriter(),
+		call("get-manifest", http.MethodGet, api.ManifestPath, s.manifest, aboutManifest).fromIndex().takesPlace().ofWriter(),
+		call("list-wanted-manifests", http.MethodGet, api.WantedManifestsPath, s.wantedManifests, aboutWantedManifests).fromIndex().takesPlace().ofWriter(),
+		call("submit-manifest", http.MethodPost, api.ManifestsPath, s.submitManifest, aboutSubmittedManifest).fromIndex().ofWriter(),
+
 		// The ways in.
 		call("submit-attestations", http.MethodPost, api.SubmitPath, s.submitAttestations, aboutAttestations).keepsRoom().ofWriter(),
 		call("submit-evidence", http.MethodPost, api.EvidencePath, s.submitEvidence, aboutEvidence).keepsRoom().ofWriter(),

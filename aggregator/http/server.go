@@ -93,6 +93,9 @@ type Parts struct {
 	Exports Exporter
 	// SQL answers questions over the last snapshot; nil: none.
 	SQL SQL
+	// Reports keeps what builders say of outputs that diverge. It is nil at a server whose
+	// Writer has it.
+	Reports Reports
 
 	// Writer answers what only the server that writes the ledger can; nil: this one does.
 	Writer *Writer
@@ -220,6 +223,9 @@ func (s *Server) open() (err error) {
 		pages.Entry, pages.Problem, pages.Operations, pages.Suggestions = s.parts.Entry, s.problem, s.operations, s.parts.Suggestions
 		pages.LogKey, pages.Indexed = s.parts.Log.Key, s.parts.Indexed
 		s.dataPages(&pages)
+		if s.parts.Reports != nil {
+			pages.Differences = s.parts.Reports.Of
+		}
 		if pages.Logger == nil {
 			pages.Logger = s.config.Logger
 		}

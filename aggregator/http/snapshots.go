@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"github.com/go-json-experiment/json"
 
 	"repronet.dev/api"
 )
@@ -21,14 +20,7 @@ func (s *Server) listSnapshots(c *gin.Context) {
 			return
 		}
 	}
-	text, err := json.Marshal(notNil(list), json.Deterministic(true))
-	if err != nil {
-		s.fail(c, err)
-		return
-	}
-	if !unchanged(c, etagOfBytes(text), askAgain) {
-		c.Data(http.StatusOK, "application/json", text)
-	}
+	s.writeMade(c, notNil(list))
 }
 
 // snapshotFile answers with a file of a snapshot.

@@ -45,7 +45,7 @@ in rec {
     wait; tar -cf $out $(cat ../order)
   '';
   # One of its outputs is, the other is not.
-  halves = build "halves-1.0" { outputs = [ "out" "doc" ]; } "echo program > $out; head -c 8 /dev/urandom | od -An -tx1 > $doc";
+  halves = build "halves-1.0" { outputs = [ "out" "doc" ]; } "echo program > $out; mkdir -p $doc/html; echo manual > $doc/html/manual; head -c 8 /dev/urandom | od -An -tx1 > $doc/seed";
 
   # Deterministic itself, from an input that is not.
   report = build "report-1.0" { inherit stamped; } "sed 's/^/built at /' $stamped > $out";

@@ -54,6 +54,7 @@ EXAMPLES
 			flags.StringVar(&s.Operator, "operator", "", "your `name` as an operator (a-z, 0-9, -); names of generic builds begin with it")
 			flags.StringVar(&s.LogKey, "log-key", "", "the aggregator's log `key`; without it the first answer is trusted")
 			flags.StringVar(&s.Audience, "audience", "", "in which `ledgers` the statements count: \"ledger\", only in the aggregator's, or \"all\",\nin each to which anybody carries them (what is meant if it was never given);\nan aggregator older than 0.2.0 takes only the second")
+			flags.StringVar(&s.Manifests, "manifests", "", "`yes` or no: whether the names, sizes and hashes of the files in a reported build are told\nwhen others got something else; yes is meant when consent is given")
 			sets := flags.String("sets", "", "the package sets to report, `names` separated by commas")
 			report := flags.String("report", "", "`all`: report everything, whatever set it is in")
 			retain := flags.Uint("retain-days", 30, "for how many `days` what no chosen set has yet is kept here, in case a later\nrevision has it")
@@ -106,7 +107,9 @@ func prepare(ctx context.Context, env *cli.Env, dir func() (reporter.Home, error
 
 const consentText = `What you report — which outputs your builds had, with which hashes, when, and
 traits of the machine such as its kernel version and CPU model — becomes part of
-a public log under CC0-1.0. A log cannot forget.
+a public log under CC0-1.0. A log cannot forget. Of builds where others got
+something else, the names, sizes and hashes of the files in them are published
+too, beside the log (--manifests no: they are not).
 `
 
 func askConsent(env *cli.Env, given bool) error {

@@ -8,10 +8,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
+	"repronet.dev/attestation"
 	"repronet.dev/internal/cli"
 	"repronet.dev/internal/durable"
+	"repronet.dev/manifest"
 	"repronet.dev/reporter"
 	"repronet.dev/reporter/collect"
 	"repronet.dev/reporter/rebuild"
@@ -169,6 +172,9 @@ func (c *rebuilding) one(ctx context.Context, env *cli.Env, word string) (status
 	job.Step = func(what string) { fmt.Fprintf(env.Stderr, "%s: %s\n", job.Recipe, what) }
 	var kept []string
 	job.Differing = func(ctx context.Context, o *rebuild.Output, first, second string) error {
+		if err := c.keepManifests(ctx, env, o, first, second); err != nil {
+			return err
+		}
 		files, err := c.keepDiffering(ctx, env, o, first, second)
 		kept = append(kept, files...)
 		return err
@@ -218,6 +224,31 @@ func derivation(ctx context.Context, store, word string) (string, error) {
 		return "", fmt.Errorf("%d derivations have this name; name one: %v", len(found), found)
 	}
 	return found[0], nil
+}
+
+// keepManifests keeps what is in those of two builds that are this machine's own, for when the
+// aggregator asks where builds differ.
+func (c *rebuilding) keepManifests(ctx context.Context, env *cli.Env, o *rebuild.Output, first, second string) error {
+	if c.unrecorded {
+		return nil
+	}
+	config, err := c.home.Config()
+	if err != nil || config.Manifests != reporter.ManifestsYes {
+		return err
+	}
+	differing := slices.IndexFunc(o.Builds, func(b rebuild.Build) bool { return b.Digest != o.Builds[0].Digest })
+	for i, dir := range map[int]string{0: first, differing: second} {
+		digest, err := attestation.ParseDigest(o.Builds[i].Digest)
+		if err == nil && o.Builds[i].Of != rebuild.Cache {
+			err = c.home.KeepManifest(ctx, o.Key, digest, dir)
+		}
+		if errors.Is(err, manifest.ErrTooLarge) {
+			fmt.Fprintf(env.Stderr, "%s: no list of its files is kept: %v\n", o.Key, err)
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // keepDiffering copies the two builds of an output to where they are kept, and has

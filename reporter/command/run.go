@@ -33,6 +33,10 @@ func runCommand() cli.Command {
   backup has lost is sent again, from the copies of the last 30 days; the proof that
   its holder signed two histories is kept, and 'status' names it.
 
+  Once an hour the aggregator is asked of which outputs others got something else, and
+  told which files are in what was reported of them, with their sizes and hashes,
+  unless 'init --manifests no' was said: that shows where builds differ.
+
   It runs until it is ended by a signal; --once tries once to deliver everything.
 
 EXIT STATUS
@@ -66,7 +70,7 @@ EXIT STATUS
 					return err
 				}
 				if *once {
-					err = runOnce(ctx, env, runner, *asJSON)
+					err = runOnce(ctx, env, runner, home, *asJSON)
 				} else {
 					err = runner.Run(ctx, *interval)
 				}
@@ -76,15 +80,36 @@ EXIT STATUS
 	}
 }
 
-func runOnce(ctx context.Context, env *cli.Env, runner *reporter.Runner, asJSON bool) error {
+func runOnce(ctx context.Context, env *cli.Env, runner *reporter.Runner, home reporter.Home, asJSON bool) error {
 	report, err := runner.Pass(ctx)
+	told := &reporter.ManifestReport{}
+	config, configErr := home.Config()
+	if configErr == nil && config.Manifests == reporter.ManifestsYes && err == nil {
+		var tellErr error
+		if told, tellErr = runner.HandInManifests(ctx); tellErr != nil {
+			fmt.Fprintf(env.Stderr, "repronet-reporter run: manifests cannot be handed in: %v\n", tellErr)
+		}
+	}
 	if asJSON {
-		fmt.Fprintf(env.Stdout, "{\"acknowledged\": %d, \"refused\": %d, \"held\": %d, \"left\": %d, \"lost\": %d}\n",
-			report.Acknowledged, report.Refused, report.Held, report.Left, report.Lost)
+		fmt.Fprintf(env.Stdout, "{\"acknowledged\": %d, \"refused\": %d, \"held\": %d, \"left\": %d, \"lost\": %d, \"manifests\": %d}\n",
+			report.Acknowledged, report.Refused, report.Held, report.Left, report.Lost, told.Sent)
 	} else {
 		printPass(env, report)
+		printManifests(env, told)
 	}
-	return passResult(report, err)
+	return passResult(report, errors.Join(err, configErr))
+}
+
+// printManifests says what came of handing manifests in, if any were wanted.
+func printManifests(env *cli.Env, told *reporter.ManifestReport) {
+	if told.Wanted == 0 {
+		return
+	}
+	fmt.Fprintf(env.Stdout, "others got something else of %d outputs: %d lists of files handed in, %d outputs not here any more, %d left for the next time\n",
+		told.Wanted, told.Sent, told.Absent, told.Left)
+	for _, problem := range told.Problems {
+		fmt.Fprintf(env.Stderr, "no list of files: %s\n", problem)
+	}
 }
 
 func printPass(env *cli.Env, report *reporter.Report) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"repronet.dev/manifest"
 	"repronet.dev/reporter/rebuild"
 )
 
@@ -89,11 +90,11 @@ func TestCompare(t *testing.T) {
 func TestCompareMany(t *testing.T) {
 	t.Parallel()
 	files := map[string]string{}
-	for i := range 3 * rebuild.MaxListed {
+	for i := range 3 * manifest.MaxListed {
 		files[fmt.Sprint("file", i)] = "x"
 	}
 	d, err := rebuild.Compare(t.Context(), tree(t, files), tree(t, map[string]string{"other": ""}))
-	if err != nil || d.Differ != 3*rebuild.MaxListed+1 || len(d.Listed) != rebuild.MaxListed {
+	if err != nil || d.Differ != 3*manifest.MaxListed+1 || len(d.Listed) != manifest.MaxListed {
 		t.Errorf("%d differ, %d listed, %v", d.Differ, len(d.Listed), err)
 	}
 }

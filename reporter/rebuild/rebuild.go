@@ -11,6 +11,7 @@ import (
 
 	"repronet.dev/attestation"
 	"repronet.dev/ecosystem"
+	"repronet.dev/manifest"
 	"repronet.dev/reporter/collect"
 	"repronet.dev/reporter/spool"
 )
@@ -68,7 +69,7 @@ type Output struct {
 	Key    string  `json:"key"`    // by which others call it
 	Builds []Build `json:"builds"`
 	// Difference is between the first build and the first that differs from it.
-	Difference *Difference `json:"difference,omitempty"`
+	Difference *manifest.Difference `json:"difference,omitempty"`
 }
 
 // A Build is what one build made of an output.

@@ -2,6 +2,7 @@ package spool
 
 import (
 	"bufio"
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -19,8 +20,10 @@ import (
 	"github.com/go-json-experiment/json"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"repronet.dev/attestation"
 	"repronet.dev/internal/durable"
 	"repronet.dev/ledger"
+	"repronet.dev/signing"
 )
 
 // CopyAge is for how long a copy is kept of a statement that the ledger has: longer than
@@ -275,4 +278,50 @@ func (s *Spool) convictions() ([]string, error) {
 		names[i] = filepath.Join(s.dir, convictionsDir, names[i])
 	}
 	return names, err
+}
+
+// SentOutputs returns the digests that statements in sent/ claim of the outputs that are
+// asked for, by their keys. Copies that cannot be read are passed over.
+func (s *Spool) SentOutputs(ctx context.Context, asked map[string]bool) (map[string][]attestation.Digest, error) {
+	copies, err := s.Copies()
+	if err != nil {
+		return nil, err
+	}
+	found := map[string][]attestation.Digest{}
+	for _, c := range copies {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		statement := s.sentStatement(c)
+		if statement == nil || statement.Type != attestation.Rebuild {
+			continue
+		}
+		for _, subject := range statement.Subjects {
+			if asked[subject.Name] && !slices.Contains(found[subject.Name], subject.Digest) {
+				found[subject.Name] = append(found[subject.Name], subject.Digest)
+			}
+		}
+	}
+	return found, nil
+}
+
+// sentStatement returns the statement of a copy; nil if it cannot be read.
+func (s *Spool) sentStatement(c Copy) *attestation.Statement {
+	data, err := os.ReadFile(filepath.Join(s.dir, sentDir, c.file))
+	if err != nil {
+		return nil
+	}
+	var item Item
+	if err := json.Unmarshal(data, &item); err != nil {
+		return nil
+	}
+	bundle, err := signing.ParseBundle(item.Bundle)
+	if err != nil {
+		return nil
+	}
+	statement, err := attestation.Parse(bundle.Payload)
+	if err != nil {
+		return nil
+	}
+	return statement
 }

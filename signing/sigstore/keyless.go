@@ -142,31 +142,22 @@ type Keyless struct {
 // from several goroutines.
 type KeylessLookup func(context.Context, signing.Identity) (Keyless, error)
 
-func (u *unverified) openKeyless(ctx context.Context, lookup KeylessLookup, at time.Time) (*Verified, error) {
+func (u *unverified) signedKeyless(ctx context.Context, lookup KeylessLookup, at time.Time) (signing.BuilderID, error) {
 	who, err := u.identity()
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	builder, err := lookup(ctx, who)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	if err := (signing.Key{NotBefore: builder.NotBefore, NotAfter: builder.NotAfter}).CheckValid(at); err != nil {
-		return nil, err
+		return "", err
 	}
 	if _, err := builder.Root.check(u); err != nil {
-		return nil, err
+		return "", err
 	}
-	v, err := u.verified(builder.Builder)
-	if err != nil {
-		return nil, err
-	}
-	// Each job would begin a stream of its own, of which could not be said whether
-	// all statements are there.
-	if v.statement.Chain.Stream != "" {
-		return nil, fmt.Errorf("%w statement: a keyless builder's has no stream", signing.ErrMalformed)
-	}
-	return v, nil
+	return builder.Builder, nil
 }
 
 // IsRefusal reports whether an error of [OpenAny] is about the bundle or its

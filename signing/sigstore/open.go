@@ -61,7 +61,11 @@ func Open(bundleJSON []byte, lookup Lookup, at time.Time) (*Verified, error) {
 	if u.Certificate != nil {
 		return nil, fmt.Errorf("%w: it is signed by a certificate, and keys only are known here", signing.ErrUnknownBuilder)
 	}
-	return u.openByKey(lookup, at)
+	builder, err := u.signedByKey(lookup, at)
+	if err != nil {
+		return nil, err
+	}
+	return u.verified(builder)
 }
 
 // OpenAny is [Open] for bundles of keyless builders too: their certificate,
@@ -73,28 +77,46 @@ func OpenAny(ctx context.Context, bundleJSON []byte, lookup Lookup, keyless Keyl
 	if err != nil {
 		return nil, err
 	}
-	if u.Certificate == nil {
-		return u.openByKey(lookup, at)
-	}
-	return u.openKeyless(ctx, keyless, at)
-}
-
-func (u *unverified) openByKey(lookup Lookup, at time.Time) (*Verified, error) {
-	id := u.Builder
-	key, err := lookup(id)
+	builder, err := u.signedBy(ctx, lookup, keyless, at)
 	if err != nil {
 		return nil, err
 	}
-	if key.PublicKey == nil || key.Builder() != id {
-		return nil, fmt.Errorf("%w: the key known for builder %s is another one", signing.ErrUnknownBuilder, id)
-	}
-	if err := key.CheckValid(at); err != nil {
+	v, err := u.verified(builder)
+	if err != nil {
 		return nil, err
 	}
-	if err := u.checkSignature(key.PublicKey); err != nil {
-		return nil, fmt.Errorf("%w: the payload is not what builder %s signed, or another key signed it", signing.ErrSignature, id)
+	// Each job would begin a stream of its own, of which could not be said whether
+	// all statements are there.
+	if u.Certificate != nil && v.statement.Chain.Stream != "" {
+		return nil, fmt.Errorf("%w statement: a keyless builder's has no stream", signing.ErrMalformed)
 	}
-	return u.verified(id)
+	return v, nil
+}
+
+// signedBy checks who signed the bundle, by a key or without one.
+func (u *unverified) signedBy(ctx context.Context, lookup Lookup, keyless KeylessLookup, at time.Time) (signing.BuilderID, error) {
+	if u.Certificate == nil {
+		return u.signedByKey(lookup, at)
+	}
+	return u.signedKeyless(ctx, keyless, at)
+}
+
+func (u *unverified) signedByKey(lookup Lookup, at time.Time) (signing.BuilderID, error) {
+	id := u.Builder
+	key, err := lookup(id)
+	if err != nil {
+		return "", err
+	}
+	if key.PublicKey == nil || key.Builder() != id {
+		return "", fmt.Errorf("%w: the key known for builder %s is another one", signing.ErrUnknownBuilder, id)
+	}
+	if err := key.CheckValid(at); err != nil {
+		return "", err
+	}
+	if err := u.checkSignature(key.PublicKey); err != nil {
+		return "", fmt.Errorf("%w: the payload is not what builder %s signed, or another key signed it", signing.ErrSignature, id)
+	}
+	return id, nil
 }
 
 func (u *unverified) verified(builder signing.BuilderID) (*Verified, error) {

@@ -1,7 +1,9 @@
 package sigstore
 
 import (
+	"context"
 	"fmt"
+	"time"
 
 	"repronet.dev/signing"
 )
@@ -22,4 +24,18 @@ func OpenPayload(bundleJSON []byte, key *signing.PublicKey) ([]byte, error) {
 		return nil, fmt.Errorf("%w: the payload is not what builder %s signed, or another key signed it", signing.ErrSignature, u.Builder)
 	}
 	return u.Payload, nil
+}
+
+// OpenAnyPayload is [OpenPayload] for whoever a look-up knows, as [OpenAny] has it. It
+// returns the payload, which the caller parses, and the builder that signed it.
+func OpenAnyPayload(ctx context.Context, bundleJSON []byte, lookup Lookup, keyless KeylessLookup, at time.Time) ([]byte, signing.BuilderID, error) {
+	u, err := parseBundle(bundleJSON)
+	if err != nil {
+		return nil, "", err
+	}
+	builder, err := u.signedBy(ctx, lookup, keyless, at)
+	if err != nil {
+		return nil, "", err
+	}
+	return u.Payload, builder, nil
 }

@@ -61,7 +61,7 @@ func Program() *cli.Program {
 FILES
   ~/.config/repronet/verify.json    what is pinned; --config FILE for another
   ~/.local/share/repronet/mirrors/  copies of ledgers; --mirror DIR for another place`,
-		Commands: []cli.Command{output(), closureCommand(), compareCommand(), promoteCommand(), vsaCommand(), svrCommand(), gateCommand(), watchCommand(), replayCommand(), snapshotCommand(), rowsCommand(), monitorCommand(), witnessCommand(), mirror(), checkpoint(), pin()},
+		Commands: []cli.Command{output(), closureCommand(), differenceCommand(), compareCommand(), promoteCommand(), vsaCommand(), svrCommand(), gateCommand(), watchCommand(), replayCommand(), snapshotCommand(), rowsCommand(), monitorCommand(), witnessCommand(), mirror(), checkpoint(), pin()},
 	}
 }
 

@@ -1,0 +1,63 @@
+package e2e
+
+import (
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"repronet.dev/api"
+)
+
+// testManifests: reporters are asked what is in builds of which others got something else,
+// and everybody sees which files differ: on the page, by the API, and by what a checker
+// fetches and compares itself.
+func (b *builds) testManifests(t *testing.T) {
+	if b.set == "" {
+		return // Nix alone has them; testNix says that it lacks
+	}
+	for operator, r := range b.reporters {
+		command := exec.CommandContext(t.Context(), programs().Reporter(), "run", "--once", "--dir", r.Dir)
+		command.Env = append(os.Environ(), "NIX_REMOTE=local?root="+filepath.Join(b.dir, operator, "store"))
+		text, err := command.CombinedOutput()
+		if err != nil || !strings.Contains(string(text), "others got something else of 7 outputs: 7 lists of files handed in, 0 outputs not here any more, 0 left") {
+			t.Errorf("%s: %v\n%s", operator, err, text)
+		}
+	}
+	var key string
+	for k, e := range b.expected {
+		if e.name == "halves^doc" {
+			key = k
+		}
+	}
+	found := get[*api.Differences](t, b.URL, "/manifests?output="+url.QueryEscape(key))
+	if len(found.Manifests) != 3 || len(found.Pairs) != 2 {
+		t.Fatalf("%+v", found)
+	}
+	for _, p := range found.Pairs {
+		if p.Files != 4 || p.Differ != 1 || p.Listed[0].Path != "seed" {
+			t.Errorf("%s and %s: %s", p.First.Operator, p.Second.Operator, p.String())
+		}
+	}
+	page, err := fetch(t.Context(), b.URL+"/builds"+key)
+	if err != nil || !strings.Contains(string(page), "<b>1 of 4 files differ</b>") {
+		t.Errorf("%v: the page does not say which files differ", err)
+	}
+	c := newChecker(t)
+	c.run(t, 2, "difference", key) // nothing is pinned
+	c.run(t, 0, "pin", "--yes", "--aggregator", b.URL)
+	if said := c.run(t, 0, "difference", key); !strings.Contains(said, ": 1 of 4 files differ\n  seed: contents") {
+		t.Error(said)
+	}
+	// Alice's own build is as she listed it, and another's is not.
+	if said := c.run(t, 0, "difference", key, "--path", b.path("alice", key)); !strings.Contains(said, "alice and yours: 0 of 4 files differ") {
+		t.Error(said)
+	}
+	if said := c.run(t, 0, "difference", key, "--path", "testdata"); !strings.Contains(said, "only in that of yours") {
+		t.Error(said)
+	}
+	c.run(t, 64, "difference", "no key")
+	c.run(t, 2, "difference", strings.Replace(key, "halves", "nobody", 1))
+}

@@ -1,0 +1,116 @@
+package manifest
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Of lists what is in an output: a directory, a file or a link. A file that is replaced by
+// something else while it is read is refused. The error wraps [ErrTooLarge] where there is
+// more than a manifest can list.
+func Of(ctx context.Context, output string) (*Manifest, error) {
+	w := &walk{ctx: ctx, root: output, manifest: &Manifest{}, buffer: make([]byte, 256<<10)}
+	if err := w.add("."); err != nil {
+		return nil, fmt.Errorf("listing %s: %w", output, err)
+	}
+	return w.manifest, nil
+}
+
+type walk struct {
+	ctx      context.Context //nolint:containedctx // of one call
+	root     string
+	manifest *Manifest
+	buffer   []byte
+}
+
+// add adds what has a path, and what is in it.
+func (w *walk) add(name string) error {
+	if err := w.ctx.Err(); err != nil {
+		return err
+	}
+	if len(w.manifest.Entries) == MaxEntries {
+		return fmt.Errorf("%w: more than %d files", ErrTooLarge, MaxEntries)
+	}
+	if strings.Count(name, "/") > MaxDepth {
+		return fmt.Errorf("%w: directories more than %d deep", ErrTooLarge, MaxDepth)
+	}
+	file := filepath.Join(w.root, name)
+	info, err := os.Lstat(file)
+	if err != nil {
+		return err
+	}
+	e := Entry{Path: Quote(name)}
+	switch info.Mode().Type() {
+	case 0:
+		e.Type, e.Executable = File, info.Mode()&0o100 != 0 // Nix keeps this bit alone of a file's mode
+		err = w.read(file, &e)
+	case fs.ModeDir:
+		e.Type = Directory
+	case fs.ModeSymlink:
+		e.Type = Link
+		e.Target, err = os.Readlink(file)
+		e.Target = Quote(e.Target)
+	default:
+		err = fmt.Errorf("%s is neither a file, nor a directory, nor a link", file)
+	}
+	if err != nil {
+		return err
+	}
+	if len(e.Path) > MaxPath || len(e.Target) > MaxPath {
+		return fmt.Errorf("%w: a name has more than %d bytes", ErrTooLarge, MaxPath)
+	}
+	w.manifest.Entries = append(w.manifest.Entries, e)
+	if e.Type != Directory {
+		return nil
+	}
+	inside, err := os.ReadDir(file)
+	if err != nil {
+		return err
+	}
+	// In the order of what is written, which names that are no text have others in.
+	slices.SortFunc(inside, func(a, b fs.DirEntry) int { return strings.Compare(Quote(a.Name()), Quote(b.Name())) })
+	for _, d := range inside {
+		if err := w.add(path.Join(name, d.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read hashes a file.
+func (w *walk) read(file string, e *Entry) (err error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return fmt.Errorf("%s was replaced while it was read: %w", file, err)
+	}
+	sum := sha256.New()
+	e.Size, err = io.CopyBuffer(sum, struct{ io.Reader }{interruptible{w.ctx, f}}, w.buffer)
+	sum.Sum(e.SHA256[:0])
+	return err
+}
+
+// An interruptible reader ends with its context.
+type interruptible struct {
+	ctx context.Context //nolint:containedctx // of one call
+	r   io.Reader
+}
+
+func (i interruptible) Read(p []byte) (int, error) {
+	if err := i.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return i.r.Read(p)
+}
