@@ -25,6 +25,7 @@ import (
 	"repronet.dev/enrolment/request"
 	"repronet.dev/evidence/openpgp/openpgptest"
 	"repronet.dev/ledger"
+	"repronet.dev/manifest"
 	"repronet.dev/signing"
 	"repronet.dev/signing/signingtest"
 )
@@ -69,7 +70,11 @@ func (w *world) inputs() map[string]any {
 	}
 	w.settle()
 	attachments := must(filepath.Glob(filepath.Join(w.ledgerDir(), "attachments", "sha256", "*")))
+	listed := must(manifest.Sign(w.t.Context(), dave, manifest.Statement{
+		Ecosystem: "nix", DigestKind: attestation.NAR, Output: outputName(5), Digest: attestation.Digest{1, 7, 5},
+	}, buildOf(w.t, map[string]string{"bin/hello": "hello"})))
 	return map[string]any{
+		"Manifest": string(listed), "Listed": outputName(5), "ListedDigest": attestation.Digest{1, 7, 5}.String(),
 		"Snapshot": int64(must(w.snapshots.make(w.t.Context(), io.Discard)).Size),
 		"Set":      "stable", "Build": outputName(120) + ".drv", "Output": outputName(120), "Digest": attestation.Digest{1, 2, 120}.String(),
 		"Builder": dave.Public().Builder(), "Attachment": "sha256/" + filepath.Base(attachments[0]),
@@ -118,6 +123,7 @@ func (w *world) watched(document *apitest.Document) (address string, called func
 		switch media := api.MediaType(r); {
 		case media != api.LinesType:
 		case r.Request.URL.Path == api.SQLPath: // its columns are the question's
+		case r.Request.URL.Path == api.ManifestPath: // package manifest's
 		case r.Request.URL.Path == api.ExportVerdictsPath:
 			document.CheckLines(w.t, "ExportedVerdict", body)
 		case r.Request.URL.Path == api.ExportChangesPath:
