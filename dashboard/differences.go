@@ -65,6 +65,9 @@ func (d *Dashboard) pairs(ctx context.Context, o *Output, factions []faction) ([
 
 func newFileView(f *manifest.FileDifference, of *pairView) fileView {
 	v := fileView{Path: f.Path, What: string(f.What)}
+	if f.Path == "." {
+		v.Path = "the output itself"
+	}
 	switch f.What {
 	case manifest.OnlyFirst:
 		v.Only = &of.First.Mark
