@@ -73,6 +73,7 @@ func newFileView(f *manifest.FileDifference, of *pairView) fileView {
 		v.Only = &of.First.Mark
 	case manifest.OnlySecond:
 		v.Only = &of.Second.Mark
+	case manifest.Executable, manifest.Target, manifest.Types: // is said in words
 	case manifest.Contents:
 		if f.Sizes != nil && f.Sizes[0] == f.Sizes[1] {
 			v.Sizes = fmt.Sprintf("%d bytes in both", f.Sizes[0])
