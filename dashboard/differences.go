@@ -75,6 +75,9 @@ func newFileView(f *manifest.FileDifference, of *pairView) fileView {
 		v.Only = &of.Second.Mark
 	case manifest.Executable, manifest.Target, manifest.Types: // is said in words
 	case manifest.Contents:
+		if f.Members != nil {
+			v.What += ", " + f.Members.String()
+		}
 		if f.Sizes != nil && f.Sizes[0] == f.Sizes[1] {
 			v.Sizes = fmt.Sprintf("%d bytes in both", f.Sizes[0])
 		} else if f.Sizes != nil {

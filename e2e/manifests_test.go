@@ -41,6 +41,18 @@ func (b *builds) testManifests(t *testing.T) {
 			t.Errorf("%s and %s: %s", p.First.Operator, p.Second.Operator, p.String())
 		}
 	}
+	for k, e := range b.expected { // what is in archives is compared too
+		want := map[string]string{
+			"archive-order^out": "the same members in another order", "archive-times^out": "the same members; their times or modes",
+		}[e.name]
+		if want == "" {
+			continue
+		}
+		found := get[*api.Differences](t, b.URL, "/manifests?output="+url.QueryEscape(k))
+		if len(found.Pairs) == 0 || !strings.Contains(found.Pairs[0].String(), want) {
+			t.Errorf("%s: %+v", e.name, found.Pairs)
+		}
+	}
 	page, err := fetch(t.Context(), b.URL+"/builds"+key)
 	if err != nil || !strings.Contains(string(page), "<b>1 of 4 files differ</b>") {
 		t.Errorf("%v: the page does not say which files differ", err)

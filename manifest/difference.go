@@ -2,6 +2,8 @@ package manifest
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -25,6 +27,43 @@ type FileDifference struct {
 	// is only known where both builds are at hand.
 	Sizes  *[2]int64 `json:"sizes,omitempty"`
 	Offset *int64    `json:"offset,omitempty"`
+	// Members says where two archives differ, if both could be listed.
+	Members *MemberDifference `json:"members,omitempty"`
+}
+
+// A MemberDifference is where two archives differ. Where no member does, and their order is
+// the same, what the archive says of them differs: times, modes, or the compression.
+type MemberDifference struct {
+	Format  string `json:"format"`  // of the first, such as "tar+gzip"
+	Members int    `json:"members"` // in either
+	Differ  int    `json:"differ"`  // of these: other contents, or only in one
+	// Order tells that the members are the same, in another order.
+	Order bool `json:"order,omitzero"`
+	// Listed are the first that differ, by name; at most [MaxListedMembers].
+	Listed []string `json:"listed"`
+}
+
+// MaxListedMembers is how many members a [MemberDifference] names.
+const MaxListedMembers = 50
+
+// String is the difference in a few words, such as "1 of 12 members: foo.o".
+func (d *MemberDifference) String() string {
+	switch {
+	case d.Differ == 0 && d.Order:
+		return "the same members in another order"
+	case d.Differ == 0:
+		return "the same members; their times or modes, or the compression"
+	}
+	const named = 3
+	text := fmt.Sprintf("%d of %d members: ", d.Differ, d.Members)
+	if d.Members == 1 && d.Listed[0] == "" {
+		return "what it unpacks to"
+	}
+	text += strings.Join(d.Listed[:min(named, len(d.Listed))], ", ")
+	if d.Differ > named {
+		text += ", …"
+	}
+	return text
 }
 
 // A Kind says how two builds differ in a file.
@@ -95,12 +134,42 @@ func (d *Difference) compare(a, b *Entry) {
 	case a.SHA256 != b.SHA256 || a.Size != b.Size:
 		if listed := d.add(a.Path, Contents); listed != nil {
 			listed.Sizes = &[2]int64{a.Size, b.Size}
+			listed.Members = compareMembers(a, b)
 		}
 	case a.Executable != b.Executable:
 		d.add(a.Path, Executable)
 	case a.Target != b.Target:
 		d.add(a.Path, Target)
 	}
+}
+
+// compareMembers says where two archives differ; nil if one was not listed.
+func compareMembers(a, b *Entry) *MemberDifference {
+	if len(a.Members) == 0 || len(b.Members) == 0 {
+		return nil
+	}
+	d := &MemberDifference{Format: a.Format, Listed: []string{}}
+	contents := map[string][2][]Member{} // by name, which an archive may have twice
+	sameOrder := len(a.Members) == len(b.Members)
+	for side, members := range [2][]Member{a.Members, b.Members} {
+		for i, m := range members {
+			both := contents[m.Name]
+			both[side] = append(both[side], m)
+			contents[m.Name] = both
+			sameOrder = sameOrder && a.Members[i].Name == b.Members[i].Name
+		}
+	}
+	d.Members = len(contents)
+	for _, name := range slices.Sorted(maps.Keys(contents)) {
+		if both := contents[name]; !slices.Equal(both[0], both[1]) {
+			d.Differ++
+			if len(d.Listed) < MaxListedMembers {
+				d.Listed = append(d.Listed, name)
+			}
+		}
+	}
+	d.Order = d.Differ == 0 && !sameOrder
+	return d
 }
 
 // add counts a difference, and returns it if it is listed.
@@ -128,6 +197,9 @@ func (d *Difference) String() string {
 			b.WriteString(",")
 		}
 		fmt.Fprintf(&b, " %s (%s", f.Path, f.What)
+		if f.Members != nil {
+			fmt.Fprintf(&b, ", %s", f.Members)
+		}
 		if f.Offset != nil {
 			fmt.Fprintf(&b, ", from byte %d on", *f.Offset)
 		}

@@ -8,7 +8,9 @@
 //
 // A [Manifest] is a list of entries: the output itself first, each directory before what is in
 // it, and what a NAR has of each (type, the executable bit, size and SHA-256 of contents, the
-// target of a link). Times, owners and other permissions are none of an output.
+// target of a link). Times, owners and other permissions are none of an output. Of archives
+// and compressed files the members are listed too, as far as that is not too much: most of
+// what differs in a package differs in one of them.
 //
 // A document is JSON lines: the builder's Sigstore bundle over a [Statement], which names the
 // output, its digest, and the SHA-256 of the lines that follow, one for each entry. Its ID is

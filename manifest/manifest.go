@@ -46,6 +46,10 @@ type Entry struct {
 	Executable bool               `json:"executable,omitzero"`
 	Size       int64              `json:"size,omitzero"`
 	SHA256     attestation.Digest `json:"sha256,omitzero"`
+	// Format is that of an archive or compressed file whose Members are listed, such as "zip" or
+	// "tar+gzip"; in the order of the archive.
+	Format  string   `json:"format,omitzero"`
+	Members []Member `json:"members,omitempty"`
 	// Target is where a link leads, as Quote writes it.
 	Target string `json:"target,omitzero"`
 }
@@ -205,7 +209,7 @@ func (e *Entry) validate(first bool) error {
 	case (e.Target == "") == (e.Type == Link):
 		return errors.New("links have a target, and nothing else has")
 	}
-	return checkText("target", e.Target)
+	return errors.Join(checkText("target", e.Target), e.validateMembers())
 }
 
 // checkText refuses what Quote does not write.
@@ -235,12 +239,25 @@ func checkText(what, text string) error {
 	return nil
 }
 
-// Encode returns the entries as lines: the same bytes for the same manifest. The error wraps
-// [ErrTooLarge] if they are more than [MaxSize].
+// Encode returns the entries as lines: the same bytes for the same manifest. Where they would
+// be more than [MaxSize], members of archives are left out; the error wraps [ErrTooLarge] if
+// they are more without them too.
 func (m *Manifest) Encode() ([]byte, error) {
+	lines, err := m.encode(true)
+	if errors.Is(err, ErrTooLarge) {
+		return m.encode(false)
+	}
+	return lines, err
+}
+
+func (m *Manifest) encode(members bool) ([]byte, error) {
 	var lines bytes.Buffer
 	for i := range m.Entries {
-		if err := json.MarshalWrite(&lines, &m.Entries[i], json.Deterministic(true)); err != nil {
+		e := m.Entries[i]
+		if !members {
+			e.Format, e.Members = "", nil
+		}
+		if err := json.MarshalWrite(&lines, &e, json.Deterministic(true)); err != nil {
 			return nil, fmt.Errorf("encoding manifest: %w", err)
 		}
 		lines.WriteByte('\n')

@@ -18,7 +18,7 @@ import (
 // something else while it is read is refused. The error wraps [ErrTooLarge] where there is
 // more than a manifest can list.
 func Of(ctx context.Context, output string) (*Manifest, error) {
-	w := &walk{ctx: ctx, root: output, manifest: &Manifest{}, buffer: make([]byte, 256<<10)}
+	w := &walk{ctx: ctx, root: output, manifest: &Manifest{}, buffer: make([]byte, 256<<10), unpack: newUnpacker(ctx)}
 	if err := w.add("."); err != nil {
 		return nil, fmt.Errorf("listing %s: %w", output, err)
 	}
@@ -30,6 +30,7 @@ type walk struct {
 	root     string
 	manifest *Manifest
 	buffer   []byte
+	unpack   *unpacker
 }
 
 // add adds what has a path, and what is in it.
@@ -99,6 +100,10 @@ func (w *walk) read(file string, e *Entry) (err error) {
 	sum := sha256.New()
 	e.Size, err = io.CopyBuffer(sum, struct{ io.Reader }{interruptible{w.ctx, f}}, w.buffer)
 	sum.Sum(e.SHA256[:0])
+	if err == nil {
+		e.Format, e.Members = w.unpack.list(file, e.Size)
+		err = w.ctx.Err()
+	}
 	return err
 }
 

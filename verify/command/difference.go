@@ -229,8 +229,12 @@ func inWords(what manifest.Kind, p *pairOf) string {
 }
 
 func sizes(f *manifest.FileDifference) string {
-	if f.Sizes == nil {
-		return ""
+	text := ""
+	if f.Sizes != nil {
+		text = fmt.Sprintf(", %d and %d bytes", f.Sizes[0], f.Sizes[1])
 	}
-	return fmt.Sprintf(", %d and %d bytes", f.Sizes[0], f.Sizes[1])
+	if f.Members != nil {
+		text += fmt.Sprintf("; %s: %s", f.Members.Format, f.Members)
+	}
+	return text
 }
