@@ -1,7 +1,7 @@
 // Package state keeps what an aggregator knows and what is no evidence, in one
-// SQLite file: who asked to be enrolled, and facts such as what was written of a
-// day's budgets. It moves no verdict: what is lost with it has to be asked for
-// again, or begins anew, and nothing else.
+// SQLite file: who asked to be enrolled, who is told of changes and how far that has come,
+// and facts such as what was written of a day's budgets. It moves no verdict: what is lost
+// with it has to be asked for again, or begins anew, and nothing else.
 //
 // The file has one user, the process that has the data directory open.
 //
@@ -9,8 +9,8 @@
 // (secure_delete), keeps no log of writes beside the file between transactions
 // (journal_mode TRUNCATE in place of a write-ahead log), and writes the whole file anew
 // (VACUUM), because rows that moved from page to page leave copies behind that
-// secure_delete does not reach. That happens when a request is forgotten, when the file is
-// opened, and for what strangers replaced or let expire, once an hour ([State.Expire]).
+// secure_delete does not reach. That happens when a request is forgotten, when a subscription
+// is removed, when the file is opened, and for what strangers replaced or let expire, once an hour ([State.Expire]).
 // Copies, such as backups, are for their owner to clean.
 package state
 
@@ -52,6 +52,29 @@ func migrations() []string {
 		`ALTER TABLE requests ADD COLUMN network TEXT NOT NULL DEFAULT '';
 		CREATE INDEX requests_network ON requests (network);
 		CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;`,
+		`CREATE TABLE subscriptions (
+			id           TEXT PRIMARY KEY,
+			package_set  TEXT NOT NULL,    -- one of these three says what is told of; all empty: everything
+			package      TEXT NOT NULL,
+			maintainer   TEXT NOT NULL,
+			kinds        TEXT NOT NULL,    -- of changes, with spaces
+			daily        INTEGER NOT NULL, -- 1: in a digest a day; 0: at once
+			webhook      TEXT NOT NULL,    -- a URL, or
+			email        TEXT NOT NULL,    -- an address
+			secret       BLOB NOT NULL,    -- signs webhooks, and links in mails
+			created      INTEGER NOT NULL, -- times are seconds since 1970; 0: never
+			confirmed    INTEGER NOT NULL,
+			told         INTEGER NOT NULL, -- up to which ledger entry, exclusively
+			digested     INTEGER NOT NULL,
+			delivered    INTEGER NOT NULL,
+			message      TEXT NOT NULL,    -- ID of what is being delivered; empty: nothing is
+			message_told INTEGER NOT NULL, -- what told becomes with its delivery
+			attempts     INTEGER NOT NULL, -- that failed
+			next_attempt INTEGER NOT NULL,
+			failed_since INTEGER NOT NULL, -- of these attempts, the first
+			failure      TEXT NOT NULL,    -- of the last one
+			message_body BLOB NOT NULL     -- last, so that what is large is not read with the others
+		) STRICT;`,
 	}
 }
 
