@@ -92,6 +92,24 @@ func (q *Query) SetChanges(ctx context.Context, set string, limit int) ([]dashbo
 	if err != nil {
 		return nil, err
 	}
+	changes, err := inSets(ctx, t, turns, w.Size)
+	if err != nil {
+		return nil, err
+	}
+	list := []dashboard.VerdictChange{}
+	var kept []store.Change
+	for i, change := range changes {
+		if change.Kind != "" {
+			list, kept = append(list, change), append(kept, turns[i].Change)
+		}
+	}
+	return list, describe(ctx, t, list, kept)
+}
+
+// inSets says of each turn in a package set what it is for the set, as of the first size
+// entries; its kind is "" if the set did not change by it. What the outputs are called, and
+// the times, are for [describe] to say.
+func inSets(ctx context.Context, t *store.Tables, turns []store.SetTurn, size uint64) ([]dashboard.VerdictChange, error) {
 	var earlier []uint32
 	for _, turn := range turns {
 		if turn.Before != nil {
@@ -100,7 +118,7 @@ func (q *Query) SetChanges(ctx context.Context, set string, limit int) ([]dashbo
 	}
 	slices.Sort(earlier)
 	earlier = slices.Compact(earlier)
-	past, err := t.ChangesBefore(ctx, earlier, w.Size)
+	past, err := t.ChangesBefore(ctx, earlier, size)
 	if err != nil {
 		return nil, err
 	}
@@ -108,9 +126,8 @@ func (q *Query) SetChanges(ctx context.Context, set string, limit int) ([]dashbo
 	if err != nil {
 		return nil, err
 	}
-	list := []dashboard.VerdictChange{}
-	var kept []store.Change
-	for _, turn := range turns {
+	list := make([]dashboard.VerdictChange, len(turns))
+	for i, turn := range turns {
 		change := dashboard.VerdictChange{Attribute: turn.Attribute, Version: turn.Version, System: turn.System}
 		was := divergence.Unbuilt
 		if turn.Before != nil {
@@ -121,14 +138,13 @@ func (q *Query) SetChanges(ctx context.Context, set string, limit int) ([]dashbo
 			change.Kind, change.Was = api.ChangeRegressed, names[*turn.Before].Key
 		case turn.New == divergence.Diverged || turn.Old == divergence.Diverged:
 			change.Kind = api.NewChangeKind(turn.New)
-		case was == divergence.Diverged:
+		case turn.New == divergence.Reproduced && was == divergence.Diverged:
 			change.Kind, change.Was = api.ChangeFixed, names[*turn.Before].Key
-		default:
-			continue // it diverged at another time
+		default: // it diverged at another time
 		}
-		list, kept = append(list, change), append(kept, turn.Change)
+		list[i] = change
 	}
-	return list, describe(ctx, t, list, kept)
+	return list, nil
 }
 
 // verdictAt is the verdict on an output as of a ledger entry, given its history.

@@ -15,7 +15,7 @@ import (
 // time.
 type SetTurn struct {
 	Change
-	Attribute, System, Version string
+	Member
 	// Before is the output that was in the member's place in the revision before the one
 	// with which it came; nil if there was none.
 	Before *uint32
@@ -46,36 +46,41 @@ func (t *Tables) SetTurns(ctx context.Context, set string, oldest, before uint64
 	if err != nil {
 		return nil, fmt.Errorf("reading changes of verdicts in set %s: %w", set, err)
 	}
-	rows, err := t.membersOver(ctx, set, changes)
+	return t.turnsOf(ctx, changes, set)
+}
+
+// turnsOf returns what changes are for package sets, in the order of the changes: of each that
+// had the output as a member at the time, by set.
+func (t *Tables) turnsOf(ctx context.Context, changes []Change, sets ...string) ([]SetTurn, error) {
+	rows, err := t.membersOver(ctx, sets, changes)
 	if err != nil {
 		return nil, err
 	}
 	var turns []SetTurn
-	var of []Member // of each turn
 	for _, c := range changes {
-		at := slices.IndexFunc(rows[c.Output], func(m Member) bool { return m.Since <= c.Index && c.Index < m.Until })
-		if at < 0 {
-			continue // its member is being written
+		for _, m := range rows[c.Output] { // none of a set whose member is being written
+			at := m.Since <= c.Index && c.Index < m.Until
+			if known := len(turns) > 0 && turns[len(turns)-1].Change == c && turns[len(turns)-1].Set == m.Set; at && !known {
+				turns = append(turns, SetTurn{Change: c, Member: m})
+			}
 		}
-		m := rows[c.Output][at]
-		turns, of = append(turns, SetTurn{Change: c, Attribute: m.Attribute, System: m.System, Version: m.Version}), append(of, m)
 	}
-	return turns, t.addReplaced(ctx, set, turns, of)
+	return turns, t.addReplaced(ctx, sets, turns)
 }
 
-// membersOver returns what revisions of a package set say of the outputs of changes, by
-// output.
-func (t *Tables) membersOver(ctx context.Context, set string, changes []Change) (map[uint32][]Member, error) {
+// membersOver returns what revisions of package sets say of the outputs of changes, by output,
+// and each by set and revision.
+func (t *Tables) membersOver(ctx context.Context, sets []string, changes []Change) (map[uint32][]Member, error) {
 	outputs := make([]uint32, len(changes))
 	for i, c := range changes {
 		outputs[i] = c.Output
 	}
 	rows := map[uint32][]Member{}
 	for m, err := range scan(ctx, t.conn, readMember, `SELECT `+memberFields+` FROM set_members FINAL
-		WHERE set = {set:String} AND output IN {outputs:Array(UInt32)} ORDER BY output, since`,
-		clickhouse.Named("set", set), clickhouse.Named("outputs", outputs)) {
+		WHERE set IN {sets:Array(String)} AND output IN {outputs:Array(UInt32)} ORDER BY output, set, since`,
+		clickhouse.Named("sets", sets), clickhouse.Named("outputs", distinct(outputs))) {
 		if err != nil {
-			return nil, fmt.Errorf("reading the members of set %s: %w", set, err)
+			return nil, fmt.Errorf("reading the members of package sets: %w", err)
 		}
 		rows[m.Output] = append(rows[m.Output], m)
 	}
@@ -83,15 +88,11 @@ func (t *Tables) membersOver(ctx context.Context, set string, changes []Change) 
 }
 
 // addReplaced completes turns by what was in the places of their members before.
-func (t *Tables) addReplaced(ctx context.Context, set string, turns []SetTurn, of []Member) error {
-	type place struct {
-		attribute, system, name string
-		until                   uint64
-	}
+func (t *Tables) addReplaced(ctx context.Context, sets []string, turns []SetTurn) error {
 	var attributes []string
 	var since []uint64
-	for _, m := range of {
-		if m.Attribute != "" {
+	for i := range turns {
+		if m := &turns[i].Member; m.Attribute != "" {
 			attributes, since = append(attributes, m.Attribute), append(since, m.Since)
 		}
 	}
@@ -104,17 +105,18 @@ func (t *Tables) addReplaced(ctx context.Context, set string, turns []SetTurn, o
 	}
 	before := map[place][]uint32{}
 	for r, err := range scan(ctx, t.conn, func(rows driver.Rows) (r row, err error) {
-		return r, rows.Scan(&r.attribute, &r.system, &r.name, &r.until, &r.output)
-	}, `SELECT DISTINCT attribute, system, name, until, output FROM set_members
-		WHERE set = {set:String} AND attribute IN {attributes:Array(String)} AND until IN {since:Array(UInt64)} ORDER BY output`,
-		clickhouse.Named("set", set), clickhouse.Named("attributes", distinct(attributes)), clickhouse.Named("since", distinct(since))) {
+		return r, rows.Scan(&r.set, &r.attribute, &r.system, &r.name, &r.revision, &r.output)
+	}, `SELECT DISTINCT set, attribute, system, name, until, output FROM set_members
+		WHERE set IN {sets:Array(String)} AND attribute IN {attributes:Array(String)} AND until IN {since:Array(UInt64)} ORDER BY output`,
+		clickhouse.Named("sets", sets), clickhouse.Named("attributes", distinct(attributes)), clickhouse.Named("since", distinct(since))) {
 		if err != nil {
-			return fmt.Errorf("reading earlier revisions of set %s: %w", set, err)
+			return fmt.Errorf("reading earlier revisions of package sets: %w", err)
 		}
 		before[r.place] = append(before[r.place], r.output)
 	}
-	for i, m := range of {
-		for _, output := range before[place{m.Attribute, m.System, m.Name, m.Since}] {
+	for i := range turns {
+		m := &turns[i].Member
+		for _, output := range before[place{m.Set, m.Attribute, m.System, m.Name, m.Since}] {
 			if m.Attribute != "" && output != m.Output {
 				turns[i].Before = &output
 				break
@@ -124,7 +126,9 @@ func (t *Tables) addReplaced(ctx context.Context, set string, turns []SetTurn, o
 	return nil
 }
 
-func distinct[T interface{ ~string | ~uint64 }](list []T) []T {
+func distinct[T interface {
+	~string | ~uint32 | ~uint64
+}](list []T) []T {
 	slices.Sort(list)
 	return slices.Compact(list)
 }

@@ -58,3 +58,48 @@ func (t *Tables) Turns(ctx context.Context, filter TurnFilter, before uint64, be
 	}
 	return changes, nil
 }
+
+// TurnsBetween returns the changes of verdicts by the ledger entries from ≤ index < before that
+// may matter to who waits for one, at most limit: changes to diverged and back, and changes
+// to reproduced of what came in a package set in the place of an output that ever diverged.
+// They are in ledger order, those of one entry by output; with behind, those after that
+// place. Its work is a pass over the ledger indices of all changes.
+func (t *Tables) TurnsBetween(ctx context.Context, from, before uint64, behind *Place, limit int) ([]Change, error) {
+	const (
+		diverged = `SELECT output FROM verdict_changes WHERE new = {diverged:UInt8}`
+		replaced = `SELECT set, attribute, system, name, until FROM set_members WHERE attribute != '' AND output IN (` + diverged + `)`
+		came     = `SELECT output FROM set_members WHERE (set, attribute, system, name, since) IN (` + replaced + `)`
+	)
+	where, parameters := "", []any{
+		clickhouse.Named("from", from), clickhouse.Named("before", before), clickhouse.Named("limit", limit), clickhouse.Named("ask", 2*limit),
+		clickhouse.Named("reproduced", uint8(divergence.Reproduced)), clickhouse.Named("diverged", uint8(divergence.Diverged)),
+	}
+	if behind != nil {
+		where = ` AND (log_index > {since:UInt64} OR log_index = {since:UInt64} AND output > {output:UInt32})`
+		parameters = append(parameters, clickhouse.Named("since", behind.Since), clickhouse.Named("output", behind.Output))
+	}
+	changes, err := list(ctx, t.conn, readChange, `SELECT output, log_index, old, new FROM (
+			SELECT output, log_index, old, new FROM verdict_changes
+			WHERE log_index >= {from:UInt64} AND log_index < {before:UInt64}`+where+`
+				AND (old = {diverged:UInt8} OR new = {diverged:UInt8} OR new = {reproduced:UInt8} AND output IN (`+came+`))
+			ORDER BY log_index, output LIMIT {ask:UInt32})
+		ORDER BY log_index, output LIMIT 1 BY output, log_index LIMIT {limit:UInt32}`, parameters...)
+	if err != nil {
+		return nil, fmt.Errorf("reading changes of verdicts: %w", err)
+	}
+	return changes, nil
+}
+
+// TurnsOf returns what changes are for package sets: of each set that had the output as a
+// member at the time, in the order of the changes, by set.
+func (t *Tables) TurnsOf(ctx context.Context, changes []Change) ([]SetTurn, error) {
+	sets, err := t.NewestSets(ctx)
+	if err != nil || len(sets) == 0 || len(changes) == 0 {
+		return nil, err
+	}
+	names := make([]string, len(sets))
+	for i, s := range sets {
+		names[i] = s.Name
+	}
+	return t.turnsOf(ctx, changes, names...)
+}
