@@ -25,7 +25,7 @@
         inherit version;
         src = self;
         # Of `go mod vendor`; changes with go.mod, and the test says to what.
-        vendorHash = "sha256-nbu2BnRyERUhCltDHXH99l3sc1e+8K2Cdo+Ube8pYp4=";
+        vendorHash = "sha256-oOBEdguOJIrOlXcyNh9TAcUvdKtZD5s6B/99kqn5umU=";
         subPackages = [ "cmd/${name}" ];
         env.CGO_ENABLED = 0; # static, as `make build` makes them
         ldflags = [ "-s" "-w" "-X repronet.dev/internal/version.tag=v${version}" ]

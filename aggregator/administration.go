@@ -35,6 +35,10 @@ func (a *Aggregator) Administration() *admin.Service {
 		admin.Erase.By(operator.erase),
 		admin.Reindex.ByWith(operator.reindex),
 		admin.MakeSnapshot.ByWith(operator.makeSnapshot),
+		admin.Subscribe.By(a.notifier.Subscribe),
+		admin.ListSubscriptions.By(operator.subscriptions),
+		admin.Unsubscribe.By(operator.unsubscribe),
+		admin.TestSubscription.By(operator.testSubscription),
 	)
 }
 

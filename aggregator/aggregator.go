@@ -17,6 +17,7 @@ import (
 
 	"repronet.dev/aggregator/ingest"
 	"repronet.dev/aggregator/joining"
+	"repronet.dev/aggregator/notify"
 	"repronet.dev/aggregator/state"
 	"repronet.dev/enrolment"
 	"repronet.dev/internal/durable"
@@ -46,6 +47,7 @@ type Aggregator struct {
 	state    *state.State // what is no evidence
 	budgeted bool         // what was kept of the budgets is taken up
 	joining  *joining.Joining
+	notifier *notify.Notifier
 	sets     setCatalogue
 
 	witnesses *witnesses // nil: none are asked
@@ -87,6 +89,9 @@ func Open(ctx context.Context, config Config, deps Dependencies) (a *Aggregator,
 		Logger: deps.Logger, Registry: deps.Registry, Attach: a.ledger.attachments.Put, Origin: a.config.Origin, Budget: config.Budget, Recent: &a.recent,
 	}, a.log, a.roster, a.ledger.Attachment)
 	if err := a.openJoining(ctx); err != nil {
+		return a, err
+	}
+	if err := a.openNotifier(ctx); err != nil {
 		return a, err
 	}
 	return a, nil

@@ -64,6 +64,13 @@ func CheckConfig(ctx context.Context, config Config) []Check {
 	for i, err := range reach(ctx, caches) {
 		checks = append(checks, checked("caches", err, "%s answers", config.Caches[i].URL))
 	}
+	mail, err := config.Notify.SMTP.mail()
+	switch {
+	case err != nil:
+		checks = append(checks, checked("notify.smtp.password_file", err, ""))
+	case mail != nil:
+		checks = append(checks, checked("notify.smtp.host", mail.Check(ctx), "%s takes mail at port %d", mail.Host, mail.Port))
+	}
 	return checks
 }
 

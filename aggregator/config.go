@@ -13,6 +13,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"repronet.dev/aggregator/ingest"
+	"repronet.dev/aggregator/notify"
 	"repronet.dev/aggregator/schedule"
 )
 
@@ -42,6 +43,8 @@ type Config struct {
 	// Webhook is the URL that is told, by a POST of JSON, that requests to be enrolled
 	// wait for the operator; empty: nobody is.
 	Webhook string `yaml:"webhook"`
+	// Notify says how subscribers are told of changes.
+	Notify Notify `yaml:"notify"`
 	// Origin names the ledger, for ever: a host name and path under the
 	// operator's control (C2SP tlog-checkpoint). It is part of the log's key
 	// and cannot change once there is one. Empty: that of the ledger in Data.
@@ -115,6 +118,7 @@ func DefaultConfig() Config {
 		Data: "/var/lib/repronet-aggregator", Listen: "127.0.0.1:8080",
 		CheckpointInterval: time.Second, MapInterval: time.Hour, MaxLag: 10 * time.Minute, Budget: ingest.DefaultBudget(),
 		Snapshots: Snapshots{Schedule: "17 3 * * *", Keep: 3},
+		Notify:    Notify{Digest: notify.DefaultDigest, SMTP: SMTP{Encryption: string(notify.STARTTLS)}},
 	}
 }
 
@@ -179,6 +183,9 @@ func (c *Config) Validate() error {
 	if hook, err := url.Parse(c.Webhook); c.Webhook != "" && (err != nil || hook.Host == "" || hook.Scheme != "http" && hook.Scheme != "https") {
 		return wrong("webhook", "%q is not an address such as https://chat.example.org/hook", c.Webhook)
 	}
+	if err := c.validateNotify(); err != nil {
+		return err
+	}
 	if _, err := c.proxies(); err != nil {
 		return err
 	}
@@ -236,6 +243,7 @@ func (c *Config) validateFollowing() error {
 	}
 	for setting, set := range map[string]bool{
 		"witnesses": c.Witnesses != "", "webhook": c.Webhook != "", "caches": len(c.Caches) > 0,
+		"notify.smtp.host": c.Notify.SMTP.Host != "",
 	} {
 		if set {
 			return wrong(setting, "it is for the server that writes the ledger, and this one follows %s", c.Follow)

@@ -1,6 +1,7 @@
 package aggregator_test
 
 import (
+	"crypto/rand"
 	"os"
 	"path/filepath"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/mod/sumdb/note"
 
 	"repronet.dev/aggregator"
 	"repronet.dev/aggregator/ingest"
@@ -189,5 +191,48 @@ func TestShown(t *testing.T) {
 		if c.Caches[0].URL != address {
 			t.Errorf("%s was changed to %s", address, c.Caches[0].URL)
 		}
+	}
+}
+
+// TestNotifySettings reads how people are told, and refuses what could tell nobody, or would
+// send a password in the clear.
+func TestNotifySettings(t *testing.T) {
+	const smtp = "url: https://repro.example.org\nnotify:\n  smtp:\n    host: mail.example.org\n    from: repronet@repro.example.org\n"
+	s, _, err := load(t, smtp+"    port: 2525\n", "REPRONET_AGGREGATOR_NOTIFY_SMTP_ENCRYPTION=tls", "REPRONET_AGGREGATOR_NOTIFY_DIGEST=30 5 * * *")
+	if err == nil {
+		err = s.Validate()
+	}
+	if want := (aggregator.Notify{Digest: "30 5 * * *", SMTP: aggregator.SMTP{Host: "mail.example.org", Port: 2525, Encryption: "tls", From: "repronet@repro.example.org"}}); err != nil || s.Config.Notify != want {
+		t.Errorf("%+v, %v", s.Config.Notify, err)
+	}
+	for file, want := range map[string]string{
+		smtp + "    encryption: ssl\n":                                     `:6: setting notify.smtp.encryption: "ssl" is neither starttls, tls nor none`,
+		smtp + "    port: 70000\n":                                         `:6: setting notify.smtp.port: 70000 is not a port`,
+		smtp + "    user: repronet\n":                                      `notify.smtp.password_file: want user and password_file, or neither`,
+		smtp + "    user: a\n    password_file: b\n    encryption: none\n": `:8: setting notify.smtp.encryption: a password is not sent without encryption`,
+		strings.Replace(smtp, "repronet@", "", 1):                          `:5: setting notify.smtp.from: "repro.example.org" is no mail address`,
+		strings.Replace(smtp, "url: ", "#", 1):                             `url: mails have links`,
+		strings.Replace(smtp, "host", "#host", 1):                          `notify.smtp.host: name the mail server`,
+		"notify:\n  digest: daily\n":                                       `:2: setting notify.digest: `,
+		"notify:\n  smpt: {}\n":                                            `:2: there is no setting "notify.smpt": want one of allow_private, digest, smtp`,
+		"notify:\n  allow_private: maybe\n":                                `:2: setting notify.allow_private: "maybe" is neither true nor false`,
+	} {
+		s, path, err := load(t, file)
+		if err == nil {
+			err = s.Validate()
+		}
+		if err == nil || !strings.HasPrefix(strings.TrimPrefix(err.Error(), path), want) {
+			t.Errorf("%q: %v, want %s", file, err, want)
+		}
+	}
+	_, key, err := note.GenerateKey(rand.Reader, "repro.example.org/2026")
+	if err != nil {
+		t.Fatal(err)
+	}
+	follower := aggregator.DefaultConfig()
+	follower.URL, follower.Notify = "https://repro.example.org", s.Config.Notify
+	follower.Follow, follower.LogKey = "https://writer.example.org", key
+	if err := follower.Validate(); err == nil || !strings.HasPrefix(err.Error(), "notify.smtp.host: it is for the server that writes the ledger") {
+		t.Errorf("a follower that sends mail: %v", err)
 	}
 }

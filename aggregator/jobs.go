@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"repronet.dev/aggregator/query"
 	"repronet.dev/aggregator/reports"
 	"repronet.dev/aggregator/schedule"
 	"repronet.dev/dashboard"
@@ -13,7 +14,7 @@ import (
 
 // jobs are the periodic jobs. None of them moves a verdict, but by an entry of the
 // ledger.
-func (a *Aggregator) jobs(source dashboard.Source, kept *reports.Reports) []schedule.Job {
+func (a *Aggregator) jobs(source *query.Query, kept *reports.Reports) []schedule.Job {
 	jobs := []schedule.Job{
 		// It reads all outputs: with millions of them it takes a tenth of the time, and no more.
 		{Name: "roll-ups", Schedule: "@every 1m", Timeout: 5 * time.Minute, Run: a.index.RollUp, Rest: 9},
@@ -32,7 +33,7 @@ func (a *Aggregator) jobs(source dashboard.Source, kept *reports.Reports) []sche
 			Name: "references", Schedule: "@every 10m", Timeout: 9 * time.Minute, Run: newReferences(a, source).run,
 		})
 	}
-	return append(jobs, a.watchJobs()...)
+	return append(jobs, append(a.watchJobs(), a.noticeJobs(source)...)...)
 }
 
 // checkFreshness fails when the published checkpoint lags behind the ledger: then

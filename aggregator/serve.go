@@ -78,6 +78,7 @@ func (a *Aggregator) Serve(ctx context.Context, listening func(addresses []strin
 	})
 	group.Go(func() error { return a.keeper.run(ctx) })
 	group.Go(func() error { scheduler.Run(ctx); return nil })
+	group.Go(func() error { a.notifier.Run(ctx); return nil })
 	return group.Wait()
 }
 
@@ -158,6 +159,7 @@ func (v *view) connections() (*conns.Limiter, web.Config, error) {
 func (a *Aggregator) router(config web.Config, sql web.SQL, source *query.Query, kept *reports.Reports, scheduler *schedule.Scheduler, started func() bool) (*web.Server, error) {
 	a.deps.Registry.MustRegister(&sizes{a.log.Size, a.store, a.deps.Logger}, build())
 	config.Dashboard.Jobs = func() []dashboard.Job { return dashboardJobs(scheduler.States()) }
+	config.Dashboard.Subscriptions = a.notifier
 	config.Dashboard.Waiting = func(ctx context.Context) (int, error) { return a.state.Waiting(ctx, time.Now()) }
 	parts := a.parts(source, a.ledgerDir())
 	parts.Ingest, parts.Joining, parts.Roster, parts.MapProof = a.ingest, a.joining, a.rosterDocument, a.maps.prove

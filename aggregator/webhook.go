@@ -1,26 +1,18 @@
 package aggregator
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
 	"github.com/go-json-experiment/json"
 
+	"repronet.dev/aggregator/notify"
 	"repronet.dev/aggregator/state"
-	"repronet.dev/internal/redirects"
-	"repronet.dev/internal/version"
 )
 
 const (
-	// webhookTimeout bounds one notice.
-	webhookTimeout = 20 * time.Second
 	// webhookRest is the least time between two notices: strangers make them.
 	webhookRest = 10 * time.Minute
 	// factTold is under which name the state has when the newest request was received that
@@ -40,15 +32,12 @@ type notice struct {
 type webhook struct {
 	address, server string // server is the aggregator's own address, "" if it is not known
 	state           *state.State
-	client          *http.Client
+	poster          *notify.Poster
 	last            time.Time // of the last notice
 }
 
 func newWebhook(address, server string, s *state.State) *webhook {
-	return &webhook{address: address, server: server, state: s, client: &http.Client{
-		Timeout:       webhookTimeout,
-		CheckRedirect: redirects.None,
-	}}
+	return &webhook{address: address, server: server, state: s, poster: notify.NewPoster(true)} // the operator says where
 }
 
 // run tells of requests that came since it last did. What was told of is in the state, so
@@ -88,23 +77,8 @@ func (w *webhook) post(ctx context.Context, pending int, newest time.Time) error
 	if err != nil {
 		return err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, w.address, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("User-Agent", version.UserAgent())
-	response, err := w.client.Do(request)
-	if wrapped, ok := errors.AsType[*url.Error](err); ok {
-		err = wrapped.Err // without the address, which may have a secret in it
-	}
-	if err != nil {
+	if err := w.poster.Post(ctx, w.address, nil, body); err != nil {
 		return fmt.Errorf("telling the webhook that requests wait: %w", err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	_, _ = io.CopyN(io.Discard, response.Body, 4<<10) // so that the connection can be used again
-	if response.StatusCode < 200 || response.StatusCode > 299 {
-		return fmt.Errorf("telling the webhook that requests wait: it answered %d", response.StatusCode)
 	}
 	return nil
 }

@@ -43,7 +43,7 @@ const badgeRunes = 60
 // badgeOf is the badge of a package set. It never fails for want of an index: who shows
 // the badge would keep the one before.
 func (d *Dashboard) badgeOf(ctx context.Context, set string) badge {
-	b := badge{Label: plain(set, badgeRunes), Colour: badgeNothing, Unverified: true, Status: http.StatusOK}
+	b := badge{Label: Plain(set, badgeRunes), Colour: badgeNothing, Unverified: true, Status: http.StatusOK}
 	if d.config.Indexed != nil && d.config.Indexed() != nil {
 		b.Message = "unverified: the index is not there now"
 		return b
@@ -58,7 +58,7 @@ func (d *Dashboard) badgeOf(ctx context.Context, set string) badge {
 		b.Message = "unverified: the index does not answer"
 		return b
 	}
-	b.Label = plain(set+" "+s.Revision, badgeRunes)
+	b.Label = Plain(set+" "+s.Revision, badgeRunes)
 	switch {
 	case d.late(ctx, s):
 		b.Message = fmt.Sprintf("unverified: %s ledger entries behind", number(s.LedgerSize-s.Indexed))

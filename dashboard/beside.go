@@ -14,8 +14,10 @@ import (
 const (
 	DivergencesPath = "/divergences"
 	SetsPath        = "/sets"
-	BadgesPath      = "/badges/"
-	FeedSuffix      = ".atom"
+	// SubscriptionsPath begins the addresses to which links in mails lead.
+	SubscriptionsPath = "/subscriptions"
+	BadgesPath        = "/badges/"
+	FeedSuffix        = ".atom"
 )
 
 // A Document is what stands beside pages for programs: a feed, a list or a badge.
@@ -64,10 +66,10 @@ func setFeedURL(name string) string { return SetsPath + "/" + url.PathEscape(nam
 
 func badgeURL(set, suffix string) string { return BadgesPath + "sets/" + url.PathEscape(set) + suffix }
 
-// plain is a text of strangers for where nothing but text is shown: what is not printed, or
+// Plain is a text of strangers for where nothing but text is shown: what is not printed, or
 // turns the direction of writing, becomes a replacement character, and what is longer than a
 // line is cut.
-func plain(text string, most int) string {
+func Plain(text string, most int) string {
 	runes := []rune(strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r

@@ -47,6 +47,8 @@ type Config struct {
 	// Waiting counts the requests to be enrolled that wait for the operator, for the page
 	// /status; nil: the page does not say.
 	Waiting func(ctx context.Context) (int, error)
+	// Subscriptions are those that can be confirmed or ended by a link in a mail; nil: there are none.
+	Subscriptions Subscriptions
 	// Problem says what its sender may know of an error: where it is nil, that of
 	// an [api.Problem], and nothing of any other.
 	Problem func(error) *api.Problem
@@ -158,6 +160,13 @@ func (d *Dashboard) Status(c *gin.Context) { d.show(c, d.status) }
 
 // Search looks for outputs and builds.
 func (d *Dashboard) Search(c *gin.Context) { d.show(c, d.search) }
+
+// Subscription asks whether to do what the link of a mail is for, which "id", "action" and the
+// parameter "token" are. To look at it does nothing: programs that check mails follow links.
+func (d *Dashboard) Subscription(c *gin.Context) { d.show(c, d.subscription) }
+
+// DecideSubscription does it. A mail program may ask for it by itself (RFC 8058).
+func (d *Dashboard) DecideSubscription(c *gin.Context) { d.show(c, d.decideSubscription) }
 
 // Method explains what the words and numbers mean.
 func (d *Dashboard) Method(c *gin.Context) { d.show(c, d.method) }

@@ -100,10 +100,10 @@ func (f feed) document(title, subtitle, self, page string, entries []atomEntry) 
 // entry is that of a change.
 func (f feed) entry(change *VerdictChange) atomEntry {
 	id := attestation.NewOutputID(change.Ecosystem, change.Key)
-	said, why := sentences(change)
+	said, why := Sentences(change)
 	entry := atomEntry{
 		ID: fmt.Sprintf("%s:%d:%x", f.ids, change.Index, id[:]), Title: said, Updated: stamp(change.ReceivedAt), Published: stamp(change.ReceivedAt),
-		Links:      []atomLink{{Rel: "alternate", Type: "text/html", Href: f.base + outputURL(OutputRow{Key: change.Key, Ecosystem: change.Ecosystem, Build: change.Build})}},
+		Links:      []atomLink{{Rel: "alternate", Type: "text/html", Href: f.base + ChangeURL(change)}},
 		Categories: []atomCategory{{string(change.Kind)}},
 		Summary:    why, index: change.Index,
 	}
@@ -124,9 +124,15 @@ const (
 	feedText  = 1024
 )
 
-// sentences say what a change is, and of what.
-func sentences(change *VerdictChange) (title, text string) {
-	name := func(key string) string { return plain(newName(change.Ecosystem, key).Short(), feedTitle) }
+// ChangeURL is where the pages show the output of a change.
+func ChangeURL(change *VerdictChange) string {
+	return outputURL(OutputRow{Key: change.Key, Ecosystem: change.Ecosystem, Build: change.Build})
+}
+
+// Sentences say what a change is, and of what, in words that are printed as they are: what
+// strangers wrote in them has no control characters, and a bounded length.
+func Sentences(change *VerdictChange) (title, text string) {
+	name := func(key string) string { return Plain(newName(change.Ecosystem, key).Short(), feedTitle) }
 	is := name(change.Key)
 	switch {
 	case change.Kind == api.ChangeRegressed:
@@ -140,10 +146,10 @@ func sentences(change *VerdictChange) (title, text string) {
 	default:
 		title = is + " diverged: operators got different digests"
 	}
-	text = fmt.Sprintf("By ledger entry %d the verdict went from %s to %s. Output: %s", change.Index, change.From, change.To, plain(change.Key, feedText))
+	text = fmt.Sprintf("By ledger entry %d the verdict went from %s to %s. Output: %s", change.Index, change.From, change.To, Plain(change.Key, feedText))
 	for _, of := range []struct{ what, text string }{{"Attribute", change.Attribute}, {"Version", change.Version}, {"System", change.System}, {"In the place of", change.Was}} {
 		if of.text != "" {
-			text += fmt.Sprintf(". %s: %s", of.what, plain(of.text, feedText))
+			text += fmt.Sprintf(". %s: %s", of.what, Plain(of.text, feedText))
 		}
 	}
 	return title, text
@@ -181,7 +187,7 @@ func ofFilter(filter ChangeQuery) string {
 	var parts []string
 	for _, of := range []struct{ what, text string }{{"set", filter.Set}, {"maintainer", filter.Maintainer}, {"ecosystem", filter.Ecosystem}, {"project", filter.Project}} {
 		if of.text != "" {
-			parts = append(parts, of.what+" "+plain(of.text, feedTitle))
+			parts = append(parts, of.what+" "+Plain(of.text, feedTitle))
 		}
 	}
 	if len(parts) == 0 {
@@ -213,7 +219,7 @@ func (d *Dashboard) SetFeed(c *gin.Context) (*Document, error) {
 		entries = append(entries, f.revision(&revisions[i]))
 	}
 	slices.SortStableFunc(entries, func(a, b atomEntry) int { return cmp.Compare(b.index, a.index) })
-	return f.document("Package set "+plain(name, feedTitle), "Regressions, fixes and new divergences of its members, and its revisions",
+	return f.document("Package set "+Plain(name, feedTitle), "Regressions, fixes and new divergences of its members, and its revisions",
 		setFeedURL(name), setURL(name, newest), entries)
 }
 
@@ -237,10 +243,10 @@ func (f feed) revision(r *SetRevision) atomEntry {
 		text = "It has no outputs: the set is retired"
 	}
 	if r.Before != "" {
-		text += fmt.Sprintf(". Since %s: %s added, %s removed, %s changed", plain(r.Before, feedTitle), number(r.Added), number(r.Removed), number(r.Changed))
+		text += fmt.Sprintf(". Since %s: %s added, %s removed, %s changed", Plain(r.Before, feedTitle), number(r.Added), number(r.Removed), number(r.Changed))
 	}
 	entry := atomEntry{
-		ID: fmt.Sprintf("%s:%d:revision", f.ids, r.Index), Title: fmt.Sprintf("%s: revision %s", plain(r.Name, feedTitle), plain(r.Revision, feedTitle)),
+		ID: fmt.Sprintf("%s:%d:revision", f.ids, r.Index), Title: fmt.Sprintf("%s: revision %s", Plain(r.Name, feedTitle), Plain(r.Revision, feedTitle)),
 		Updated: stamp(r.PublishedAt), Published: stamp(r.PublishedAt),
 		Links:      []atomLink{{Rel: "alternate", Type: "text/html", Href: f.base + revisionURL(r.Name, r.Revision)}},
 		Categories: []atomCategory{{"revision"}}, Summary: text + ".", index: r.Index,

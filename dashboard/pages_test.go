@@ -26,6 +26,7 @@ func pageURLs() []string {
 		"/sets", "/sets/nixos-minimal", "/sets/nixos-minimal/26.05.1820", "/sets/nixos-minimal/26.05.1960",
 		"/data", "/data?q=lines&chart=line&title=Mine", "/data?q=bars&chart=bar", "/data?q=heat&chart=heatmap", "/data?q=bins&chart=histogram",
 		"/data/questions", "/data/questions/half-life",
+		"/subscriptions/anna/confirm?token=right", "/subscriptions/anna/unsubscribe?token=right",
 	}
 }
 

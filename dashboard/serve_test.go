@@ -25,8 +25,9 @@ func serve(t testing.TB, source dashboard.Source) http.Handler {
 	t.Helper()
 	now := time.Now()
 	server, err := web.New(web.Config{Dashboard: dashboard.Config{
-		URL:     "https://repro.example.org",
-		Waiting: func(context.Context) (int, error) { return 3, nil },
+		URL:           "https://repro.example.org",
+		Subscriptions: subscribers{},
+		Waiting:       func(context.Context) (int, error) { return 3, nil },
 		Jobs: func() []dashboard.Job {
 			return []dashboard.Job{
 				{Name: "roll-up", Schedule: "@every 5m", LastRun: now.Add(-2 * time.Minute), Duration: 41 * time.Millisecond, Next: now.Add(3 * time.Minute)},
@@ -41,6 +42,21 @@ func serve(t testing.TB, source dashboard.Source) http.Handler {
 		t.Fatal(err)
 	}
 	return server
+}
+
+// subscribers has one subscription, whose links have the token "right".
+type subscribers struct{}
+
+func (subscribers) Subscription(_ context.Context, id, action, token string) (*dashboard.Subscription, error) {
+	if id != "anna" || token != "right" || action != "confirm" && action != "unsubscribe" {
+		return nil, dashboard.ErrNotFound
+	}
+	return &dashboard.Subscription{Of: "package set nixos-minimal", Often: "regressed, fixed; once a day"}, nil
+}
+
+func (s subscribers) Decide(ctx context.Context, id, action, token string) error {
+	_, err := s.Subscription(ctx, id, action, token)
+	return err
 }
 
 // suggestions suggests what a set has of outputs with a plain name.

@@ -44,6 +44,16 @@ const (
 	Reindex Call[None, Reindexed] = "reindex"
 	// MakeSnapshot writes all data as files.
 	MakeSnapshot Call[None, api.Snapshot] = "snapshots/make"
+	// Subscribe adds a subscription to changes of verdicts; without Changes, to all kinds but
+	// undecided.
+	Subscribe Call[Wanted, Subscribed] = "subscriptions/add"
+	// ListSubscriptions lists the subscriptions, oldest first.
+	ListSubscriptions Call[None, []Subscription] = "subscriptions/list"
+	// Unsubscribe removes a subscription.
+	Unsubscribe Call[SubscriptionName, Subscription] = "subscriptions/remove"
+	// TestSubscription sends something to a subscription now: a test, or, to an address that did
+	// not confirm its own, the question once more.
+	TestSubscription Call[SubscriptionName, Tested] = "subscriptions/test"
 )
 
 // Written is the ledger index of the entry that was written, or of the earlier one that

@@ -46,6 +46,7 @@ CONFIGURATION
 			initialize(), serve(),
 			enrol(), pendingBuilders(), approve(), reject(), vouch(), importOpenPGP(), revoke(), listBuilders(),
 			publishSet(), listSets(), showSet(), diffSets(), retireSet(),
+			subscribe(), listSubscriptions(), unsubscribe(), testSubscription(),
 			erase(), reindex(), makeSnapshot(), backup(), restore(), checkLedger(), repairLedger(),
 			sqlWorker(),
 		},

@@ -109,6 +109,8 @@ var kindsOfRoutes = map[string]struct {
 	"data":                  {"/data", never, false},
 	"questions":             {"/data/questions", never, false},
 	"question":              {"/data/questions/half-life", never, false},
+	"subscription":          {"", never, false}, // a link in a mail
+	"subscription-decided":  {"", never, false}, // likewise
 	"post-sql":              {"", never, false}, // POST
 	"look-up-keys":          {"", never, true},  // POST
 	"submit-attestations":   {"", never, false},

@@ -66,6 +66,8 @@ func (s *Server) routes() []route {
 		page("coverage", "/coverage", d.Coverage).fromIndex().takesPlace(),
 		page("status", "/status", d.Status).fromIndex().takesPlace(),
 		page("search", "/search", d.Search).fromIndex().takesPlace(),
+		page("subscription", dashboard.SubscriptionsPath+"/{id}/{action}", d.Subscription).ofWriter(),
+		post("subscription-decided", dashboard.SubscriptionsPath+"/{id}/{action}", d.DecideSubscription).ofWriter(),
 		page("data", dashboard.DataPath, d.Data).ofWriter(),
 		page("questions", dashboard.QuestionsPath, d.Questions),
 		page("question", dashboard.QuestionsPath+"/{name}", d.Question).ofWriter(),
@@ -149,6 +151,13 @@ func (s *Server) routes() []route {
 
 func page(name, path string, handle gin.HandlerFunc) route {
 	return route{name: name, method: http.MethodGet, path: path, chain: []gin.HandlerFunc{dashboard.SecurityHeaders, handle}}
+}
+
+// post is what a form of a page asks for.
+func post(name, path string, handle gin.HandlerFunc) route {
+	r := page(name, path, handle)
+	r.method = http.MethodPost
+	return r
 }
 
 func call(name, method, path string, handle gin.HandlerFunc, about description) route {

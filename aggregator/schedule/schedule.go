@@ -79,6 +79,15 @@ func Check(schedule string) error {
 	return err
 }
 
+// Next returns the first time after another, in UTC, at which a schedule is due.
+func Next(schedule string, after time.Time) (time.Time, error) {
+	parsed, err := cron.ParseStandard(schedule)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("reading schedule %q: %w", schedule, err)
+	}
+	return parsed.Next(after.UTC()), nil
+}
+
 // Run starts the schedule, waits for ctx to end, and then for the jobs that run.
 func (s *Scheduler) Run(ctx context.Context) {
 	s.ctx = ctx
