@@ -20,6 +20,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"repronet.dev/api"
 	"repronet.dev/attestation"
 	"repronet.dev/enrolment"
 	"repronet.dev/enrolment/request"
@@ -119,7 +120,22 @@ func examples(t *testing.T) map[string]string {
 		"map-proof":    indent(t, proof),
 		"witness-key":  witness + "\n",
 		"cosigned":     cosigned,
+		"notice":       indent(t, must(json.Marshal(notice()))),
 	}
+}
+
+// notice is what a webhook gets.
+func notice() *api.Notice {
+	change := api.VerdictChange{
+		Key: rebuild().Subjects[0].Name, Ecosystem: "nix", Build: rebuild().Builds[0].Name, Output: "out",
+		Change: api.Change{Index: 1204, ReceivedAt: at, From: api.Single, To: api.Diverged},
+		Kind:   api.ChangeRegressed, Attribute: "hello", Version: "2.12.1", System: "x86_64-linux",
+		Was: "/nix/store/1b9p07z77phvv2hf6gm9f28syp39f1ag-hello-2.12",
+	}
+	return &api.Notice{Type: api.NoticeChanges, Timestamp: at.Add(2 * time.Second), Data: api.NoticeData{
+		Subscription: "fbkt35tispn45l2z", Set: "nixos-unstable", From: 1190, To: 1205, Changes: []api.VerdictChange{change},
+		URL: "https://repro.example.org/divergences?set=nixos-unstable",
+	}}
 }
 
 // receiptOf returns the log's verifier key and the receipt of the second of two

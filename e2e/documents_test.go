@@ -19,6 +19,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"repronet.dev/aggregator/notify/notifytest"
 	"repronet.dev/dashboard"
 	"repronet.dev/e2e/network"
 	"repronet.dev/evidence/guixsigs/guixsigstest"
@@ -61,7 +62,11 @@ func newDocuments(t *testing.T) *documents {
 	d := &documents{t: t, store: t.TempDir(), names: map[string]string{}, friends: map[string]string{}, sigstore: sigstoretest.New(t)}
 	config, root := filepath.Join(t.TempDir(), "config.yaml"), filepath.Join(t.TempDir(), "trusted_root.json")
 	d.write(root, string(d.sigstore.TrustedRoot(t)))
-	d.write(config, strings.Replace(blockOfDocument(t, "docs/operators.md", "admit:"), "/etc/repronet/trusted_root.json", root, 1))
+	sink := notifytest.NewSink(t, notifytest.Config{})
+	d.write(config, strings.Replace(blockOfDocument(t, "docs/operators.md", "admit:"), "/etc/repronet/trusted_root.json", root, 1)+
+		strings.NewReplacer("mail.example.org", fmt.Sprintf("%s\n    port: %d\n    encryption: none", sink.Host, sink.Port),
+			"    user: repronet\n    password_file: /etc/repronet/smtp.password\n", "").Replace(blockOfDocument(t, "docs/operators.md", "notify:"))+
+		"url: http://localhost\n")
 	d.server = startAggregator(t, "--config", config)
 	d.freshHome()
 	derivation := fmt.Sprintf(`Derive([("out","%s","","")],[],[],"x86_64-linux","/bin/sh",[],[("out","%[1]s")])`, helloPath)
@@ -237,6 +242,20 @@ func (d *documents) builder() string {
 }
 
 func (d *documents) nameAlice() { d.names["BUILDER"] = d.builder() }
+
+// nameSubscription names the subscription that was added last.
+func (d *documents) nameSubscription() {
+	d.t.Helper()
+	var list []struct{ ID string }
+	text, err := d.server.Command(d.t.Context(), "subscriptions list", "--json")
+	if err == nil {
+		err = json.Unmarshal([]byte(text), &list)
+	}
+	if err != nil || len(list) == 0 {
+		d.t.Fatalf("subscriptions: %s, %v", text, err)
+	}
+	d.names["SUBSCRIPTION"] = list[len(list)-1].ID
+}
 
 // anotherAsks has another builder ask to be enrolled.
 func (d *documents) anotherAsks() {
