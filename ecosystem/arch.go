@@ -6,6 +6,7 @@ package ecosystem
 // (PKGBUILD(5)).
 var archRules = rules{
 	show:  showVersioned,
+	pack:  versionedPackage,
 	place: versionedPlace,
 	purl:  "alpm",
 	find:  PURL.versioned,

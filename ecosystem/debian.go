@@ -6,6 +6,7 @@ package ecosystem
 // leave the epoch out (deb-version(7), deb-buildinfo(5)).
 var debianRules = rules{
 	show:  showVersioned,
+	pack:  versionedPackage,
 	place: func(key string) (place, version string) { return placeVersioned(key, withoutDebian) },
 	purl:  "deb",
 	find:  PURL.versioned,

@@ -71,6 +71,8 @@ type rules struct {
 	show func(name string) Shown
 	// place takes the version out of an output's key.
 	place func(key string) (place, version string)
+	// pack tells an output's package, given its build or what its key says of it.
+	pack func(build, key string) Package
 	// rebuild are the commands that make a build's outputs again.
 	rebuild func(e *Ecosystem, build string, outputs []Output) []Command
 	// purl is the type of package URLs that name builds of the ecosystem, ""

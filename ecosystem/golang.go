@@ -13,6 +13,7 @@ import (
 // proxies.
 var goRules = rules{
 	show:    showVersioned,
+	pack:    versionedPackage,
 	place:   versionedPlace,
 	rebuild: goCommands,
 	purl:    "golang",

@@ -13,6 +13,7 @@ var guixRules = rules{
 	},
 	split: splitStore,
 	show:  showStore,
+	pack:  storePackage,
 	place: storePlace,
 	rebuild: func(_ *Ecosystem, build string, _ []Output) []Command {
 		if checkDerivation(Guix, GuixStore, build) != nil {

@@ -18,6 +18,7 @@ var nixRules = rules{
 	},
 	split:   splitStore,
 	show:    showStore,
+	pack:    storePackage,
 	place:   storePlace,
 	rebuild: nixCommands,
 	purl:    "nix",

@@ -23,6 +23,7 @@ var releaseRules = rules{
 		return attestCommand(e, build, outputs)
 	},
 	place: filePlace,
+	pack:  projectPackage,
 	purl:  "generic",
 	find:  PURL.path,
 }
