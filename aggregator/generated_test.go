@@ -19,6 +19,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"repronet.dev/aggregator/admin"
 	"repronet.dev/api"
 	"repronet.dev/api/apitest"
 	"repronet.dev/attestation"
@@ -62,6 +63,9 @@ func (w *world) inputs() map[string]any {
 	w.history()
 	dave, person := w.enrol("dave"), w.certify("erin")
 	w.attest(dave, 0, 10, 7)
+	evaluated := `{"attr":"hello","drvPath":"` + outputName(7) + `.drv","name":"hello-7","outputs":{"out":"` + outputName(7) + `"},"meta":{"maintainers":[{"github":"ada"}]}}`
+	must(admin.PublishSet.DoWith(w.t.Context(), w.Administration(),
+		admin.Set{Name: "maintained", Revision: "1", Ecosystem: "nix"}, admin.Streams{Input: strings.NewReader(evaluated)}))
 	w.settle()
 	for _, prepare := range []error{w.maps.commit(w.t.Context()), w.index.RollUp(w.t.Context())} {
 		if prepare != nil {

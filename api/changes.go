@@ -13,6 +13,7 @@ type ChangeQuery struct {
 	Maintainer string
 	Ecosystem  string
 	Project    string // of files of releases: what their keys begin with
+	Package    string // as [Package] is named, of any ecosystem if none is given
 	Limit      int    // 1 to 1,000
 	Cursor     string // of the next page, from the page before
 }
@@ -20,7 +21,9 @@ type ChangeQuery struct {
 // Query is how the query is written in a URL, for a feed as for the API.
 func (q ChangeQuery) Query() url.Values {
 	v := url.Values{}
-	for name, value := range map[string]string{"set": q.Set, "maintainer": q.Maintainer, "ecosystem": q.Ecosystem, "project": q.Project, "cursor": q.Cursor} {
+	for name, value := range map[string]string{
+		"set": q.Set, "maintainer": q.Maintainer, "ecosystem": q.Ecosystem, "project": q.Project, "package": q.Package, "cursor": q.Cursor,
+	} {
 		if value != "" {
 			v.Set(name, value)
 		}
@@ -33,10 +36,7 @@ func (q ChangeQuery) Query() url.Values {
 
 // URL is the query of a path.
 func (q ChangeQuery) URL(path string) string {
-	if v := q.Query(); len(v) > 0 {
-		return path + "?" + v.Encode()
-	}
-	return path
+	return withQuery(path, q.Query())
 }
 
 // VerdictChange is a change of an output's verdict to diverged or back. It says what was so

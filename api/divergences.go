@@ -18,6 +18,7 @@ type DivergenceQuery struct {
 	Maintainer string
 	Ecosystem  string
 	Project    string // of files of releases: what their keys begin with
+	Package    string // as [Package] is named, of any ecosystem if none is given
 	Limit      int    // 1 to 1,000
 	Cursor     string // Next of the page before
 }
@@ -53,7 +54,7 @@ func (q DivergenceQuery) Query() url.Values {
 	v := url.Values{}
 	for name, value := range map[string]string{
 		"set": q.Set, "shape": string(q.Shape), "cause": string(q.Cause), "builder": string(q.Builder), "maintainer": q.Maintainer,
-		"ecosystem": q.Ecosystem, "project": q.Project, "cursor": q.Cursor,
+		"ecosystem": q.Ecosystem, "project": q.Project, "package": q.Package, "cursor": q.Cursor,
 	} {
 		if value != "" {
 			v.Set(name, value)
@@ -67,8 +68,5 @@ func (q DivergenceQuery) Query() url.Values {
 
 // URL is the query of a path.
 func (q DivergenceQuery) URL(path string) string {
-	if v := q.Query(); len(v) > 0 {
-		return path + "?" + v.Encode()
-	}
-	return path
+	return withQuery(path, q.Query())
 }

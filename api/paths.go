@@ -19,6 +19,8 @@ const (
 	DivergencesPath = "/api/v1/divergences"
 	ChangesPath     = "/api/v1/changes"
 	ExcusesPath     = "/api/v1/excuses"
+	PackagesPath    = "/api/v1/packages"
+	MaintainersPath = "/api/v1/maintainers"
 	BuildersPath    = "/api/v1/builders"
 	AgreementPath   = "/api/v1/agreement"
 	EntriesPath     = "/api/v1/entries"
@@ -61,6 +63,12 @@ func SetRevisionsPath(set string) string { return SetsPath + "/" + url.PathEscap
 func SetDifferencePath(set string) string {
 	return SetsPath + "/" + url.PathEscape(set) + "/difference"
 }
+
+// PackagePath is where a package is described; with ?ecosystem=, that of an ecosystem.
+func PackagePath(name string) string { return PackagesPath + "/" + url.PathEscape(name) }
+
+// MaintainerPath is where is said what a maintainer has to look after.
+func MaintainerPath(name string) string { return MaintainersPath + "/" + url.PathEscape(name) }
 
 // BuilderPath is where a builder is described.
 func BuilderPath(id string) string { return BuildersPath + "/" + url.PathEscape(id) }

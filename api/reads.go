@@ -86,6 +86,35 @@ func (c *Client) Excuses(ctx context.Context, from, to string, limit int) (*Excu
 	return document[Excuses](ctx, c, ExcusesPath, url.Values{"from": {from}, "to": {to}, "limit": {strconv.Itoa(limit)}}, maxDocument)
 }
 
+// Packages lists packages, by name. The next page is that of the same query with Next as its
+// cursor.
+func (c *Client) Packages(ctx context.Context, query PackageQuery) (*PackagePage, error) {
+	return document[PackagePage](ctx, c, PackagesPath, query.Query(), maxDocument)
+}
+
+// Package describes a package of an ecosystem, or of the first that has one of the name where
+// ecosystem is "", with the versions behind a cursor, from the newest on where that is "".
+func (c *Client) Package(ctx context.Context, ecosystem, name, cursor string) (*Package, error) {
+	query := url.Values{}
+	for parameter, value := range map[string]string{"ecosystem": ecosystem, "cursor": cursor} {
+		if value != "" {
+			query.Set(parameter, value)
+		}
+	}
+	return document[Package](ctx, c, PackagePath(name), query, maxDocument)
+}
+
+// Maintainers lists those whom package sets name as maintainers. The next page is that of the
+// same query with Next as its cursor.
+func (c *Client) Maintainers(ctx context.Context, query MaintainerQuery) (*MaintainerPage, error) {
+	return document[MaintainerPage](ctx, c, MaintainersPath, query.Query(), maxDocument)
+}
+
+// Maintainer says what a maintainer has to look after: at most limit rows of each kind.
+func (c *Client) Maintainer(ctx context.Context, name string, limit int) (*Maintainer, error) {
+	return document[Maintainer](ctx, c, MaintainerPath(name), url.Values{"limit": {strconv.Itoa(limit)}}, maxDocument)
+}
+
 // Builders lists those who attest, by operator.
 func (c *Client) Builders(ctx context.Context) ([]Builder, error) {
 	return list[Builder](ctx, c, BuildersPath, nil)

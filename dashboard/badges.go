@@ -19,7 +19,7 @@ const BadgeSeconds = 300
 // badgeLag is how long a ledger entry may wait to be indexed until badges say nothing.
 const badgeLag = 10 * time.Minute
 
-// A badge is a line about a package set for pages elsewhere.
+// A badge is a line about a package set or a package for pages elsewhere.
 type badge struct {
 	Label, Message string
 	Colour         string // "#" and hex, dark enough for white text
@@ -104,15 +104,21 @@ func (d *Dashboard) late(ctx context.Context, s *Summary) bool {
 // SetBadge is the badge of a package set as a picture. Parameters are passed over: people add
 // them to have a picture asked for again.
 func (d *Dashboard) SetBadge(c *gin.Context) (*Document, error) {
-	b := d.badgeOf(c.Request.Context(), c.Param("name"))
+	return d.badgeOf(c.Request.Context(), c.Param("name")).picture()
+}
+
+// SetBadgeJSON is the badge of a package set as shields.io's endpoint badge takes it.
+func (d *Dashboard) SetBadgeJSON(c *gin.Context) (*Document, error) {
+	return d.badgeOf(c.Request.Context(), c.Param("name")).shield()
+}
+
+func (b badge) picture() (*Document, error) {
 	body, err := b.draw()
 	return &Document{Status: b.Status, Type: "image/svg+xml", Body: body}, err
 }
 
-// SetBadgeJSON is the badge of a package set as shields.io's endpoint badge takes it:
-// https://shields.io/badges/endpoint-badge.
-func (d *Dashboard) SetBadgeJSON(c *gin.Context) (*Document, error) {
-	b := d.badgeOf(c.Request.Context(), c.Param("name"))
+// shield is the badge for others to draw: https://shields.io/badges/endpoint-badge.
+func (b badge) shield() (*Document, error) {
 	body, err := json.Marshal(shield{1, b.Label, b.Message, b.Colour, badgeLabel, b.Unverified, BadgeSeconds}, jsontext.AllowInvalidUTF8(true))
 	if err != nil {
 		return nil, fmt.Errorf("writing a badge: %w", err)

@@ -14,6 +14,8 @@ import (
 const (
 	DivergencesPath = "/divergences"
 	SetsPath        = "/sets"
+	PackagesPath    = "/packages"
+	MaintainersPath = "/maintainers"
 	// SubscriptionsPath begins the addresses to which links in mails lead.
 	SubscriptionsPath = "/subscriptions"
 	BadgesPath        = "/badges/"
@@ -47,6 +49,19 @@ func refuseOthers(c *gin.Context, known ...string) error {
 		}
 	}
 	return nil
+}
+
+// BesideSuffixes are the endings of documents beside pages of packages and maintainers.
+func BesideSuffixes() []string { return []string{FeedSuffix, ".csv", ".json"} }
+
+// namedURL is the page below a path of what may have any name. One that ends like a document
+// beside a page is told from that by a slash behind it.
+func namedURL(path, name string) string {
+	address := path + "/" + url.PathEscape(name)
+	if slices.ContainsFunc(BesideSuffixes(), func(suffix string) bool { return strings.HasSuffix(name, suffix) }) {
+		address += "/"
+	}
+	return address
 }
 
 // setURL is the page of a package set. A name that ends like a document beside a page is

@@ -2,6 +2,7 @@ package dashboard_test
 
 import (
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,6 +44,15 @@ func TestBrowser(t *testing.T) {
 		{"sets-empty", empty.URL + "/sets", "No package set is published"},
 		{"set-unbuilt", published.URL + "/sets/release", "No rate yet"},
 		{"sets-hostile", hostile.URL + "/sets", "1 package set"},
+		{"packages", revised.URL + "/packages", "Packages"},
+		{"package", revised.URL + "/packages/hello", "2 operators"},
+		{"package-plain", server.URL + "/packages/openssl", "reproduced by"},
+		{"packages-empty", empty.URL + "/packages", "No package is known yet"},
+		{"packages-hostile", hostile.URL + "/packages", "Packages"},
+		{"maintainers", revised.URL + "/maintainers", "Maintainers"},
+		{"maintainer", revised.URL + "/maintainers/ada", "1 regression"},
+		{"maintainers-empty", empty.URL + "/maintainers", "No maintainer is named yet"},
+		{"maintainer-hostile", hostile.URL + "/maintainers/" + url.PathEscape(attack), "Nothing"},
 		{"empty", empty.URL + "/", "No attestations yet: how to begin"},
 		{"divergences", server.URL + "/divergences", "diverged"},
 		{"filtered", server.URL + "/divergences?shape=outlier&cause=own&maintainer=grace", "match"},

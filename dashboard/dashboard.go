@@ -143,6 +143,30 @@ func (d *Dashboard) SetRevision(c *gin.Context) {
 	d.show(c, d.setRevision)
 }
 
+// Packages lists the packages.
+func (d *Dashboard) Packages(c *gin.Context) { d.show(c, d.packages) }
+
+// Package shows the package that the path's rest, "name", names.
+func (d *Dashboard) Package(c *gin.Context) {
+	if c.Param("name") == "/" {
+		c.Redirect(http.StatusMovedPermanently, PackagesPath)
+		return
+	}
+	d.show(c, d.packaged)
+}
+
+// Maintainers lists those whom package sets name as maintainers.
+func (d *Dashboard) Maintainers(c *gin.Context) { d.show(c, d.maintainers) }
+
+// Maintainer shows what the maintainer that the path's rest, "name", names has to look after.
+func (d *Dashboard) Maintainer(c *gin.Context) {
+	if c.Param("name") == "/" {
+		c.Redirect(http.StatusMovedPermanently, MaintainersPath)
+		return
+	}
+	d.show(c, d.maintainer)
+}
+
 // Build shows the build that the path's rest, "name", names.
 func (d *Dashboard) Build(c *gin.Context) { d.show(c, d.build) }
 

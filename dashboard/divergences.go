@@ -171,7 +171,7 @@ func (d *Dashboard) divergences(c *gin.Context) (string, view, error) {
 // the error, and left out of the query.
 func divergenceFilter(c *gin.Context) (query DivergenceQuery, wrong error) {
 	query = DivergenceQuery{
-		Set: c.Query("set"), Maintainer: c.Query("maintainer"), Ecosystem: c.Query("ecosystem"), Project: c.Query("project"),
+		Set: c.Query("set"), Maintainer: c.Query("maintainer"), Ecosystem: c.Query("ecosystem"), Project: c.Query("project"), Package: c.Query("package"),
 		Limit: divergencesOnPage, Cursor: c.Query("cursor"),
 	}
 	if builder := c.Query("builder"); builder != "" {

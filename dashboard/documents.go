@@ -12,6 +12,13 @@ type (
 	SetChange       = api.SetChange
 	Excuses         = api.Excuses
 	Excuse          = api.Excuse
+	PackageQuery    = api.PackageQuery
+	PackagePage     = api.PackagePage
+	VersionsQuery   = api.VersionsQuery
+	Package         = api.Package
+	MaintainerQuery = api.MaintainerQuery
+	MaintainerPage  = api.MaintainerPage
+	Maintainer      = api.Maintainer
 	OutputRow       = api.OutputRow
 	Output          = api.Output
 	SetPlan         = api.SetPlan

@@ -157,8 +157,8 @@ func Sentences(change *VerdictChange) (title, text string) {
 
 // changeFilter reads the filters that a feed of divergences has.
 func changeFilter(c *gin.Context) (ChangeQuery, error) {
-	return ChangeQuery{Set: c.Query("set"), Maintainer: c.Query("maintainer"), Ecosystem: c.Query("ecosystem"), Project: c.Query("project")},
-		refuseOthers(c, "set", "maintainer", "ecosystem", "project")
+	return ChangeQuery{Set: c.Query("set"), Maintainer: c.Query("maintainer"), Ecosystem: c.Query("ecosystem"), Project: c.Query("project"), Package: c.Query("package")},
+		refuseOthers(c, "set", "maintainer", "ecosystem", "project", "package")
 }
 
 // DivergencesFeed is the newest changes of verdicts to diverged and back.
@@ -167,25 +167,13 @@ func (d *Dashboard) DivergencesFeed(c *gin.Context) (*Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	asked := filter
-	asked.Limit = feedChanges
-	changes, _, err := d.source.Changes(c.Request.Context(), asked)
-	if err != nil {
-		return nil, Missing(err, "There is no package set named %q.", filter.Set)
-	}
-	f := d.newFeed(c, filter.URL("divergences"))
-	entries := make([]atomEntry, len(changes))
-	for i := range changes {
-		entries[i] = f.entry(&changes[i])
-	}
-	return f.document("Divergences"+ofFilter(filter), "Outputs that began to diverge, and those that ceased to",
-		filter.URL(DivergencesPath+FeedSuffix), filter.URL(DivergencesPath), entries)
+	return d.changesFeed(c, filter, "Divergences"+ofFilter(filter), filter.URL(DivergencesPath+FeedSuffix), filter.URL(DivergencesPath))
 }
 
 // ofFilter says in a title to what a feed is restricted.
 func ofFilter(filter ChangeQuery) string {
 	var parts []string
-	for _, of := range []struct{ what, text string }{{"set", filter.Set}, {"maintainer", filter.Maintainer}, {"ecosystem", filter.Ecosystem}, {"project", filter.Project}} {
+	for _, of := range []struct{ what, text string }{{"set", filter.Set}, {"maintainer", filter.Maintainer}, {"ecosystem", filter.Ecosystem}, {"project", filter.Project}, {"package", filter.Package}} {
 		if of.text != "" {
 			parts = append(parts, of.what+" "+Plain(of.text, feedTitle))
 		}

@@ -18,16 +18,12 @@ const listRows = 1000
 
 // divergencesList finds what a list beside the page of divergences has.
 func (d *Dashboard) divergencesList(c *gin.Context, path string) (*DivergencePage, *Document, error) {
-	if err := refuseOthers(c, "set", "shape", "cause", "builder", "maintainer", "ecosystem", "project", "limit", "cursor"); err != nil {
+	if err := refuseOthers(c, "set", "shape", "cause", "builder", "maintainer", "ecosystem", "project", "package", "limit", "cursor"); err != nil {
 		return nil, nil, err
 	}
 	query, wrong := divergenceFilter(c)
-	query.Limit = listRows
-	if limit := c.Query("limit"); limit != "" && wrong == nil {
-		var err error
-		if query.Limit, err = strconv.Atoi(limit); err != nil || query.Limit < 1 || query.Limit > listRows {
-			wrong = invalid("Parameter limit: it is a number from 1 to %d.", listRows)
-		}
+	if wrong == nil {
+		query.Limit, wrong = limitOf(c, listRows)
 	}
 	if wrong != nil {
 		return nil, nil, wrong
@@ -56,12 +52,11 @@ func (d *Dashboard) DivergencesJSON(c *gin.Context) (*Document, error) {
 	if page.Divergences == nil {
 		page.Divergences = []Divergence{}
 	}
-	body, err := json.Marshal(page, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
-	if err != nil {
-		return nil, fmt.Errorf("writing a list: %w", err)
+	list, err := written(page)
+	if err == nil {
+		list.Next = document.Next
 	}
-	document.Type, document.Body = "application/json", append(body, '\n')
-	return document, nil
+	return list, err
 }
 
 // DivergencesCSV is the list of divergences for spreadsheets (RFC 4180).
@@ -70,20 +65,17 @@ func (d *Dashboard) DivergencesCSV(c *gin.Context) (*Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	var buf bytes.Buffer
-	w := csv.NewWriter(&buf)
-	w.UseCRLF = true
 	rows := [][]string{{
 		"output", "ecosystem", "build", "name", "shape", "cause", "since", "entry", "before", "regressed", "operators", "digests", "groups",
 	}}
 	for i := range page.Divergences {
 		rows = append(rows, divergenceCells(&page.Divergences[i]))
 	}
-	if err := w.WriteAll(rows); err != nil {
-		return nil, fmt.Errorf("writing a list: %w", err)
+	list, err := writtenCSV("divergences.csv", rows)
+	if err == nil {
+		list.Next = document.Next
 	}
-	document.Type, document.Body, document.File = "text/csv; charset=utf-8", buf.Bytes(), "divergences.csv"
-	return document, nil
+	return list, err
 }
 
 func divergenceCells(d *Divergence) []string {
@@ -91,14 +83,48 @@ func divergenceCells(d *Divergence) []string {
 	for i, faction := range d.Factions {
 		groups[i] = faction.Digest + " (" + strings.Join(faction.Operators, ", ") + ")"
 	}
-	cells := []string{
+	return []string{
 		d.Key, d.Ecosystem, d.Build, d.Output, string(d.Shape), string(d.Cause), stamp(d.Since), strconv.FormatUint(d.Index, 10), string(d.Previous),
 		d.Regressed, strconv.Itoa(d.Operators), strconv.Itoa(d.Digests), strings.Join(groups, "; "),
 	}
-	for i, cell := range cells {
-		cells[i] = cellOf(cell)
+}
+
+// limitOf reads how many rows are wanted: most where that is not said.
+func limitOf(c *gin.Context, most int) (int, error) {
+	text := c.Query("limit")
+	if text == "" {
+		return most, nil
 	}
-	return cells
+	limit, err := strconv.Atoi(text)
+	if err != nil || limit < 1 || limit > most {
+		return 0, invalid("Parameter limit: it is a number from 1 to %d.", most)
+	}
+	return limit, nil
+}
+
+// written is a document of the API.
+func written(document any) (*Document, error) {
+	body, err := json.Marshal(document, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
+	if err != nil {
+		return nil, fmt.Errorf("writing a document: %w", err)
+	}
+	return &Document{Type: "application/json", Body: append(body, '\n')}, nil
+}
+
+// writtenCSV is a list for spreadsheets (RFC 4180), under a name to keep it.
+func writtenCSV(file string, rows [][]string) (*Document, error) {
+	for _, row := range rows {
+		for i, cell := range row {
+			row[i] = cellOf(cell)
+		}
+	}
+	var buf bytes.Buffer
+	w := csv.NewWriter(&buf)
+	w.UseCRLF = true
+	if err := w.WriteAll(rows); err != nil {
+		return nil, fmt.Errorf("writing a list: %w", err)
+	}
+	return &Document{Type: "text/csv; charset=utf-8", Body: buf.Bytes(), File: file}, nil
 }
 
 // formula is what a cell begins with that a spreadsheet computes instead of showing it.
@@ -117,7 +143,7 @@ func cellOf(text string) string {
 // feedOf is a page's query without the filters that its feed has not: what no longer
 // diverges has neither a shape nor a cause nor factions.
 func feedOf(query DivergenceQuery) ChangeQuery {
-	return ChangeQuery{Set: query.Set, Maintainer: query.Maintainer, Ecosystem: query.Ecosystem, Project: query.Project}
+	return ChangeQuery{Set: query.Set, Maintainer: query.Maintainer, Ecosystem: query.Ecosystem, Project: query.Project, Package: query.Package}
 }
 
 // listsOf are the documents beside the page of divergences, with the page's filters.

@@ -24,6 +24,7 @@ func pageURLs() []string {
 		"/", "/?set=nixos-minimal", "/divergences", "/divergences?shape=split&cause=own", "/builds" + dashboardtest.DRV("openssl-3.5.4"),
 		"/builders", "/builders/" + string(dashboardtest.ID("alder")), "/coverage", "/coverage?set=nixos-minimal", "/status", "/method", "/docs/problems", "/docs/api", "/search", "/search?q=util",
 		"/sets", "/sets/nixos-minimal", "/sets/nixos-minimal/26.05.1820", "/sets/nixos-minimal/26.05.1960",
+		"/packages", "/packages?q=e", "/packages?q=none", "/packages/openssl", "/packages/perl?ecosystem=nix", "/maintainers", "/maintainers?q=none", "/maintainers/ada",
 		"/data", "/data?q=lines&chart=line&title=Mine", "/data?q=bars&chart=bar", "/data?q=heat&chart=heatmap", "/data?q=bins&chart=histogram",
 		"/data/questions", "/data/questions/half-life",
 		"/subscriptions/anna/confirm?token=right", "/subscriptions/anna/unsubscribe?token=right",
@@ -178,6 +179,16 @@ func TestHostile(t *testing.T) {
 		"/status", "/search?q=" + url.QueryEscape(attack), "/search?q=out", "/divergences?maintainer=" + url.QueryEscape(attack),
 		"/divergences?set=" + url.QueryEscape(sets[0].Name), "/sets", "/sets/" + url.PathEscape(sets[0].Name),
 		"/sets/" + url.PathEscape(attack) + "/" + url.PathEscape(attack),
+		"/packages", "/packages?q=" + url.QueryEscape(attack), "/maintainers", "/maintainers/" + url.PathEscape(attack),
+		"/packages/" + url.PathEscape(attack), "/packages/%E2%80%AEolleh", "/maintainers/%E2%80%AEada", "/packages/pkg:nix/" + url.PathEscape(attack),
+	}
+	// Every package's page and maintainer's, by the links that lead to it.
+	for list, pages := range map[string]string{"/packages": "/packages/", "/maintainers": "/maintainers/"} {
+		for _, m := range link.FindAllStringSubmatch(text(t, get(t, engine, list)), -1) {
+			if target := html.UnescapeString(m[1]); strings.HasPrefix(target, pages) {
+				paths = append(paths, target)
+			}
+		}
 	}
 	// Every build's page, by the links that lead to it.
 	for _, m := range link.FindAllStringSubmatch(text(t, get(t, engine, "/divergences")), -1) {

@@ -17,6 +17,8 @@ type Source interface {
 	OutputSource
 	DivergenceSource
 	SetSource
+	PackageSource
+	MaintainerSource
 	BuilderSource
 }
 
@@ -89,6 +91,25 @@ type SetSource interface {
 	// the set sees them: one that came in the place of another is compared with that
 	// one, by the verdicts of the time. It goes no further back than some revisions.
 	SetChanges(ctx context.Context, set string, limit int) ([]VerdictChange, error)
+}
+
+// PackageSource answers for packages, as [api.Package] says what they are.
+type PackageSource interface {
+	// Packages lists packages by name and ecosystem. The error wraps [ErrNotFound] for a
+	// cursor that no page gave.
+	Packages(ctx context.Context, query PackageQuery) (*PackagePage, error)
+	// Package describes a package, with a page of its versions.
+	Package(ctx context.Context, query VersionsQuery) (*Package, error)
+}
+
+// MaintainerSource answers for those whom the newest revisions of package sets name as
+// maintainers.
+type MaintainerSource interface {
+	// Maintainers lists them by name, with their outputs counted by verdict. A cursor is a
+	// name: the page begins behind where that would stand.
+	Maintainers(ctx context.Context, query MaintainerQuery) (*MaintainerPage, error)
+	// Maintainer says what one has to look after: at most limit rows of each kind.
+	Maintainer(ctx context.Context, name string, limit int) (*Maintainer, error)
 }
 
 // BuilderSource answers for those who attest.

@@ -46,6 +46,29 @@ var aboutFilter = description{
 	problems: []api.ProblemKind{api.ProblemNotFound, api.ProblemTryLater},
 }
 
+var aboutPackage = description{
+	summary: "A package: a sentence on how it is, its versions by system, newest first, and what diverges",
+	doc:     "The next page of versions is that of the same query with next as the cursor.",
+	params: []param{
+		{name: "name", doc: "The package's name without a version, or a package URL; it may contain slashes, written %2F or as they are.", of: text},
+		{name: "ecosystem", doc: "Its ecosystem; without it, the first that has a package of the name.", of: text},
+		{name: "limit", doc: "At most so many versions, from 1 to 1,000.", of: number},
+		{name: "cursor", doc: "From the page before: next.", of: text},
+	},
+	answers:  []answer{ok("The package", content{"application/json", reflect.TypeFor[api.Package]()})},
+	problems: []api.ProblemKind{api.ProblemNotFound, api.ProblemInvalidParameter, api.ProblemSlowDown, api.ProblemTryLater},
+}
+
+var aboutMaintainer = description{
+	summary: "What a maintainer has to look after, as the newest revisions of package sets say: regressions, what else diverges, what waits to be confirmed",
+	params: []param{
+		{name: "name", doc: "The maintainer, as package sets write it; it may contain slashes, written %2F or as they are.", of: text},
+		{name: "limit", doc: "At most so many rows of each kind, from 1 to 1,000.", of: number},
+	},
+	answers:  []answer{ok("The maintainer", content{"application/json", reflect.TypeFor[api.Maintainer]()})},
+	problems: []api.ProblemKind{api.ProblemNotFound, api.ProblemInvalidParameter, api.ProblemSlowDown, api.ProblemTryLater},
+}
+
 var aboutMapProof = description{
 	summary: "What the newest map that the ledger commits to says of an output, and of the enrolments, with proof",
 	params: []param{

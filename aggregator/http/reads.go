@@ -63,6 +63,7 @@ type (
 		Maintainer string `query:"maintainer" maxLength:"200" doc:"Only outputs that a package set says this person maintains."`
 		Ecosystem  string `query:"ecosystem" maxLength:"40" doc:"Only outputs of this ecosystem."`
 		Project    string `query:"project" maxLength:"200" doc:"Only files of this project: those whose keys begin with it and a slash."`
+		Package    string `query:"package" maxLength:"1024" doc:"Only outputs of the package of this name, which is written without a version."`
 		Limit      int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"At most so many on a page."`
 		Cursor     string `query:"cursor" maxLength:"1000" doc:"From the page before: follow its Link header with rel=next."`
 	}
@@ -71,6 +72,7 @@ type (
 		Maintainer string `query:"maintainer" maxLength:"200" doc:"Only outputs that a package set says this person maintains."`
 		Ecosystem  string `query:"ecosystem" maxLength:"40" doc:"Only outputs of this ecosystem."`
 		Project    string `query:"project" maxLength:"200" doc:"Only files of this project: those whose keys begin with it and a slash."`
+		Package    string `query:"package" maxLength:"1024" doc:"Only outputs of the package of this name, which is written without a version."`
 		Limit      int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"At most so many on a page."`
 		Cursor     string `query:"cursor" maxLength:"1000" doc:"From the page before: follow its Link header with rel=next."`
 	}
@@ -87,6 +89,11 @@ type (
 		From  string `query:"from" required:"true" maxLength:"401" doc:"What is released, as SET@REVISION, or SET@ for the newest."`
 		To    string `query:"to" required:"true" maxLength:"401" doc:"What is to be, written likewise."`
 		Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"At most so many outputs."`
+	}
+	namesInput struct {
+		Text   string `query:"q" maxLength:"600" doc:"Only names that contain this, without regard to the case of ASCII letters."`
+		Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"At most so many on a page."`
+		Cursor string `query:"cursor" maxLength:"2000" doc:"From the page before: follow its Link header with rel=next."`
 	}
 	builderInput struct {
 		ID string `path:"id" doc:"The builder: 32 characters of a-z and 2-7."`
@@ -135,7 +142,7 @@ func nextPage(url string) string { return fmt.Sprintf("<%s>; rel=\"next\"", url)
 
 func (s *Server) changes(ctx context.Context, in *changesInput) (*listPage[[]api.VerdictChange], error) {
 	query := api.ChangeQuery{
-		Set: in.Set, Maintainer: in.Maintainer, Ecosystem: in.Ecosystem, Project: in.Project, Limit: in.Limit, Cursor: in.Cursor,
+		Set: in.Set, Maintainer: in.Maintainer, Ecosystem: in.Ecosystem, Project: in.Project, Package: in.Package, Limit: in.Limit, Cursor: in.Cursor,
 	}
 	changes, next, err := s.parts.Source.Changes(ctx, query)
 	if err != nil {
@@ -144,6 +151,32 @@ func (s *Server) changes(ctx context.Context, in *changesInput) (*listPage[[]api
 	out := &listPage[[]api.VerdictChange]{Body: notNil(changes)}
 	if query.Cursor = next; next != "" {
 		out.Link = nextPage(query.URL(api.ChangesPath))
+	}
+	return out, nil
+}
+
+func (s *Server) packages(ctx context.Context, in *namesInput) (*listPage[*api.PackagePage], error) {
+	query := api.PackageQuery{Text: in.Text, Limit: in.Limit, Cursor: in.Cursor}
+	found, err := s.parts.Source.Packages(ctx, query)
+	if err != nil {
+		return nil, dashboard.Missing(err, "The cursor is not one of this list; leave it out to begin at the first.")
+	}
+	out := &listPage[*api.PackagePage]{Body: found}
+	if query.Cursor = found.Next; found.Next != "" {
+		out.Link = nextPage(query.URL(api.PackagesPath))
+	}
+	return out, nil
+}
+
+func (s *Server) maintainers(ctx context.Context, in *namesInput) (*listPage[*api.MaintainerPage], error) {
+	query := api.MaintainerQuery{Text: in.Text, Limit: in.Limit, Cursor: in.Cursor}
+	found, err := s.parts.Source.Maintainers(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	out := &listPage[*api.MaintainerPage]{Body: found}
+	if query.Cursor = found.Next; found.Next != "" {
+		out.Link = nextPage(query.URL(api.MaintainersPath))
 	}
 	return out, nil
 }
@@ -181,7 +214,7 @@ const noPage = "No such package set, or the cursor is not one of this list; leav
 func (s *Server) divergences(ctx context.Context, in *divergencesInput) (*listPage[*api.DivergencePage], error) {
 	query := api.DivergenceQuery{
 		Set: in.Set, Shape: api.Shape(in.Shape), Cause: api.Side(in.Cause), Maintainer: in.Maintainer,
-		Ecosystem: in.Ecosystem, Project: in.Project, Limit: in.Limit, Cursor: in.Cursor,
+		Ecosystem: in.Ecosystem, Project: in.Project, Package: in.Package, Limit: in.Limit, Cursor: in.Cursor,
 	}
 	if in.Builder != "" {
 		id, err := signing.ParseBuilderID(in.Builder)

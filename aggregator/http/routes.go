@@ -50,6 +50,12 @@ func (r route) takesPlace() route {
 	return r
 }
 
+// described makes a route an operation of the API.
+func (r route) described(about description) route {
+	r.about = &about
+	return r
+}
+
 // routes lists every route of the server.
 func (s *Server) routes() []route {
 	d := s.pages
@@ -60,6 +66,10 @@ func (s *Server) routes() []route {
 		page("sets", dashboard.SetsPath, d.Sets).fromIndex().takesPlace(),
 		page("set", dashboard.SetsPath+"/{name}", d.Set).fromIndex().takesPlace(),
 		page("set-revision", dashboard.SetsPath+"/{name}/{revision...}", d.SetRevision).fromIndex().takesPlace(),
+		page("packages", dashboard.PackagesPath, d.Packages).fromIndex().takesPlace(),
+		page("package", dashboard.PackagesPath+"/{name...}", d.Package).fromIndex().takesPlace(),
+		page("maintainers", dashboard.MaintainersPath, d.Maintainers).fromIndex().takesPlace(),
+		page("maintainer", dashboard.MaintainersPath+"/{name...}", d.Maintainer).fromIndex().takesPlace(),
 		page("build", "/builds/{name...}", d.Build).fromIndex().takesPlace(),
 		page("builders", "/builders", d.Builders).fromIndex().takesPlace(),
 		page("builder", "/builders/{id}", d.Builder).fromIndex().takesPlace(),
@@ -82,8 +92,16 @@ func (s *Server) routes() []route {
 		s.feed("divergences-json", dashboard.DivergencesPath+".json", d.DivergencesJSON).fromIndex().takesPlace(),
 		s.feed("divergences-csv", dashboard.DivergencesPath+".csv", d.DivergencesCSV).fromIndex().takesPlace(),
 		s.feed("set-feed", dashboard.SetsPath+"/{name}"+dashboard.FeedSuffix, d.SetFeed).fromIndex().takesPlace(),
+		s.feed("package-feed", dashboard.PackagesPath+"/{name...}"+dashboard.FeedSuffix, d.PackageFeed).fromIndex().takesPlace(),
+		s.feed("package-json", dashboard.PackagesPath+"/{name...}.json", d.PackageJSON).fromIndex().takesPlace(),
+		s.feed("package-csv", dashboard.PackagesPath+"/{name...}.csv", d.PackageCSV).fromIndex().takesPlace(),
+		s.feed("maintainer-feed", dashboard.MaintainersPath+"/{name...}"+dashboard.FeedSuffix, d.MaintainerFeed).fromIndex().takesPlace(),
+		s.feed("maintainer-json", dashboard.MaintainersPath+"/{name...}.json", d.MaintainerJSON).fromIndex().takesPlace(),
+		s.feed("maintainer-csv", dashboard.MaintainersPath+"/{name...}.csv", d.MaintainerCSV).fromIndex().takesPlace(),
 		s.badge("set-badge", dashboard.BadgesPath+"sets/{name}.svg", d.SetBadge).takesPlace(),
 		s.badge("set-badge-json", dashboard.BadgesPath+"sets/{name}.json", d.SetBadgeJSON).takesPlace(),
+		s.badge("package-badge", dashboard.BadgesPath+"packages/{name...}.svg", d.PackageBadge).takesPlace(),
+		s.badge("package-badge-json", dashboard.BadgesPath+"packages/{name...}.json", d.PackageBadgeJSON).takesPlace(),
 
 		// What the index says: functions of its watermark and the query.
 		read("get-summary", api.SummaryPath, s.summary, "Counts of all outputs, or of a package set"),
@@ -92,6 +110,10 @@ func (s *Server) routes() []route {
 		read("list-set-revisions", api.SetsPath+"/{name}/revisions", s.setRevisions, "The revisions of a package set, newest first, and how each differs from the one before"),
 		read("get-set-difference", api.SetsPath+"/{name}/difference", s.setDifference, "A revision of a package set beside the one before: what regressed, was fixed, diverges, was added and removed"),
 		read("get-excuses", api.ExcusesPath, s.excuses, "What keeps a revision of a package set from taking the place of another"),
+		read("list-packages", api.PackagesPath, s.packages, "Packages, by name"),
+		s.feed("get-package", api.PackagesPath+"/{name...}", d.PackageJSON).described(aboutPackage).fromIndex().takesPlace(),
+		read("list-maintainers", api.MaintainersPath, s.maintainers, "Those whom the newest revisions of package sets name as maintainers, by name"),
+		s.feed("get-maintainer", api.MaintainersPath+"/{name...}", d.MaintainerJSON).described(aboutMaintainer).fromIndex().takesPlace(),
 		read("get-build", api.BuildsPath, s.build, "A build with its outputs and all claims on them"),
 		read("get-outputs", api.OutputsPath, s.outputs, "An output by its name, or the outputs for which a digest was ever claimed, or that a package URL names", outputsAnswers),
 		call("look-up-keys", http.MethodPost, api.LookupPath, s.lookUp, aboutLookup).fromIndex(),

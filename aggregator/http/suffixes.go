@@ -90,10 +90,14 @@ func (s *Server) listSuffixed(method, pattern, path string) []Route {
 // beside reports whether a path is one of those beside pages that programs ask: feeds,
 // lists and badges. What is wrong is then said in a problem document.
 func beside(path string) bool {
-	if strings.HasPrefix(path, dashboard.BadgesPath) {
+	if strings.HasPrefix(path, dashboard.BadgesPath) || strings.HasPrefix(path, dashboard.DivergencesPath+".") {
 		return true
 	}
+	for _, of := range []string{dashboard.PackagesPath, dashboard.MaintainersPath} {
+		if strings.HasPrefix(path, of+"/") && slices.ContainsFunc(dashboard.BesideSuffixes(), func(suffix string) bool { return strings.HasSuffix(path, suffix) }) {
+			return true
+		}
+	}
 	name, set := strings.CutPrefix(path, dashboard.SetsPath+"/")
-	_, list := strings.CutPrefix(path, dashboard.DivergencesPath+".")
-	return list || set && strings.HasSuffix(name, dashboard.FeedSuffix) && !strings.Contains(name, "/")
+	return set && strings.HasSuffix(name, dashboard.FeedSuffix) && !strings.Contains(name, "/")
 }

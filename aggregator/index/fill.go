@@ -23,6 +23,9 @@ var errUnfillable = errors.New("the tables of an earlier version cannot be compl
 // what this version would have written, also where the earlier one was stopped in
 // the middle of a batch.
 func fill(ctx context.Context, config Config, tables *store.Tables, l Ledger) error {
+	if err := fillPackages(ctx, config, tables); err != nil {
+		return err
+	}
 	unfilled, err := tables.Unfilled(ctx)
 	if err != nil || !unfilled {
 		return err
@@ -45,6 +48,27 @@ func fill(ctx context.Context, config Config, tables *store.Tables, l Ledger) er
 	}
 	if watermark.Outputs > 0 {
 		log.InfoContext(ctx, "filled in what is judged of each output", "took", time.Since(begin))
+	}
+	return nil
+}
+
+// fillPackages completes tables of a version that did not tell of which packages outputs are.
+func fillPackages(ctx context.Context, config Config, tables *store.Tables) error {
+	unfilled, err := tables.UnfilledPackages(ctx)
+	if err != nil || !unfilled {
+		return err
+	}
+	watermark, err := tables.Watermark(ctx)
+	if err != nil {
+		return err
+	}
+	begin := time.Now()
+	if err := tables.FillPackages(ctx); err != nil {
+		return err
+	}
+	if watermark.Outputs > 0 {
+		config.Logger.InfoContext(ctx, "told of which packages the outputs of an index of an earlier version are",
+			"outputs", watermark.Outputs, "took", time.Since(begin))
 	}
 	return nil
 }

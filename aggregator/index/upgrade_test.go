@@ -108,6 +108,7 @@ func TestUpgrade(t *testing.T) {
 			if err := x.CatchUp(t.Context()); err != nil {
 				t.Fatal(err)
 			}
+			comparePackages(t, s, log)
 			logged.Reset()
 			x = newIndex(t, config, s, log)
 			if err := x.CatchUp(t.Context()); err != nil {
@@ -129,6 +130,23 @@ func compareWithModel(t testing.TB, s *store.Store, want *result) {
 	}
 	if diff := cmp.Diff(want, got, sameResult); diff != "" {
 		t.Errorf("index differs from model (-model +index):\n%s", diff)
+	}
+}
+
+// comparePackages holds that an index which was filled in tells the packages that one made anew
+// does.
+func comparePackages(t *testing.T, s *store.Store, log *memory) {
+	t.Helper()
+	anew := openStoreWith(t, chdbtest.Database(t))
+	if err := newIndex(t, index.Config{}, anew, log).CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	list := func(s *store.Store) []store.PackageCount {
+		return must(s.Current().Packages(t.Context(), "", store.Package{}, 1000))
+	}
+	want := list(anew)
+	if diff := cmp.Diff(want, list(s)); diff != "" || len(want) < 3 {
+		t.Errorf("%d packages (-anew +filled in):\n%s", len(want), diff)
 	}
 }
 

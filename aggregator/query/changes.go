@@ -28,7 +28,7 @@ func (q *Query) Changes(ctx context.Context, query dashboard.ChangeQuery) (page 
 	if err != nil {
 		return nil, "", err
 	}
-	filter := store.TurnFilter{Set: query.Set, Maintainer: query.Maintainer, Ecosystem: query.Ecosystem, Project: query.Project}
+	filter := store.TurnFilter{Set: query.Set, Maintainer: query.Maintainer, Ecosystem: query.Ecosystem, Project: query.Project, Package: query.Package}
 	limit := min(max(query.Limit, 1), maxOutputs)
 	turns, err := t.Turns(ctx, filter, w.Size, behind, limit+1)
 	if err != nil {

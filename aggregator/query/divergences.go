@@ -50,7 +50,7 @@ func (q *Query) Divergences(ctx context.Context, query dashboard.DivergenceQuery
 
 // filter is false for a query that nothing can match.
 func (q *Query) filter(query dashboard.DivergenceQuery) (store.DivergenceFilter, bool) {
-	filter := store.DivergenceFilter{Set: query.Set, Maintainer: query.Maintainer, Ecosystem: query.Ecosystem, Project: query.Project}
+	filter := store.DivergenceFilter{Set: query.Set, Maintainer: query.Maintainer, Ecosystem: query.Ecosystem, Project: query.Project, Package: query.Package}
 	if query.Shape != "" {
 		shape, ok := divergence.ParseShape(string(query.Shape))
 		if !ok {

@@ -21,6 +21,7 @@ type output struct {
 	row     dashboard.OutputRow
 	number  uint32
 	claims  *divergence.Output
+	since   uint64         // the entry that last changed the verdict
 	members []store.Member // of the newest package sets
 }
 
@@ -55,7 +56,7 @@ func assemble(ctx context.Context, t *store.Tables, numbers []uint32, members []
 		if !ok {
 			state = &store.State{} // numbered by a batch that is being written
 		}
-		list = append(list, output{number: name.Output, claims: &state.Claims, row: row(name, &state.Judged)})
+		list = append(list, output{number: name.Output, claims: &state.Claims, since: state.Since, row: row(name, &state.Judged)})
 		if state.Verdict == divergence.Diverged {
 			compared[name.Output] = state.Inputs
 		}

@@ -167,6 +167,14 @@ func TestSetsContract(t *testing.T) {
 	})
 }
 
+// TestPackagesContract: likewise of packages and maintainers.
+func TestPackagesContract(t *testing.T) {
+	dashboardtest.PackagesContract(t, func(t *testing.T, s *dashboardtest.Scenario) dashboard.Source {
+		q, _ := open(t, write(t.Context(), storable(func(time.Time) *dashboardtest.Scenario { return s })))
+		return q
+	})
+}
+
 // TestAnswers compares every answer with that of the source in memory, over the
 // same ledger.
 func TestAnswers(t *testing.T) {
@@ -294,6 +302,20 @@ func testSetAnswers(t *testing.T, scenario *dashboardtest.Scenario) {
 			list, _, err := s.Changes(ctx, dashboard.ChangeQuery{Set: set, Maintainer: "ada", Limit: 1000})
 			return list, err
 		})
+	}
+	packages, err := q.Packages(ctx, dashboard.PackageQuery{Limit: 1000})
+	if err != nil || len(packages.Packages) < 40 {
+		t.Fatalf("%d packages, %v", len(packages.Packages), err)
+	}
+	ask("packages", func(s dashboard.Source) (any, error) { return s.Packages(ctx, dashboard.PackageQuery{Limit: 1000}) })
+	for _, p := range packages.Packages {
+		ask("package "+p.Name, func(s dashboard.Source) (any, error) {
+			return s.Package(ctx, dashboard.VersionsQuery{Name: p.Name, Ecosystem: p.Ecosystem, Limit: 10})
+		})
+	}
+	ask("maintainers", func(s dashboard.Source) (any, error) { return s.Maintainers(ctx, dashboard.MaintainerQuery{Limit: 10}) })
+	for _, name := range []string{"ada", "grace", "linus", "none"} {
+		ask("maintainer "+name, func(s dashboard.Source) (any, error) { return s.Maintainer(ctx, name, 100) })
 	}
 	ask("changes", func(s dashboard.Source) (any, error) {
 		list, _, err := s.Changes(ctx, dashboard.ChangeQuery{Limit: 7})

@@ -104,7 +104,7 @@ func growing(n int) *dashboardtest.Scenario {
 	for i := range n {
 		var members []dashboardtest.Member
 		for k := range n {
-			members = append(members, dashboardtest.Member{Key: of("growing", k), Inputs: []string{of("scattered", k), of("scattered", k+1)}})
+			members = append(members, dashboardtest.Member{Key: of("growing", k), Maintainers: []string{"ada"}, Inputs: []string{of("scattered", k), of("scattered", k+1)}})
 		}
 		for k := range 5 + n {
 			members = append(members, dashboardtest.Member{Key: of("scattered", k)})
@@ -194,6 +194,12 @@ func TestStatementsOfPages(t *testing.T) {
 		{"page of package sets", func(int) string { return "/sets" }, 5, nil},
 		{"a set", func(int) string { return "/sets/set-00" }, 18, nil},
 		{"a revision", func(int) string { return "/sets/set-00/1" }, 11, nil},
+		{"packages", func(int) string { return "/packages" }, 3, nil},
+		{"a package", func(int) string { return "/packages/growing" }, 22, nil},
+		{"maintainers", func(int) string { return "/maintainers" }, 4, nil},
+		{"a maintainer", func(int) string { return "/maintainers/ada" }, 11, nil},
+		{"feed of a package", func(int) string { return "/packages/growing.atom" }, 22, nil},
+		{"badge of a package", func(int) string { return "/badges/packages/growing.svg" }, 19, nil},
 		{"feed", func(int) string { return "/divergences.atom" }, 5, nil},
 		{"feed of a set", func(int) string { return "/sets/set-00.atom" }, 9, nil},
 		{"list", func(int) string { return "/divergences.csv" }, 9, nil},

@@ -20,6 +20,7 @@ type DivergenceFilter struct {
 	Builder    *uint32 // with a claim that counts
 	Ecosystem  string
 	Project    string // of keys "<project>/<file>"
+	Package    string // of any ecosystem, if none is given
 }
 
 // A Place is where a page of divergences, newest first, begins: behind the one
@@ -35,8 +36,11 @@ const inherits = `(SELECT output FROM (SELECT output, arrayJoin(inputs) AS input
 	WHERE until = {newest:UInt64} AND output IN (SELECT output FROM divergences WHERE inputs = {differ:UInt8}))
 	WHERE input IN (SELECT output FROM divergences FINAL WHERE diverged = 1))`
 
-// ofSet and ofMaintainer are conditions on outputs, as the newest package sets say.
+// ofSet and ofMaintainer are conditions on outputs, as the newest package sets say; ofNamed is
+// one by package.
 const (
+	ofNamed = `output IN (SELECT output FROM package_outputs WHERE package = {package:String} AND ({ecosystem:String} = '' OR ecosystem = {ecosystem:String}))`
+
 	ofSet        = `output IN (SELECT output FROM set_members FINAL WHERE set = {set:String} AND until = {newest:UInt64})`
 	ofMaintainer = `output IN (SELECT output FROM set_members FINAL WHERE until = {newest:UInt64} AND has(maintainers, {maintainer:String}))`
 )
@@ -59,7 +63,11 @@ func (f *DivergenceFilter) where() (string, []any) {
 	if f.Maintainer != "" {
 		add(ofMaintainer, "maintainer", f.Maintainer)
 	}
-	if f.Ecosystem != "" {
+	switch {
+	case f.Package != "":
+		parameters = append(parameters, clickhouse.Named("ecosystem", f.Ecosystem))
+		add(ofNamed, "package", f.Package)
+	case f.Ecosystem != "":
 		add(`output IN (SELECT output FROM outputs WHERE output IN (SELECT output FROM divergences WHERE diverged = 1)
 			AND ecosystem = {ecosystem:String})`, "ecosystem", f.Ecosystem)
 	}

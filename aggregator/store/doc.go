@@ -20,10 +20,13 @@
 // (since; its time is that entry's in the table entries) and the verdict before.
 // The index alone writes them; pages, the API and exports read them.
 //
+// Of which package an output is, package ecosystem tells from its names: package_outputs
+// has it by package, so that a package's outputs are found without reading all names.
+//
 // # Versions
 //
 // Each generation says which migrations it has had; opening it runs the others.
-// What they cannot do in SQL, package index completes ([Tables.Unfilled]).
+// What they cannot do in SQL, package index completes ([Tables.Unfilled], [Tables.UnfilledPackages]).
 //
 // # Writing twice changes nothing
 //

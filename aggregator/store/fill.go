@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 
+	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"repronet.dev/divergence"
@@ -18,10 +19,16 @@ import (
 
 // Unfilled reports whether verdicts has still to be filled from states.
 func (t *Tables) Unfilled(ctx context.Context) (bool, error) {
+	return t.there(ctx, "states")
+}
+
+// there reports whether a table is there that says by that what is still to be done.
+func (t *Tables) there(ctx context.Context, table string) (bool, error) {
 	var n uint64
-	err := t.conn.QueryRow(ctx, `SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = 'states'`).Scan(&n)
+	err := t.conn.QueryRow(ctx, `SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = {table:String}`,
+		clickhouse.Named("table", table)).Scan(&n)
 	if err != nil {
-		return false, fmt.Errorf("looking for states of an earlier version: %w", err)
+		return false, fmt.Errorf("looking for what an earlier version left: %w", err)
 	}
 	return n > 0, nil
 }

@@ -43,6 +43,7 @@ func TestMigrationsStay(t *testing.T) {
 		"0003_search.sql":   "4fad50f47d6799cfee87e72dffac1b5234f0bb3bc70252377eabd0ccf451bb4d",
 		"0004_verdicts.sql": "8002348f251f59074d49974ef8e18bf8a7a7716f15a5cab2134ba4f77bf5276a",
 		"0005_origin.sql":   "a0d364daeefbe9d4902a17628ea597756debf447b9cd78337845ff4220e751d6",
+		"0006_packages.sql": "7376c0f6e7ddeec50362e132591f84865c408c2b7ef25e48052db16eb8ff0576",
 	}
 	got := map[string]string{}
 	files, err := fs.Glob(migrations, "migrations/*.sql")

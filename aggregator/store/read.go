@@ -63,7 +63,7 @@ func (t *Tables) Search(ctx context.Context, text string, limit int) ([]uint32, 
 	if strings.Contains(text, "\n") {
 		return nil, nil // no name has one; here it stands between two
 	}
-	pattern := "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text) + "%"
+	pattern := containing(text)
 	for ask := 2 * limit; ; ask *= 2 { // an output may have several rows; LIMIT BY and DISTINCT would read all
 		found, err := list(ctx, t.conn, readNumber, `SELECT output FROM outputs
 			WHERE lower(concat(key, '\n', build)) LIKE lower({pattern:String})

@@ -16,6 +16,7 @@ type TurnFilter struct {
 	Maintainer string
 	Ecosystem  string
 	Project    string // of keys "<project>/<file>"
+	Package    string // of any ecosystem, if none is given
 }
 
 // where returns the conditions of a filter, each after an AND, and its parameters.
@@ -31,7 +32,12 @@ func (f *TurnFilter) where() (string, []any) {
 	const turned = `SELECT output FROM verdict_changes WHERE new = {diverged:UInt8}`
 	add(ofSet, "set", f.Set)
 	add(ofMaintainer, "maintainer", f.Maintainer)
-	add(`output IN (SELECT output FROM outputs WHERE output IN (`+turned+`) AND ecosystem = {ecosystem:String})`, "ecosystem", f.Ecosystem)
+	if f.Package != "" {
+		parameters = append(parameters, clickhouse.Named("ecosystem", f.Ecosystem))
+		add(ofNamed, "package", f.Package)
+	} else {
+		add(`output IN (SELECT output FROM outputs WHERE output IN (`+turned+`) AND ecosystem = {ecosystem:String})`, "ecosystem", f.Ecosystem)
+	}
 	add(`output IN (SELECT output FROM outputs WHERE output IN (`+turned+`) AND startsWith(key, concat({project:String}, '/')))`, "project", f.Project)
 	return conditions.String(), parameters
 }

@@ -35,6 +35,9 @@ func (t *Tables) Write(ctx context.Context, b *Batch) error {
 	steps.SetLimit(4) // a few, because the engine's threads are the limit
 	write(steps, stepCtx, t, "observations", observationColumns(), b.Observations)
 	write(steps, stepCtx, t, "outputs", outputColumns(), b.Outputs)
+	of, names := packagesOf(b.Outputs)
+	write(steps, stepCtx, t, "package_outputs", packageOutputColumns(), of)
+	write(steps, stepCtx, t, "packages", packageColumns(), names)
 	write(steps, stepCtx, t, "builds", pairColumns("build"), b.Builds)
 	write(steps, stepCtx, t, "digests", pairColumns("digest"), b.Digests)
 	write(steps, stepCtx, t, "verdict_changes", changeColumns(), b.Changes)

@@ -24,6 +24,7 @@ func Contract(t *testing.T, newSource func(t *testing.T, s *Scenario) dashboard.
 	t.Run("empty", func(t *testing.T) { contractEmpty(t, newSource(t, &Scenario{})) })
 	t.Run("copying", func(t *testing.T) { contractCopying(t, newSource(t, Copied(contractDay(0)))) })
 	t.Run("sets", func(t *testing.T) { SetsContract(t, newSource) })
+	t.Run("packages", func(t *testing.T) { PackagesContract(t, newSource) })
 	s := contractScenario()
 	source := newSource(t, s)
 	for name, check := range map[string]func(*testing.T, dashboard.Source){
@@ -110,6 +111,10 @@ func contractEmpty(t *testing.T, source dashboard.Source) {
 	equal(t, "divergences", page, &dashboard.DivergencePage{Divergences: []dashboard.Divergence{}}, err)
 	changes, _, err := source.Changes(ctx, dashboard.ChangeQuery{Limit: 10})
 	equal(t, "changes", changes, []dashboard.VerdictChange{}, err)
+	packages, err := source.Packages(ctx, dashboard.PackageQuery{Limit: 10})
+	equal(t, "packages", packages, &dashboard.PackagePage{Packages: []api.PackageRow{}}, err)
+	maintainers, err := source.Maintainers(ctx, dashboard.MaintainerQuery{Limit: 10})
+	equal(t, "maintainers", maintainers, &dashboard.MaintainerPage{Maintainers: []api.MaintainerRow{}}, err)
 	missing(t, source, "release")
 }
 

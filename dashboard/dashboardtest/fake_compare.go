@@ -33,7 +33,8 @@ func (f *Fake) Divergences(ctx context.Context, q dashboard.DivergenceQuery) (*d
 		last := o.history[len(o.history)-1]
 		d := dashboard.Divergence{OutputRow: row, Since: last.ReceivedAt, Index: last.Index, Previous: last.From, Factions: factions(o.claims)}
 		if (q.Shape == "" || q.Shape == row.Shape) && (q.Cause == "" || q.Cause == row.Cause) && f.holds(o, q.Builder) && f.maintains(key, q.Maintainer) &&
-			(q.Ecosystem == "" || q.Ecosystem == row.Ecosystem) && (q.Project == "" || strings.HasPrefix(key, q.Project+"/")) {
+			(q.Ecosystem == "" || q.Ecosystem == row.Ecosystem) && (q.Project == "" || strings.HasPrefix(key, q.Project+"/")) && f.isOf(key, q.Ecosystem, q.Package) {
+			d.Regressed = f.regressed(key)
 			all = append(all, d)
 		}
 	}
@@ -72,6 +73,22 @@ func (f *Fake) maintains(key, who string) bool {
 		}
 	}
 	return false
+}
+
+// regressed is the key of what is reproduced, and in whose place an output came in the newest
+// revision of a package set; "" if there is none.
+func (f *Fake) regressed(key string) string {
+	for name, s := range f.sets {
+		m := s.member(key)
+		if m == nil {
+			continue
+		}
+		was := f.cameFor(append(slices.Clone(f.earlier[name]), s), m)
+		if o := f.outputs[was]; o != nil && o.verdict.Verdict == divergence.Reproduced {
+			return was
+		}
+	}
+	return ""
 }
 
 func factions(claims []dashboard.Claim) []dashboard.Faction {

@@ -24,7 +24,7 @@ func (f *Fake) Changes(ctx context.Context, q dashboard.ChangeQuery) (page []das
 	list := []dashboard.VerdictChange{}
 	for key, o := range f.outputs {
 		if of != nil && of.member(key) == nil || !f.maintains(key, q.Maintainer) ||
-			q.Ecosystem != "" && q.Ecosystem != o.row.Ecosystem || q.Project != "" && !strings.HasPrefix(key, q.Project+"/") {
+			q.Ecosystem != "" && q.Ecosystem != o.row.Ecosystem || q.Project != "" && !strings.HasPrefix(key, q.Project+"/") || !f.isOf(key, q.Ecosystem, q.Package) {
 			continue
 		}
 		for _, c := range o.history {
