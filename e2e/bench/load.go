@@ -81,7 +81,7 @@ func outputPath(n uint64) string {
 	for i := range hash {
 		hash[i] = nix32[sum[i]&31]
 	}
-	return fmt.Sprintf("/nix/store/%s-package-%d.%d", hash, n%50000, n%7)
+	return fmt.Sprintf("/nix/store/%s-package%d-1.%d", hash, n%50000, n%7)
 }
 
 // diverges tells whether the builders got different digests: 3 % of the outputs.

@@ -14,6 +14,9 @@ import (
 
 // pages measures the pages that people look at most, one after another.
 func (b *bench) pages(ctx context.Context) error {
+	if err := b.publishMaintained(ctx); err != nil {
+		return err
+	}
 	client := &http.Client{Timeout: time.Minute}
 	defer client.CloseIdleConnections()
 	// The least that this server answers with.
@@ -24,6 +27,7 @@ func (b *bench) pages(ctx context.Context) error {
 	build := func(i int) string {
 		return "/builds/" + strings.TrimPrefix(outputPath(uint64(i)*7919%b.whole()), "/") + ".drv"
 	}
+	name := func(i int) string { return fmt.Sprintf("package%d", uint64(i)*7919%min(50_000, b.whole())) }
 	for _, page := range []struct {
 		name    string
 		address func(i int) string
@@ -32,6 +36,11 @@ func (b *bench) pages(ctx context.Context) error {
 		{"overview", func(int) string { return "/" }, atMost(100)},
 		{"build page", build, atMost(100)},
 		{"divergences", func(int) string { return "/divergences" }, noGoal()},
+		{"packages", func(int) string { return "/packages" }, atMost(100)},
+		{"package", func(i int) string { return "/packages/" + name(i) }, atMost(100)},
+		{"maintainers", func(int) string { return "/maintainers" }, atMost(100)},
+		{"maintainer", func(i int) string { return "/maintainers/" + maintainer(i) }, atMost(100)},
+		{"search", func(i int) string { return "/search?q=" + name(i) }, atMost(150)},
 		{"builders", func(int) string { return "/builders" }, noGoal()},
 	} {
 		took, err := b.ask(ctx, client, page.address)
