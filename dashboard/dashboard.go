@@ -182,7 +182,7 @@ func (d *Dashboard) Coverage(c *gin.Context) { d.show(c, d.coverage) }
 // Status shows how far the index is, and the periodic jobs.
 func (d *Dashboard) Status(c *gin.Context) { d.show(c, d.status) }
 
-// Search looks for outputs and builds.
+// Search looks for packages, package sets, operators, maintainers, outputs and builds.
 func (d *Dashboard) Search(c *gin.Context) { d.show(c, d.search) }
 
 // Subscription asks whether to do what the link of a mail is for, which "id", "action" and the

@@ -251,6 +251,11 @@ func TestSearch(t *testing.T) {
 		"pkg:nix/no-such-package":             "No output matches",
 		dashboardtest.Digest("none").String(): "Nobody claimed this digest",
 		"":                                    "Search",
+		"ada":                                 `<dt>Maintainers</dt><dd><a href="/maintainers/ada">ada</a></dd>`,
+		"MINIMAL":                             `<dt>Package sets</dt><dd><a href="/sets/nixos-minimal">nixos-minimal</a></dd>`,
+		"university":                          `<dt>Operators</dt><dd><a href="/builders/` + string(dashboardtest.ID("dogwood")) + `">dogwood-university</a></dd>`,
+		"openss":                              `<dt>Packages</dt><dd><a href="/packages/openssh?ecosystem=nix">openssh</a>, <a href="/packages/openssl?ecosystem=nix">openssl</a></dd>`,
+		"e":                                   `<a href="/packages?q=e">more</a>`,
 	} {
 		response := get(t, engine, "/search?q="+url.QueryEscape(q))
 		if body := text(t, response); response.StatusCode != http.StatusOK || !strings.Contains(body, want) {
@@ -259,6 +264,33 @@ func TestSearch(t *testing.T) {
 	}
 	if response := get(t, engine, "/search?q="+strings.Repeat("x", 601)); response.StatusCode != http.StatusUnprocessableEntity {
 		t.Errorf("a search of 601 characters: status %d", response.StatusCode)
+	}
+}
+
+// TestSearchPages: the pages of a search have every output once.
+func TestSearchPages(t *testing.T) {
+	const outputs = 130
+	engine := serve(t, dashboardtest.NewFake(dashboardtest.Large(time.Now(), outputs, 2)))
+	found := map[string]bool{}
+	for path := "/search?q=large"; path != ""; {
+		body := text(t, get(t, engine, path))
+		_, table, _ := strings.Cut(body, "<tbody>")
+		for _, m := range regexp.MustCompile(`<a class="name" href="([^"]*)"`).FindAllStringSubmatch(table, -1) {
+			if found[m[1]] {
+				t.Errorf("%s lists %s again", path, m[1])
+			}
+			found[m[1]] = true
+		}
+		path = ""
+		if m := regexp.MustCompile(`rel="next" href="([^"]*)"`).FindStringSubmatch(body); m != nil {
+			path = html.UnescapeString(m[1])
+		}
+	}
+	if len(found) != outputs {
+		t.Errorf("the pages of a search have %d outputs, want %d", len(found), outputs)
+	}
+	if response := get(t, engine, "/search?q=large&cursor=x"); response.StatusCode != http.StatusNotFound {
+		t.Errorf("a search from nowhere: status %d", response.StatusCode)
 	}
 }
 

@@ -61,10 +61,23 @@ type OutputSource interface {
 	// Bucket lists the outputs whose IDs have a prefix, by key. The error wraps [ErrBucket]
 	// if they are more than [api.MaxBucketOutputs].
 	Bucket(ctx context.Context, prefix attestation.Prefix) ([]api.FoundOutput, error)
-	// Search lists outputs whose key or build name contains text, without
-	// regard to the case of ASCII letters, ordered by key: where there are more
-	// than limit, those that were first named last.
-	Search(ctx context.Context, text string, limit int) ([]OutputRow, error)
+	// Search lists outputs whose key or build name contains a text. The error wraps
+	// [ErrNotFound] for a cursor that no page gave.
+	Search(ctx context.Context, query SearchQuery) (*SearchPage, error)
+}
+
+// A SearchQuery selects outputs by what their names contain.
+type SearchQuery struct {
+	Text   string // without regard to the case of ASCII letters
+	Limit  int    // 1 to 1,000
+	Cursor string // Next of the page before
+}
+
+// A SearchPage is a page of outputs, ordered by key; those that were first named last are on
+// the first page.
+type SearchPage struct {
+	Outputs []OutputRow
+	Next    string // cursor of the next page, "" at the end
 }
 
 // DivergenceSource lists what diverges, and what began or ceased to.

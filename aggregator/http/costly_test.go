@@ -27,8 +27,8 @@ type slowSource struct {
 	answer chan struct{} // closed to have them answered
 }
 
-func (s *slowSource) Search(ctx context.Context, text string, _ int) ([]api.OutputRow, error) {
-	s.asked <- text
+func (s *slowSource) Search(ctx context.Context, query dashboard.SearchQuery) (*dashboard.SearchPage, error) {
+	s.asked <- query.Text
 	var err error
 	select {
 	case <-s.answer:
@@ -36,7 +36,7 @@ func (s *slowSource) Search(ctx context.Context, text string, _ int) ([]api.Outp
 		err = context.Cause(ctx)
 	}
 	s.ended <- err
-	return nil, err
+	return &dashboard.SearchPage{}, err
 }
 
 func newSlowSource() *slowSource {

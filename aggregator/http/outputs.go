@@ -49,9 +49,12 @@ func (s *Server) outputs(ctx context.Context, in *outputsInput) (*body[any], err
 	if err != nil {
 		return nil, invalid("Parameter purl: %v.", err)
 	}
-	rows, err := s.parts.Source.Search(ctx, purl.Text(), maxListed)
-	rows = slices.DeleteFunc(rows, func(r api.OutputRow) bool { return r.Ecosystem != purl.Ecosystem || !purl.Names(r.Build, r.Key) })
-	return &body[any]{notNil(rows)}, err
+	found, err := s.parts.Source.Search(ctx, dashboard.SearchQuery{Text: purl.Text(), Limit: maxListed})
+	if err != nil {
+		return nil, err
+	}
+	rows := slices.DeleteFunc(found.Outputs, func(r api.OutputRow) bool { return r.Ecosystem != purl.Ecosystem || !purl.Names(r.Build, r.Key) })
+	return &body[any]{notNil(rows)}, nil
 }
 
 // named finds an output by its key, or by what is unique in that: a store path's hash
@@ -66,11 +69,11 @@ func (s *Server) named(ctx context.Context, name string) (*api.Output, error) {
 		return output, err
 	}
 	const few = 20 // a hash part is in one key, and a base name in those that it begins
-	rows, searchErr := s.parts.Source.Search(ctx, name, few)
+	found, searchErr := s.parts.Source.Search(ctx, dashboard.SearchQuery{Text: name, Limit: few})
 	if searchErr != nil {
 		return nil, searchErr
 	}
-	for _, row := range rows {
+	for _, row := range found.Outputs {
 		if ecosystem.StoreHash(row.Key) == hash && (name == hash || strings.HasSuffix(row.Key, "/"+name)) {
 			return s.parts.Source.Output(ctx, row.Key)
 		}

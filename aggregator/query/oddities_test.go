@@ -261,12 +261,12 @@ func TestSearchLimit(t *testing.T) {
 	}
 	q := s.open()
 	for limit, want := range map[int][]string{1: {"tool-2"}, 2: {"tool-1", "tool-2"}, 3: {"tool-0", "tool-1", "tool-2"}, 9: {"tool-0", "tool-1", "tool-2"}} {
-		rows, err := q.Search(t.Context(), "TOOL", limit)
+		page, err := q.Search(t.Context(), dashboard.SearchQuery{Text: "TOOL", Limit: limit})
 		if err != nil {
 			t.Fatal(err)
 		}
 		got := []string{}
-		for _, row := range rows {
+		for _, row := range page.Outputs {
 			got = append(got, row.Key[len("/nix/store/")+33:])
 		}
 		slices.Sort(got)

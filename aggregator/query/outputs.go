@@ -3,7 +3,10 @@ package query
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"repronet.dev/aggregator/store"
@@ -149,16 +152,32 @@ func (q *Query) ByDigest(ctx context.Context, digest attestation.Digest) ([]dash
 	})), nil
 }
 
-// Search implements [dashboard.OutputSource].
-func (q *Query) Search(ctx context.Context, text string, limit int) ([]dashboard.OutputRow, error) {
+// Search implements [dashboard.OutputSource]. A cursor is the number of the last output of a
+// page, which has the least of them.
+func (q *Query) Search(ctx context.Context, query dashboard.SearchQuery) (*dashboard.SearchPage, error) {
 	t, release := q.store.Acquire()
 	defer release()
-	numbers, err := t.Search(ctx, text, min(limit, maxOutputs))
+	below := uint32(math.MaxUint32)
+	if query.Cursor != "" {
+		last, err := strconv.ParseUint(query.Cursor, 10, 32)
+		if err != nil {
+			return nil, fmt.Errorf("cursor %.40q is not one that a page gave: %w", query.Cursor, dashboard.ErrNotFound)
+		}
+		below = uint32(last)
+	}
+	limit := min(max(query.Limit, 1), maxOutputs)
+	numbers, err := t.Search(ctx, query.Text, below, limit+1)
 	if err != nil {
 		return nil, err
 	}
+	page := &dashboard.SearchPage{}
+	if len(numbers) > limit {
+		numbers = numbers[:limit]
+		page.Next = strconv.FormatUint(uint64(numbers[limit-1]), 10)
+	}
 	found, err := q.outputs(ctx, t, numbers)
-	return rows(found), err
+	page.Outputs = rows(found)
+	return page, err
 }
 
 // Output implements [dashboard.OutputSource].

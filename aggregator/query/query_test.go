@@ -250,7 +250,9 @@ func testAnswers(t *testing.T, scenario *dashboardtest.Scenario) {
 		}
 	}
 	for _, text := range []string{"openssl", "OpenSSL-3", "-man", "100%_'", ".drv", `\`, "tex", "drv\n", "É"} {
-		ask("search "+text, func(s dashboard.Source) (any, error) { return s.Search(ctx, text, 100) })
+		ask("search "+text, func(s dashboard.Source) (any, error) {
+			return s.Search(ctx, dashboard.SearchQuery{Text: text, Limit: 100})
+		})
 	}
 	for _, c := range []dashboard.DivergenceQuery{
 		{},

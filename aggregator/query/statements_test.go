@@ -187,7 +187,7 @@ func TestStatementsOfPages(t *testing.T) {
 		{"divergences that are inherited", func(int) string { return "/divergences?cause=inherited" }, 10, nil},
 		{"builders", func(int) string { return "/builders" }, 8, nil},
 		{"a builder that copies", func(n int) string { return "/builders/" + copier(n) }, 14, nil},
-		{"a search", func(int) string { return "/search?q=scattered" }, 10, nil},
+		{"a search", func(int) string { return "/search?q=scattered" }, 24, nil},
 		{"a digest", func(int) string { return "/api/v1/outputs?digest=" + digest }, 6, nil},
 		{"coverage", func(int) string { return "/coverage?set=set-00" }, 11, nil},
 		{"package sets", func(int) string { return "/api/v1/sets" }, 2, nil},

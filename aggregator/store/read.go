@@ -55,20 +55,20 @@ func readName(rows driver.Rows) (n OutputName, err error) {
 }
 
 // Search returns the outputs whose key or build contains text, without regard to
-// the case of ASCII letters: those with the greatest numbers.
+// the case of ASCII letters: those with the greatest numbers below one.
 //
 // Rows are read from the end, so a text that many names have is found soon; the
 // index of trigrams passes over the names that cannot have a rare one.
-func (t *Tables) Search(ctx context.Context, text string, limit int) ([]uint32, error) {
+func (t *Tables) Search(ctx context.Context, text string, below uint32, limit int) ([]uint32, error) {
 	if strings.Contains(text, "\n") {
 		return nil, nil // no name has one; here it stands between two
 	}
 	pattern := containing(text)
 	for ask := 2 * limit; ; ask *= 2 { // an output may have several rows; LIMIT BY and DISTINCT would read all
 		found, err := list(ctx, t.conn, readNumber, `SELECT output FROM outputs
-			WHERE lower(concat(key, '\n', build)) LIKE lower({pattern:String})
+			WHERE lower(concat(key, '\n', build)) LIKE lower({pattern:String}) AND output < {below:UInt32}
 			ORDER BY output DESC LIMIT {ask:UInt32} SETTINGS max_threads = 1`,
-			clickhouse.Named("pattern", pattern), clickhouse.Named("ask", ask))
+			clickhouse.Named("pattern", pattern), clickhouse.Named("below", below), clickhouse.Named("ask", ask))
 		if err != nil {
 			return nil, err
 		}

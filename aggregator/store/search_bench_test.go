@@ -3,6 +3,7 @@ package store_test
 import (
 	"crypto/sha256"
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -50,7 +51,7 @@ func BenchmarkSearch(b *testing.B) {
 		b.Run(text, func(b *testing.B) {
 			found := 0
 			for b.Loop() {
-				all, err := tables.Search(b.Context(), text, 51)
+				all, err := tables.Search(b.Context(), text, math.MaxUint32, 51)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -259,15 +259,48 @@ func contractLookUp(t *testing.T, source dashboard.Source) {
 		equal(t, "outputs with digest "+digest, got, want, err)
 	}
 	for text, want := range map[string][]string{"OUTLI": {"outlier"}, "no-such": {}, "%": {}, "_": {}, "'": {}} {
-		rows, err := source.Search(ctx, text, 10)
-		equal(t, "search for "+text, keys(rows), want, err)
-	}
-	rows, err := source.Search(ctx, "nix", 3)
-	equal(t, "search with a limit", len(rows), 3, err)
-	for i := 1; i < len(rows); i++ {
-		if rows[i-1].Key >= rows[i].Key {
-			t.Errorf("a search is not ordered by key: %s before %s", rows[i-1].Key, rows[i].Key)
+		page, err := source.Search(ctx, dashboard.SearchQuery{Text: text, Limit: 10})
+		if err != nil {
+			t.Fatal(err)
 		}
+		equal(t, "search for "+text, keys(page.Outputs), want, nil)
+	}
+	contractSearchPages(t, source)
+}
+
+// contractSearchPages: the pages of a search have all of it, each in order.
+func contractSearchPages(t *testing.T, source dashboard.Source) {
+	ctx := t.Context()
+	all, err := source.Search(ctx, dashboard.SearchQuery{Text: "nix", Limit: 100})
+	if err != nil || all.Next != "" || len(all.Outputs) < 7 {
+		t.Fatalf("%+v, %v", all, err)
+	}
+	keys := func(rows []dashboard.OutputRow) (list []string) {
+		for _, row := range rows {
+			list = append(list, row.Key)
+		}
+		return list
+	}
+	var paged []string
+	for query := (dashboard.SearchQuery{Text: "nix", Limit: 3}); ; {
+		page, err := source.Search(ctx, query)
+		if err != nil || len(page.Outputs) > 3 {
+			t.Fatalf("%+v, %v", page, err)
+		}
+		if !slices.IsSortedFunc(page.Outputs, func(a, b dashboard.OutputRow) int { return strings.Compare(a.Key, b.Key) }) {
+			t.Errorf("a search is not ordered by key: %q", keys(page.Outputs))
+		}
+		paged = append(paged, keys(page.Outputs)...)
+		if query.Cursor = page.Next; query.Cursor == "" {
+			break
+		}
+	}
+	want := keys(all.Outputs)
+	slices.Sort(want)
+	slices.Sort(paged)
+	equal(t, "by pages", paged, want, nil)
+	if _, err := source.Search(ctx, dashboard.SearchQuery{Text: "nix", Limit: 3, Cursor: "nonsense"}); !errors.Is(err, dashboard.ErrNotFound) {
+		t.Errorf("a cursor of nothing: %v", err)
 	}
 }
 

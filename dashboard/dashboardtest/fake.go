@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -465,17 +466,28 @@ func (f *Fake) ByDigest(ctx context.Context, digest attestation.Digest) ([]dashb
 }
 
 // Search implements dashboard.Source.
-func (f *Fake) Search(ctx context.Context, text string, limit int) ([]dashboard.OutputRow, error) {
-	text = strings.ToLower(text)
+func (f *Fake) Search(ctx context.Context, q dashboard.SearchQuery) (*dashboard.SearchPage, error) {
+	text := strings.ToLower(q.Text)
 	rows, err := f.rows(ctx, len(f.outputs), func(o *output) bool {
 		return strings.Contains(strings.ToLower(o.row.Key), text) || strings.Contains(strings.ToLower(o.row.Build), text)
 	})
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	slices.SortStableFunc(rows, func(a, b dashboard.OutputRow) int { return cmp.Compare(f.outputs[b.Key].born, f.outputs[a.Key].born) })
-	rows = rows[:min(len(rows), limit)]
-	slices.SortFunc(rows, func(a, b dashboard.OutputRow) int { return cmp.Compare(a.Key, b.Key) })
-	return rows, err
+	if q.Cursor != "" {
+		last, err := strconv.Atoi(q.Cursor)
+		if err != nil {
+			return nil, errors.Join(dashboard.ErrNotFound, err)
+		}
+		rows = slices.DeleteFunc(rows, func(r dashboard.OutputRow) bool { return f.outputs[r.Key].born >= last })
+	}
+	page := &dashboard.SearchPage{Outputs: rows}
+	if len(rows) > q.Limit {
+		page.Outputs = rows[:q.Limit]
+		page.Next = strconv.Itoa(f.outputs[rows[q.Limit-1].Key].born)
+	}
+	slices.SortFunc(page.Outputs, func(a, b dashboard.OutputRow) int { return cmp.Compare(a.Key, b.Key) })
+	return page, err
 }
 
 func (f *Fake) rows(ctx context.Context, limit int, wanted func(*output) bool) ([]dashboard.OutputRow, error) {
