@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,9 @@ import (
 	"repronet.dev/dashboard/dashboardtest"
 	"repronet.dev/internal/browsertest"
 )
+
+// A browserPage is a page with a part of what it answers.
+type browserPage struct{ name, url, answer string }
 
 // TestBrowser loads every page in Chromium in each variant, reads its answer
 // from the DOM, and checks what only a browser knows: that nothing was blocked
@@ -34,7 +38,7 @@ func TestBrowser(t *testing.T) {
 	published := httptest.NewServer(serve(t, dashboardtest.NewFake(unbuiltScenario(time.Now()))))
 	t.Cleanup(published.Close)
 
-	pages := []struct{ name, url, answer string }{
+	pages := []browserPage{
 		{"overview", server.URL + "/", "reproduced"},
 		{"set", server.URL + "/?set=nixos-minimal", "reproduced"},
 		{"sets", revised.URL + "/sets", "1 package set"},
@@ -83,6 +87,7 @@ func TestBrowser(t *testing.T) {
 		{"hostile-divergences", hostile.URL + "/divergences", "diverged"},
 	}
 
+	t.Run("accessible", func(t *testing.T) { checkAccessible(t, browser, pages) })
 	t.Run("script", func(t *testing.T) { checkScript(t, browser) })
 	t.Run("chart", func(t *testing.T) { checkChart(t, browser, server.URL+"/data?q=lines&chart=line") })
 	for _, v := range browsertest.Variants() {
@@ -107,6 +112,28 @@ func TestBrowser(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// checkAccessible has axe-core look at every page: by all of its rules, and in the dark at the
+// colours again.
+func checkAccessible(t *testing.T, browser *browsertest.Browser, pages []browserPage) {
+	t.Helper()
+	axe := browsertest.Axe(t)
+	light, dark := browsertest.Variants()[0], browsertest.Variants()[1]
+	for few := range slices.Chunk(pages, 10) { // a tab has to be done in its time
+		tab := browser.Open(t, light)
+		for _, p := range few {
+			tab.Read(t, p.url, "#answer")
+			for _, v := range tab.Violations(t, axe) {
+				t.Errorf("%s: %s", p.name, v)
+			}
+			tab.Show(t, dark)
+			for _, v := range tab.Violations(t, axe, "color-contrast") {
+				t.Errorf("%s, dark: %s", p.name, v)
+			}
+			tab.Show(t, light)
+		}
 	}
 }
 

@@ -149,6 +149,12 @@ func show(t *testing.T, ctx context.Context, v Variant) {
 	}
 }
 
+// Show makes the tab show its page, and further ones, as another variant says.
+func (tab *Tab) Show(t *testing.T, v Variant) {
+	t.Helper()
+	show(t, tab.context, v)
+}
+
 // Read loads a page and returns the text of an element, with single spaces.
 func (tab *Tab) Read(t *testing.T, url, selector string) string {
 	t.Helper()
