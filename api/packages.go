@@ -114,6 +114,10 @@ type PackageSystem struct {
 	VerdictCounts
 }
 
+// MaxStateOutputs is of how many outputs of a version, those named last, a [PackageState] says
+// who reproduced them and since when they diverge.
+const MaxStateOutputs = 1000
+
 // PackageState is a version with its outputs.
 type PackageState struct {
 	PackageVersion
@@ -121,7 +125,7 @@ type PackageState struct {
 	Operators uint64 `json:"operators"`
 	// Since is when the first of the divergences began that are still open.
 	Since   time.Time   `json:"since,omitzero"`
-	Outputs []OutputRow `json:"outputs"` // by key, at most 100
+	Outputs []OutputRow `json:"outputs"` // by key, at most 100: those with the worst verdicts
 }
 
 // PackagePlan is what a package set's newest revision says of outputs of a package.
@@ -148,9 +152,13 @@ func (p *Package) Explain(newest string) string {
 	if s.Compared() == 0 {
 		return fmt.Sprintf("Nothing is compared yet: of %s, %s.", of, strings.Join(s.uncompared(), " and "))
 	}
+	least := ""
+	if s.All() > MaxStateOutputs {
+		least = "at least "
+	}
 	parts := []string{"None of " + of + " is reproduced"}
 	if s.Reproduced > 0 {
-		parts[0] = fmt.Sprintf("%d of %s %s reproduced by %d operators", s.Reproduced, of, form(s.Reproduced, "is", "are"), s.Operators)
+		parts[0] = fmt.Sprintf("%d of %s %s reproduced by %s%d operators", s.Reproduced, of, form(s.Reproduced, "is", "are"), least, s.Operators)
 	}
 	if s.Diverged > 0 {
 		parts = append(parts, fmt.Sprintf("%d %s since %s", s.Diverged, form(s.Diverged, "diverges", "diverge"), s.Since.UTC().Format("2 Jan 2006")))

@@ -18,7 +18,7 @@ import (
 // Limits of what is said of one package.
 const (
 	maxCells       = 20_000 // versions and systems
-	packageOutputs = 100    // of its newest version
+	packageOutputs = 100    // of its newest version, which are listed
 	packageRows    = 100    // of each other list
 )
 
@@ -179,7 +179,7 @@ func (q *Query) newestVersion(ctx context.Context, t *store.Tables, p store.Pack
 	}
 	newest := max(0, slices.IndexFunc(versions, func(v api.PackageVersion) bool { return v.Compared() > 0 }))
 	state.PackageVersion = versions[newest]
-	numbers, err := t.OutputsOfVersion(ctx, p, state.Version, before, packageOutputs)
+	numbers, err := t.OutputsOfVersion(ctx, p, state.Version, before, api.MaxStateOutputs)
 	if err != nil {
 		return state, err
 	}
@@ -187,7 +187,7 @@ func (q *Query) newestVersion(ctx context.Context, t *store.Tables, p store.Pack
 	if err != nil {
 		return state, err
 	}
-	state.Outputs = rows(outputs)
+	state.Outputs = worst(rows(outputs), packageOutputs)
 	operators, since := map[string]struct{}{}, []uint64{}
 	roster := q.index.Roster()
 	for _, o := range outputs {
@@ -211,6 +211,21 @@ func (q *Query) newestVersion(ctx context.Context, t *store.Tables, p store.Pack
 		}
 	}
 	return state, err
+}
+
+// worst returns the first n of some rows by how bad their verdicts are, in the order that they
+// have.
+func worst(rows []dashboard.OutputRow, n int) []dashboard.OutputRow {
+	if len(rows) <= n {
+		return rows
+	}
+	rank := []api.Verdict{api.Diverged, api.Unbuilt, api.Single, api.Reproduced}
+	slices.SortStableFunc(rows, func(a, b dashboard.OutputRow) int {
+		return cmp.Compare(slices.Index(rank, a.Verdict), slices.Index(rank, b.Verdict))
+	})
+	rows = rows[:n]
+	slices.SortFunc(rows, func(a, b dashboard.OutputRow) int { return cmp.Compare(a.Key, b.Key) })
+	return rows
 }
 
 // addDivergences lists the newest open divergences of a package.
