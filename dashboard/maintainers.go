@@ -54,7 +54,7 @@ func (d *Dashboard) maintainers(c *gin.Context) (string, view, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	v := &maintainersPage{frame: frame{Title: "Maintainers", Section: MaintainersPath, JSON: MaintainerQuery{Text: text, Cursor: asked.Cursor}.URL(api.MaintainersPath)}, Text: text}
+	v := &maintainersPage{frame: frame{Title: "Maintainers", Section: PackagesPath, JSON: MaintainerQuery{Text: text, Cursor: asked.Cursor}.URL(api.MaintainersPath)}, Text: text}
 	for i := range page.Maintainers {
 		v.Rows = append(v.Rows, newMaintainerRow(&page.Maintainers[i]))
 	}
@@ -114,7 +114,7 @@ func (d *Dashboard) maintainer(c *gin.Context) (string, view, error) {
 	feed, csv := besideMaintainer(m.Name, FeedSuffix), besideMaintainer(m.Name, ".csv")
 	v := &maintainerPage{
 		frame: frame{
-			Title: m.Name, Section: MaintainersPath, JSON: besideMaintainer(m.Name, ".json"), Indexed: covered.Indexed,
+			Title: m.Name, Section: PackagesPath, JSON: besideMaintainer(m.Name, ".json"), Indexed: covered.Indexed,
 			Alternates: []alternate{{atomType, "Maintainer " + m.Name, feed}, {"text/csv", "This list as CSV", csv}},
 		},
 		Name: m.Name, Answer: answerTo(m), Counts: row.Counts, All: DivergenceQuery{Maintainer: m.Name}.URL(DivergencesPath), Feed: feed, CSV: csv,

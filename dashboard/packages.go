@@ -106,16 +106,18 @@ type packagePage struct {
 	Diverged    []divergenceRow
 	Total       uint64
 	All         string // URL of the list of its divergences
-	Plans       []packagePlan
-	MorePlans   int
-	Changes     []packageChange
-	Feed, CSV   string
-	Badge       string
-	BadgeJSON   string
-	Markdown    string // to be copied
-	Issue       string // likewise, "" where nothing diverges
-	Commands    []command
-	Verify      []command
+	// MoreDiverged and MoreChanges: there are more than the page lists.
+	MoreDiverged, MoreChanges bool
+	Plans                     []packagePlan
+	MorePlans                 int
+	Changes                   []packageChange
+	Feed, CSV                 string
+	Badge                     string
+	BadgeJSON                 string
+	Markdown                  string // to be copied
+	Issue                     string // likewise, "" where nothing diverges
+	Commands                  []command
+	Verify                    []command
 }
 
 // A link is one with its text.
@@ -205,6 +207,7 @@ func newPackagePage(p *Package, base string, now time.Time) *packagePage {
 	for _, divergence := range p.Divergences[:min(len(p.Divergences), packageDivergence)] {
 		v.Diverged = append(v.Diverged, newDivergenceRow(divergence, now))
 	}
+	v.MoreDiverged = p.Diverged > uint64(len(v.Diverged))
 	for _, plan := range p.Sets[:min(len(p.Sets), packagePlans)] {
 		row := packagePlan{PackagePlan: plan, Href: setURL(plan.Set, "")}
 		for _, name := range plan.Maintainers {
@@ -237,7 +240,8 @@ func buildOf(outputs []OutputRow) *Build {
 
 // addChanges adds when the package's outputs began to diverge, and ceased to.
 func (d *Dashboard) addChanges(ctx context.Context, v *packagePage, now time.Time) error {
-	changes, _, err := d.source.Changes(ctx, ChangeQuery{Package: v.Name, Ecosystem: v.Ecosystem, Limit: packageChanges})
+	changes, next, err := d.source.Changes(ctx, ChangeQuery{Package: v.Name, Ecosystem: v.Ecosystem, Limit: packageChanges})
+	v.MoreChanges = next != ""
 	for i := range changes {
 		change := &changes[i]
 		row := OutputRow{Key: change.Key, Ecosystem: change.Ecosystem, Build: change.Build}
