@@ -43,5 +43,5 @@ func issueText(p *Package, base string) string {
 // codeSpan is a text as code in Markdown (CommonMark, 6.1).
 func codeSpan(text string) string {
 	const most = 300
-	return "`" + strings.ReplaceAll(plain(text, most), "`", "’") + "`"
+	return "`" + strings.ReplaceAll(Plain(text, most), "`", "’") + "`"
 }

@@ -211,5 +211,5 @@ func (d *Dashboard) MaintainerFeed(c *gin.Context) (*Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	return d.changesFeed(c, ChangeQuery{Maintainer: m.Name}, "Maintainer "+plain(m.Name, feedTitle), besideMaintainer(m.Name, FeedSuffix), maintainerURL(m.Name))
+	return d.changesFeed(c, ChangeQuery{Maintainer: m.Name}, "Maintainer "+Plain(m.Name, feedTitle), besideMaintainer(m.Name, FeedSuffix), maintainerURL(m.Name))
 }

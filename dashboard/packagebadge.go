@@ -33,7 +33,7 @@ func (d *Dashboard) packageBadge(c *gin.Context) badge {
 		return badge{Label: "package", Message: "unverified: no package has such a name", Colour: badgeNothing, Unverified: true, Status: http.StatusNotFound}
 	}
 	asked.Cursor, asked.Limit = "", 1
-	b := badge{Label: plain(asked.Name, badgeRunes), Colour: badgeNothing, Unverified: true, Status: http.StatusOK}
+	b := badge{Label: Plain(asked.Name, badgeRunes), Colour: badgeNothing, Unverified: true, Status: http.StatusOK}
 	if d.config.Indexed != nil && d.config.Indexed() != nil {
 		b.Message = "unverified: the index is not there now"
 		return b
@@ -50,7 +50,7 @@ func (d *Dashboard) packageBadge(c *gin.Context) badge {
 	}
 	v := &p.Newest
 	if v.Version != "" {
-		b.Label = plain(p.Name+" "+v.Version, badgeRunes)
+		b.Label = Plain(p.Name+" "+v.Version, badgeRunes)
 	}
 	switch {
 	case d.late(ctx, covered):

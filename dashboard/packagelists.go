@@ -61,7 +61,7 @@ func (d *Dashboard) PackageFeed(c *gin.Context) (*Document, error) {
 		return nil, err
 	}
 	of := ChangeQuery{Package: found.Name, Ecosystem: found.Ecosystem}
-	return d.changesFeed(c, of, "Package "+plain(found.Name, feedTitle), besidePackage(found.Ecosystem, found.Name, FeedSuffix), packageURL(found.Ecosystem, found.Name))
+	return d.changesFeed(c, of, "Package "+Plain(found.Name, feedTitle), besidePackage(found.Ecosystem, found.Name, FeedSuffix), packageURL(found.Ecosystem, found.Name))
 }
 
 // changesFeed is the feed of what a query selects.
