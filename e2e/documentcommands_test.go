@@ -236,8 +236,6 @@ func documentedCommands() []documented {
 	const pullRequest = "TestPullRequest"
 	const installed = "TestInstalled" // make test-packages
 	return []documented{
-		{in: volunteers, line: "repronet-reporter init --manifests no", says: `Reports +outputs of`},
-		{in: maintainers, line: "repronet-verify difference /nix/store/…-hello-2.12.1", status: 2, says: "there is nothing to compare"},
 		{in: readme, line: "make run", by: clone},
 		{in: readme, line: "make test", by: ".ci/run"},
 		{in: readme, line: "repronet-reporter init --aggregator https://repro.example.org --operator alice --sets nixos-unstable", asks: true, says: `(?s)Reports +outputs of nixos-unstable.*enrol`},
@@ -249,6 +247,7 @@ func documentedCommands() []documented {
 		{in: readme, line: "curl https://repro.example.org/api/v1/summary", says: `"observations"`},
 		{in: readme, line: "repronet-verify pin --aggregator https://repro.example.org", asks: true, says: `(?s)bob.*carol.*pinned in`},
 		{in: readme, line: "repronet-verify output /nix/store/…-hello-2.12.1 --quorum 2", says: `reproduced`},
+		{in: maintainers, line: "repronet-verify difference /nix/store/…-hello-2.12.1", status: 2, says: "there is nothing to compare"},
 		{in: readme, line: "repronet-verify closure /run/current-system --policy policy.yaml", before: (*documents).writePolicy, replace: []string{"/run/current-system", "closure.txt"}, says: `hello-2\.12\.1|1 `},
 		{in: readme, line: "repronet-verify compare base.jsonl head.jsonl --policy policy.yaml", before: (*documents).writeEvaluations, says: "^1 outputs compared: 0 regressed, 0 fixed, 0 still diverged, 1 unchanged"},
 		{in: readme, line: "repronet-verify promote --from stable@ --to testing@ --policy policy.yaml", before: (*documents).publishEvaluations, status: 2, says: "waits  new  zsh .*\n.* 1 block the promotion"},
@@ -326,6 +325,7 @@ func documentedCommands() []documented {
 		{in: volunteers, line: "repronet-reporter rotate", before: (*documents).attestAgain, says: "State +enrolled"},
 		{in: volunteers, line: "repronet-reporter rotate --revoke", before: (*documents).withdrawFormer, says: "State +enrolled"},
 		{in: volunteers, line: "repronet-reporter doctor", says: `(?s)ok +enrolment +enrolled as alice`},
+		{in: volunteers, line: "repronet-reporter init --manifests no", says: `Reports +outputs of`},
 		{in: volunteers, line: "repronet-reporter status", says: "Waiting "},
 		{in: volunteers, line: "repronet-reporter uninstall", before: (*documents).installHook, asks: true, says: `/etc/nix/repronet-post-build-hook is not there any more`},
 
