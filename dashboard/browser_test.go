@@ -49,7 +49,7 @@ func TestBrowser(t *testing.T) {
 		{"set-unbuilt", published.URL + "/sets/release", "No rate yet"},
 		{"sets-hostile", hostile.URL + "/sets", "1 package set"},
 		{"packages", revised.URL + "/packages", "Packages"},
-		{"package", revised.URL + "/packages/hello", "2 operators"},
+		{"package", revised.URL + "/packages/hello", "1 diverges since"},
 		{"package-plain", server.URL + "/packages/openssl", "reproduced by"},
 		{"packages-empty", empty.URL + "/packages", "No package is known yet"},
 		{"packages-hostile", hostile.URL + "/packages", "Packages"},
@@ -94,6 +94,10 @@ func TestBrowser(t *testing.T) {
 		t.Run(v.Name, func(t *testing.T) {
 			tab := browser.Open(t, v)
 			for _, p := range pages {
+				// Names and numbers take room, which colours and scripts do not.
+				if slices.Contains(alike(), p.name) && (v.Name == "dark" || v.Name == "nojs") && os.Getenv("REPRONET_SCREENSHOTS") == "" {
+					continue
+				}
 				answer := tab.Read(t, p.url, "#answer")
 				if !strings.Contains(answer, p.answer) {
 					t.Errorf("%s: the page answers %q, want %q in it", p.name, answer, p.answer)
