@@ -138,6 +138,7 @@ func (b *builds) testCommands(t *testing.T) {
 	}
 	commands, pages := commandsOfPages(t, b.URL, append(searched, c.pages...)...)
 	t.Logf("%d commands on %d pages", len(commands), pages)
+	commands = withoutPackages(t, commands)
 	kinds := map[string]int{}
 	for i, command := range commands {
 		kind := c.kind(command.line)
@@ -153,6 +154,23 @@ func (b *builds) testCommands(t *testing.T) {
 			t.Errorf("no page shows a command of kind %s", kind)
 		}
 	}
+}
+
+// withoutPackages leaves out the commands of packages' pages, each of which has to be on the page
+// of a build, too: it is run for that.
+func withoutPackages(t *testing.T, commands []pageCommand) []pageCommand {
+	t.Helper()
+	ofPackage := func(c pageCommand) bool { return strings.HasPrefix(c.page, dashboard.PackagesPath+"/") }
+	others := slices.DeleteFunc(slices.Clone(commands), ofPackage)
+	for _, c := range commands {
+		if ofPackage(c) && !slices.ContainsFunc(others, func(other pageCommand) bool { return other.line == c.line }) {
+			t.Errorf("%s: no build's page has its command:\n%s\n%s", c.page, c.says, c.line)
+		}
+	}
+	if len(others) == len(commands) {
+		t.Error("no page of a package has commands")
+	}
+	return others
 }
 
 // A commandWorld is the network in which pages' commands are run.

@@ -31,8 +31,8 @@ in rec {
 `
 
 // joinByPage does what the page about coverage says, with a Nix store that has the
-// derivations.
-func joinByPage(t *testing.T, server *server, store *network.NixStore) {
+// derivations. What it returns has the reporter run once more.
+func joinByPage(t *testing.T, server *server, store *network.NixStore) (runAgain func() string) {
 	t.Helper()
 	page, err := fetch(t.Context(), server.URL+"/coverage?set=demo")
 	if err != nil {
@@ -56,6 +56,7 @@ func joinByPage(t *testing.T, server *server, store *network.NixStore) {
 			indexed(t, server.URL) // who was enrolled a moment ago is not known there yet
 		}
 	}
+	return func() string { return sh.run(t, "repronet-reporter run --once").said() }
 }
 
 // TestSuggested: two operators build what is suggested to them until the set is decided.
@@ -115,7 +116,7 @@ func TestSuggested(t *testing.T) {
 	if status, said := operators["ash"](1); status > 2 || !strings.Contains(said, "5 for a first") {
 		t.Fatalf("status %d\n%s", status, said)
 	}
-	joinByPage(t, server, publisher)
+	runAgain := joinByPage(t, server, publisher)
 	indexed(t, server.URL)
 	for range 5 {
 		for _, operator := range []string{"ash", "beech"} {
@@ -125,6 +126,7 @@ func TestSuggested(t *testing.T) {
 	if s := summary(); s.Reproduced != 3 || s.Diverged != 1 || s.Unbuilt != 1 || s.Single != 0 || s.Failures != 3 {
 		t.Errorf("in the end %+v", s)
 	}
+	runAgain() // by now the aggregator has seen that it differs, and asks for it
 	// What differs each time differs in the one file that it is, by who built it twice.
 	noise := get[*api.DivergencePage](t, server.URL, "/divergences").Divergences[0].Key
 	found := get[*api.Differences](t, server.URL, "/manifests?output="+url.QueryEscape(noise))
