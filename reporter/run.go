@@ -370,7 +370,9 @@ func (r *Runner) Run(ctx context.Context, interval time.Duration) error {
 			}
 			debug.FreeOSMemory() // a pass needs memory that the wait does not
 		}
-		r.tellFiles(ctx)
+		if failures == 0 { // an aggregator in trouble is not asked for more
+			r.tellFiles(ctx)
+		}
 		if ctx.Err() != nil {
 			return nil
 		}

@@ -83,7 +83,8 @@ func (p Peer) Survive(t *testing.T, ask func(base string) error) {
 			if err == nil {
 				t.Error("the answer was taken for one")
 			}
-			if took > waited {
+			// What is endless is bounded in bytes, which take as long as the machine needs for them.
+			if took > waited && name != "endless" {
 				t.Errorf("it took %v: %v", took, err)
 			}
 			if n := served.Load(); n > p.Most+underWay {
