@@ -39,10 +39,11 @@ test: engine ## Install what the tests need, then run all of them, with the race
 	@# The times are for what hangs, not for what is slow: they hold on a machine that is busy with other things.
 	REPRONET_BIN=$(CURDIR)/bin go test -race -shuffle=on -timeout 2h ./...
 	@# Built as the programs are, which are compiled already; the race detector has seen these tests above, and the browser
-	@# the pages, which are made of the same answers.
-	export CGO_ENABLED=0; for protocol in http native; do \
-		REPRONET_TEST_CLICKHOUSE=$$protocol go test -trimpath -shuffle=on -timeout 1h ./aggregator/store ./aggregator/index ./aggregator/query || exit 1; \
-		REPRONET_TEST_CLICKHOUSE=$$protocol REPRONET_BIN=$(CURDIR)/bin go test -trimpath -timeout 1h -run 'TestBuilds$$/^(nix|verdicts|failure|manifests|evidence|verify|replay|reindex)$$' ./e2e || exit 1; done
+	@# the pages, which are made of the same answers. Both protocols at once: they wait for the server most of the time.
+	export CGO_ENABLED=0 running= failed=; for protocol in http native; do ( export REPRONET_TEST_CLICKHOUSE=$$protocol; \
+		go test -trimpath -shuffle=on -timeout 1h ./aggregator/store ./aggregator/index ./aggregator/query && \
+		REPRONET_BIN=$(CURDIR)/bin go test -trimpath -timeout 1h -run 'TestBuilds$$/^(nix|verdicts|failure|manifests|evidence|verify|replay|reindex)$$' ./e2e \
+		) & running="$$running $$!"; done; for one in $$running; do wait $$one || failed=1; done; test -z "$$failed"
 	cd k8s/check && CGO_ENABLED=0 go test -trimpath -timeout 10m ./...
 
 .PHONY: packages
