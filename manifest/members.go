@@ -99,15 +99,25 @@ func (u *unpacker) archive(r *bufio.Reader, whole *io.SectionReader, name string
 		return inside + "+" + compression, err
 	}
 	switch {
-	case bytes.HasPrefix(head, []byte("!<arch>\n")):
+	case isAr(head):
 		return "ar", u.ar(r, name, depth-1)
-	case len(head) > 262 && string(head[257:262]) == "ustar":
+	case isTar(head):
 		return "tar", u.tar(r, name, depth-1)
-	case whole != nil && bytes.HasPrefix(head, []byte("PK\x03\x04")):
+	case whole != nil && isZip(head):
 		return "zip", u.zip(whole, name)
 	}
 	return "", errNoArchive
 }
+
+// mayBeArchive tells whether a file begins as one does that list lists.
+func mayBeArchive(head []byte) bool {
+	_, compressed := compressionOf(head)
+	return compressed != nil || isAr(head) || isTar(head) || isZip(head)
+}
+
+func isAr(head []byte) bool  { return bytes.HasPrefix(head, []byte("!<arch>\n")) }
+func isTar(head []byte) bool { return len(head) > 262 && string(head[257:262]) == "ustar" }
+func isZip(head []byte) bool { return bytes.HasPrefix(head, []byte("PK\x03\x04")) }
 
 // compressionOf tells by which compression a stream begins.
 func compressionOf(head []byte) (name string, open func(io.Reader) (io.Reader, error)) {

@@ -100,11 +100,17 @@ func (w *walk) read(file string, e *Entry) (err error) {
 	sum := sha256.New()
 	e.Size, err = io.CopyBuffer(sum, struct{ io.Reader }{interruptible{w.ctx, f}}, w.buffer)
 	sum.Sum(e.SHA256[:0])
-	if err == nil {
-		e.Format, e.Members = w.unpack.list(file, e.Size)
-		err = w.ctx.Err()
+	if err != nil {
+		return err
 	}
-	return err
+	n, err := f.ReadAt(w.buffer[:magicSize], 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if mayBeArchive(w.buffer[:n]) {
+		e.Format, e.Members = w.unpack.list(file, e.Size)
+	}
+	return w.ctx.Err()
 }
 
 // An interruptible reader ends with its context.
