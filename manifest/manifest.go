@@ -127,8 +127,13 @@ func control(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 || r == 0x20
 
 // compare orders paths as entries are.
 func compare(a, b string) int {
-	if a == "." || b == "." {
-		return cmp.Compare(boolean(a != "."), boolean(b != "."))
+	switch {
+	case a == b:
+		return 0
+	case a == ".":
+		return -1
+	case b == ".":
+		return 1
 	}
 	for i := range min(len(a), len(b)) {
 		x, y := a[i], b[i]
@@ -143,13 +148,6 @@ func compare(a, b string) int {
 		return cmp.Compare(x, y)
 	}
 	return cmp.Compare(len(a), len(b))
-}
-
-func boolean(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // Validate reports the first rule that the manifest breaks. The error wraps [ErrMalformed].

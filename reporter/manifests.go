@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
-	"github.com/klauspost/compress/zstd"
 
 	"repronet.dev/api"
 	"repronet.dev/attestation"
@@ -66,15 +65,14 @@ func (h Home) KeepManifest(ctx context.Context, output string, digest attestatio
 	if err != nil {
 		return err
 	}
-	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+	packed, err := manifest.Pack(append(append(head, '\n'), lines...))
 	if err != nil {
 		return err
 	}
 	if err := durable.MkdirAll(h.path(manifestsDir), 0o700); err != nil {
 		return fmt.Errorf("keeping a manifest: %w", err)
 	}
-	data := encoder.EncodeAll(append(append(head, '\n'), lines...), nil)
-	if err := durable.WriteFile(filepath.Join(h.path(manifestsDir), kept.file()), data, 0o600); err != nil {
+	if err := durable.WriteFile(filepath.Join(h.path(manifestsDir), kept.file()), packed, 0o600); err != nil {
 		return fmt.Errorf("keeping a manifest: %w", err)
 	}
 	return h.expireManifests()
@@ -112,16 +110,11 @@ func (h Home) expireManifests() error {
 // waiting returns the manifest that waits of a build of an output; nil if none does, or it
 // cannot be read.
 func (h Home) waiting(kept keptManifest) *manifest.Manifest {
-	data, err := os.ReadFile(filepath.Join(h.path(manifestsDir), kept.file()))
+	packed, err := os.ReadFile(filepath.Join(h.path(manifestsDir), kept.file()))
 	if err != nil {
 		return nil
 	}
-	decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(manifest.MaxDocument))
-	if err != nil {
-		return nil
-	}
-	defer decoder.Close()
-	text, err := decoder.DecodeAll(data, nil)
+	text, err := manifest.Unpack(packed)
 	if err != nil {
 		return nil
 	}
@@ -150,7 +143,8 @@ type ManifestReport struct {
 // HandInManifests asks the aggregator of which outputs that diverge it wants to know what is
 // in this builder's builds, and hands in what can be had: of a Nix store, and of builds that
 // 'rebuild' made. Nothing is told of an output unless a statement about it was sent, of which
-// a copy is kept: who asks is not believed to know what was built here.
+// a copy is kept: who asks is not believed to know what was built here. Where the volunteer did
+// not agree to it, nobody is asked.
 func (r *Runner) HandInManifests(ctx context.Context) (*ManifestReport, error) {
 	report := &ManifestReport{Problems: []string{}}
 	wanted, err := r.wantedManifests(ctx)
@@ -186,10 +180,9 @@ func (r *Runner) HandInManifests(ctx context.Context) (*ManifestReport, error) {
 // errEnough is that of an output whose turn is the next time.
 var errEnough = errors.New("enough manifests for now")
 
-// tellFiles hands manifests in, if the volunteer agreed to that and it was not done a while
-// ago. That it cannot be done now is logged: nothing is lost by it.
+// tellFiles hands manifests in, if that was not done a moment ago. That it cannot be done now is logged: nothing is lost by it.
 func (r *Runner) tellFiles(ctx context.Context) {
-	if r.config.Manifests != ManifestsYes || time.Since(r.told) < recheck {
+	if time.Since(r.told) < recheck {
 		return
 	}
 	r.told = time.Now()
@@ -208,7 +201,7 @@ func (r *Runner) tellFiles(ctx context.Context) {
 // wantedManifests asks what is wanted. An aggregator that takes no manifests wants none, nor
 // does one that does not know the builder yet.
 func (r *Runner) wantedManifests(ctx context.Context) ([]api.WantedManifest, error) {
-	if r.config.Builder == "" {
+	if r.config.Builder == "" || r.config.Manifests != ManifestsYes {
 		return nil, nil
 	}
 	var wanted []api.WantedManifest

@@ -8,6 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/gin-gonic/gin"
+	"github.com/go-json-experiment/json"
 
 	"repronet.dev/dashboard"
 )
@@ -55,6 +56,18 @@ func (s *Server) indexedETag(c *gin.Context, base string) string {
 		return ""
 	}
 	return etagOf(watermark, base+c.Request.URL.Path+"?"+c.Request.URL.RawQuery)
+}
+
+// writeMade answers with a document of the moment, whose ETag is made of it.
+func (s *Server) writeMade(c *gin.Context, document any) {
+	text, err := json.Marshal(document, json.Deterministic(true))
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	if !unchanged(c, etagOfBytes(text), askAgain) {
+		c.Data(http.StatusOK, "application/json", text)
+	}
 }
 
 // etagOfBytes is that of an answer which is made to know whether it is the same.

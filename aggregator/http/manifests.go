@@ -6,7 +6,6 @@ import (
 	"net/http"
 
 	"github.com/gin-gonic/gin"
-	"github.com/go-json-experiment/json"
 
 	"repronet.dev/api"
 	"repronet.dev/attestation"
@@ -78,18 +77,6 @@ func (s *Server) differences(c *gin.Context) {
 		return
 	}
 	s.writeMade(c, found)
-}
-
-// writeMade answers with a document of the moment, whose ETag is made of it.
-func (s *Server) writeMade(c *gin.Context, document any) {
-	text, err := json.Marshal(document, json.Deterministic(true))
-	if err != nil {
-		s.fail(c, err)
-		return
-	}
-	if !unchanged(c, etagOfBytes(text), askAgain) {
-		c.Data(http.StatusOK, "application/json", text)
-	}
 }
 
 // manifest answers with a manifest as it was handed in.

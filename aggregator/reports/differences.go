@@ -20,7 +20,7 @@ const maxCached = 256
 
 // differences are comparisons that were made before.
 type differences struct {
-	mu   sync.Mutex // held while one is made: it needs memory
+	mu   sync.Mutex // guards made
 	made map[[2]pairEnd]*manifest.Difference
 }
 
@@ -29,6 +29,27 @@ func (d *differences) forget() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	clear(d.made)
+}
+
+func (d *differences) get(of [2]pairEnd) *manifest.Difference {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.made[of]
+}
+
+func (d *differences) put(of [2]pairEnd, found *manifest.Difference) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for other := range d.made {
+		if len(d.made) < maxCached {
+			break
+		}
+		delete(d.made, other) // whichever comes
+	}
+	if d.made == nil {
+		d.made = map[[2]pairEnd]*manifest.Difference{}
+	}
+	d.made[of] = found
 }
 
 // A pairEnd is one manifest of a pair.
@@ -97,9 +118,14 @@ func of(d *api.Differences, n name) api.Manifest {
 func (r *Reports) compare(ctx context.Context, output *api.Output, first, second name) (*manifest.Difference, error) {
 	id := attestation.NewOutputID(output.Ecosystem, output.Key)
 	key := [2]pairEnd{{id, first}, {id, second}}
-	r.differences.mu.Lock()
-	defer r.differences.mu.Unlock()
-	if found, ok := r.differences.made[key]; ok {
+	if found := r.differences.get(key); found != nil {
+		return found, nil
+	}
+	if err := r.opening.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	defer r.opening.Release(1)
+	if found := r.differences.get(key); found != nil { // while this one waited
 		return found, nil
 	}
 	var both [2]*manifest.Manifest
@@ -117,15 +143,6 @@ func (r *Reports) compare(ctx context.Context, output *api.Output, first, second
 		}
 	}
 	found := manifest.Compare(both[0], both[1])
-	for other := range r.differences.made {
-		if len(r.differences.made) < maxCached {
-			break
-		}
-		delete(r.differences.made, other) // whichever comes
-	}
-	if r.differences.made == nil {
-		r.differences.made = map[[2]pairEnd]*manifest.Difference{}
-	}
-	r.differences.made[key] = found
+	r.differences.put(key, found)
 	return found, nil
 }

@@ -10,11 +10,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sync/semaphore"
 
 	"repronet.dev/api"
@@ -148,7 +148,7 @@ func (r *Reports) Take(ctx context.Context, document []byte) (*api.ManifestKept,
 	defer r.opening.Release(1)
 	signed, err := manifest.Open(ctx, document, r.config.Check)
 	if errors.Is(err, manifest.ErrMalformed) {
-		return nil, api.NewProblem(api.ProblemMalformed, capital(err.Error())+".")
+		return nil, api.NewProblem(api.ProblemMalformed, err.Error())
 	}
 	if err != nil {
 		return nil, err
@@ -156,21 +156,18 @@ func (r *Reports) Take(ctx context.Context, document []byte) (*api.ManifestKept,
 	if err := r.wants(ctx, signed); err != nil {
 		return nil, err
 	}
-	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+	packed, err := manifest.Pack(document)
 	if err != nil {
 		return nil, err
 	}
-	compressed := encoder.EncodeAll(document, nil)
 	kept := &api.ManifestKept{ID: signed.ID.String()}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if kept.Duplicate, err = r.put(signed, compressed); err != nil {
+	if kept.Duplicate, err = r.put(signed, packed); err != nil {
 		return nil, err
 	}
 	return kept, nil
 }
-
-func capital(sentence string) string { return strings.ToUpper(sentence[:1]) + sentence[1:] }
 
 // wants reports, as an [api.Problem], that a manifest is of a build that none is wanted of.
 func (r *Reports) wants(ctx context.Context, signed *manifest.Signed) error {
@@ -203,35 +200,29 @@ func operatorOf(output *api.Output, n name) string {
 }
 
 // put writes a manifest's file, unless there is one.
-func (r *Reports) put(signed *manifest.Signed, compressed []byte) (duplicate bool, err error) {
+func (r *Reports) put(signed *manifest.Signed, packed []byte) (duplicate bool, err error) {
 	n := name{signed.Digest, signed.Builder}
 	names, err := r.names(signed.Ecosystem, signed.Output)
 	if err != nil {
 		return false, err
 	}
-	same := 0
-	for _, other := range names {
-		if other == n {
-			return true, nil
-		}
-		if other.digest == n.digest {
-			same++
-		}
+	if slices.Contains(names, n) {
+		return true, nil
 	}
-	if same >= maxOfDigest || len(names) >= maxOfOutput {
+	if countOf(names, n.digest.String()) >= maxOfDigest || len(names) >= maxOfOutput {
 		return false, api.NewProblem(api.ProblemNotWanted, "There are enough manifests of this output.")
 	}
-	if r.bytes+int64(len(compressed)) > r.config.MaxBytes {
+	if r.bytes+int64(len(packed)) > r.config.MaxBytes {
 		return false, api.NewProblem(api.ProblemOverBudget, fmt.Sprintf("All manifests together have %d bytes, and more are not kept.", r.config.MaxBytes))
 	}
 	dir := r.dir(signed.Ecosystem, signed.Output)
 	if err := durable.MkdirAll(dir, 0o750); err != nil {
 		return false, fmt.Errorf("keeping a manifest: %w", err)
 	}
-	if err := durable.WriteFile(filepath.Join(dir, n.String()), compressed, 0o640); err != nil {
+	if err := durable.WriteFile(filepath.Join(dir, n.String()), packed, 0o640); err != nil {
 		return false, fmt.Errorf("keeping a manifest: %w", err)
 	}
-	r.bytes += int64(len(compressed))
+	r.bytes += int64(len(packed))
 	return false, nil
 }
 
@@ -243,23 +234,14 @@ func (r *Reports) Document(ecosystem, output string, digest attestation.Digest, 
 
 // read returns the document in a file.
 func read(file string) ([]byte, error) {
-	compressed, err := os.ReadFile(file)
+	packed, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, dashboard.ErrNotFound
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading a manifest: %w", err)
 	}
-	decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(manifest.MaxDocument))
-	if err != nil {
-		return nil, err
-	}
-	defer decoder.Close()
-	document, err := decoder.DecodeAll(compressed, nil)
-	if err != nil {
-		return nil, fmt.Errorf("reading a manifest: %w", err)
-	}
-	return document, nil
+	return manifest.Unpack(packed)
 }
 
 // peek returns what the manifest in a file is of.
@@ -296,7 +278,14 @@ func (r *Reports) Wanted(ctx context.Context, builder signing.BuilderID, cursor 
 			if err != nil {
 				return nil, err
 			}
-			if len(names) < maxOfOutput && !has(names, builder) {
+			if has(names, builder) {
+				continue
+			}
+			room, err := r.hasRoom(ctx, row.Key, names, builder)
+			if err != nil {
+				return nil, err
+			}
+			if room {
 				wanted.Outputs = append(wanted.Outputs, api.WantedManifest{Output: row.Key, Ecosystem: row.Ecosystem})
 			}
 		}
@@ -308,10 +297,30 @@ func (r *Reports) Wanted(ctx context.Context, builder signing.BuilderID, cursor 
 }
 
 func has(names []name, builder signing.BuilderID) bool {
-	for _, n := range names {
-		if n.builder == builder {
-			return true
+	return slices.ContainsFunc(names, func(n name) bool { return n.builder == builder })
+}
+
+// hasRoom reports whether a manifest of a builder would be kept, beside those that there are
+// of an output: who is asked is not to be refused.
+func (r *Reports) hasRoom(ctx context.Context, output string, names []name, builder signing.BuilderID) (bool, error) {
+	if len(names) < maxOfDigest || len(names) >= maxOfOutput {
+		return len(names) < maxOfOutput, nil
+	}
+	of, err := r.config.Source.Output(ctx, output)
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(of.Claims, func(c api.Claim) bool {
+		return c.Counts && c.Builder == string(builder) && countOf(names, c.Digest) < maxOfDigest
+	}), nil
+}
+
+// countOf returns how many manifests there are of a digest.
+func countOf(names []name, digest string) (n int) {
+	for _, other := range names {
+		if other.digest.String() == digest {
+			n++
 		}
 	}
-	return false
+	return n
 }

@@ -70,7 +70,7 @@ EXIT STATUS
 					return err
 				}
 				if *once {
-					err = runOnce(ctx, env, runner, home, *asJSON)
+					err = runOnce(ctx, env, runner, *asJSON)
 				} else {
 					err = runner.Run(ctx, *interval)
 				}
@@ -80,11 +80,10 @@ EXIT STATUS
 	}
 }
 
-func runOnce(ctx context.Context, env *cli.Env, runner *reporter.Runner, home reporter.Home, asJSON bool) error {
+func runOnce(ctx context.Context, env *cli.Env, runner *reporter.Runner, asJSON bool) error {
 	report, err := runner.Pass(ctx)
 	told := &reporter.ManifestReport{}
-	config, configErr := home.Config()
-	if configErr == nil && config.Manifests == reporter.ManifestsYes && err == nil {
+	if err == nil {
 		var tellErr error
 		if told, tellErr = runner.HandInManifests(ctx); tellErr != nil {
 			fmt.Fprintf(env.Stderr, "repronet-reporter run: manifests cannot be handed in: %v\n", tellErr)
@@ -97,7 +96,7 @@ func runOnce(ctx context.Context, env *cli.Env, runner *reporter.Runner, home re
 		printPass(env, report)
 		printManifests(env, told)
 	}
-	return passResult(report, errors.Join(err, configErr))
+	return passResult(report, err)
 }
 
 // printManifests says what came of handing manifests in, if any were wanted.
