@@ -16,6 +16,7 @@ import (
 	"repronet.dev/api"
 	"repronet.dev/attestation"
 	"repronet.dev/manifest"
+	"repronet.dev/reporter"
 	"repronet.dev/reporter/submittest"
 	"repronet.dev/signing"
 	"repronet.dev/signing/sigstore"
@@ -120,5 +121,28 @@ func TestManifestsAreBounded(t *testing.T) {
 	}
 	if left, err := os.ReadDir(filepath.Join(string(home), "manifests")); err != nil || len(left) != 200 {
 		t.Errorf("%d wait, %v", len(left), err)
+	}
+}
+
+// TestManifestsAreAgreedTo: whose volunteer said no, or was never asked, asks nobody.
+func TestManifestsAreAgreedTo(t *testing.T) {
+	a := submittest.New(t)
+	for _, said := range []string{reporter.ManifestsNo, reporter.ManifestsYes} {
+		home, p := prepare(t, a, func(s *reporter.Setup) { s.Manifests = said })
+		a.Enrol(p.PublicKey)
+		if err := home.KeepManifest(t.Context(), output(1), attestation.Digest{1, 1}, t.TempDir()); err != nil {
+			t.Fatal(err)
+		}
+		put(t, home, 1)
+		r := open(t, home)
+		if report, err := r.Pass(t.Context()); err != nil || report.Acknowledged != 1 {
+			t.Fatal(report, err)
+		}
+		asks := &asking{behind: http.DefaultTransport, wanted: []api.WantedManifest{{Output: output(1), Ecosystem: "nix"}}}
+		r.SetTransport(asks)
+		want := map[string]int{reporter.ManifestsYes: 1}[said]
+		if report, err := r.HandInManifests(t.Context()); err != nil || report.Wanted != want || len(asks.got) != want {
+			t.Errorf("%q: %+v, %d sent, %v", said, report, len(asks.got), err)
+		}
 	}
 }
