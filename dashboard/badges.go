@@ -40,39 +40,61 @@ const (
 // badgeRunes is how many characters each half of a badge has at most.
 const badgeRunes = 60
 
-// badgeOf is the badge of a package set. It never fails for want of an index: who shows
-// the badge would keep the one before.
-func (d *Dashboard) badgeOf(ctx context.Context, set string) badge {
-	b := badge{Label: Plain(set, badgeRunes), Colour: badgeNothing, Unverified: true, Status: http.StatusOK}
+// A counted is what a badge says something of: a package set or a package.
+type counted struct {
+	release string // its newest revision or version; "" without
+	*Summary
+	none string        // is said where there are no outputs
+	says func() string // is said where some were compared
+}
+
+// badgeFor is the badge of what has a name, of which read finds the counts; kind says in words
+// what it is. It never fails for want of an index: who shows the badge would keep the one before.
+func (d *Dashboard) badgeFor(ctx context.Context, kind, name string, read func() (*counted, error)) badge {
+	b := badge{Label: Plain(name, badgeRunes), Colour: badgeNothing, Unverified: true, Status: http.StatusOK}
 	if d.config.Indexed != nil && d.config.Indexed() != nil {
 		b.Message = "unverified: the index is not there now"
 		return b
 	}
-	s, err := d.summaryOf(ctx, set)
+	of, err := read()
 	switch {
 	case errors.Is(err, ErrNotFound):
-		b.Message, b.Status = "unverified: no such package set", http.StatusNotFound
+		b.Message, b.Status = "unverified: no such "+kind, http.StatusNotFound
 		return b
 	case err != nil:
 		d.config.Logger.WarnContext(ctx, "reading the counts for a badge", "error", err)
 		b.Message = "unverified: the index does not answer"
 		return b
 	}
-	b.Label = Plain(set+" "+s.Revision, badgeRunes)
+	if of.release != "" {
+		b.Label = Plain(name+" "+of.release, badgeRunes)
+	}
 	switch {
-	case d.late(ctx, s):
-		b.Message = fmt.Sprintf("unverified: %s ledger entries behind", number(s.LedgerSize-s.Indexed))
-	case s.Outputs == 0:
-		b.Message = "unverified: the set has no outputs"
-	case s.Compared == 0:
-		b.Message = fmt.Sprintf("unverified: 0 of %s compared", number(s.Outputs))
+	case d.late(ctx, of.Summary):
+		b.Message = fmt.Sprintf("unverified: %s ledger entries behind", number(of.LedgerSize-of.Indexed))
+	case of.Outputs == 0:
+		b.Message = "unverified: " + of.none
+	case of.Compared == 0:
+		b.Message = fmt.Sprintf("unverified: 0 of %s compared", number(of.Outputs))
 	default:
 		b.Unverified = false
-		b.Message = fmt.Sprintf("%s reproduced (%s of %s), %s of %s compared",
-			percent(s.Reproduced, s.Compared), number(s.Reproduced), number(s.Compared), number(s.Compared), number(s.Outputs))
-		b.Colour = badgeColour(s)
+		b.Message, b.Colour = of.says(), badgeColour(of.Summary)
 	}
 	return b
+}
+
+// badgeOf is the badge of a package set.
+func (d *Dashboard) badgeOf(ctx context.Context, set string) badge {
+	return d.badgeFor(ctx, "package set", set, func() (*counted, error) {
+		s, err := d.summaryOf(ctx, set)
+		if err != nil {
+			return nil, err
+		}
+		return &counted{s.Revision, s, "the set has no outputs", func() string {
+			return fmt.Sprintf("%s reproduced (%s of %s), %s of %s compared",
+				percent(s.Reproduced, s.Compared), number(s.Reproduced), number(s.Compared), number(s.Compared), number(s.Outputs))
+		}}, nil
+	})
 }
 
 func badgeColour(s *Summary) string {

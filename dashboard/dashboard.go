@@ -136,11 +136,7 @@ func (d *Dashboard) Set(c *gin.Context) { d.show(c, d.set) }
 
 // SetRevision shows what "revision", the path's rest, of the set that "name" names changed.
 func (d *Dashboard) SetRevision(c *gin.Context) {
-	if c.Param("revision") == "/" {
-		c.Redirect(http.StatusMovedPermanently, setURL(c.Param("name"), ""))
-		return
-	}
-	d.show(c, d.setRevision)
+	d.showNamed(c, "revision", setURL(c.Param("name"), ""), d.setRevision)
 }
 
 // Packages lists the packages.
@@ -148,11 +144,7 @@ func (d *Dashboard) Packages(c *gin.Context) { d.show(c, d.packages) }
 
 // Package shows the package that the path's rest, "name", names.
 func (d *Dashboard) Package(c *gin.Context) {
-	if c.Param("name") == "/" {
-		c.Redirect(http.StatusMovedPermanently, PackagesPath)
-		return
-	}
-	d.show(c, d.packaged)
+	d.showNamed(c, "name", PackagesPath, d.packaged)
 }
 
 // Maintainers lists those whom package sets name as maintainers.
@@ -160,11 +152,7 @@ func (d *Dashboard) Maintainers(c *gin.Context) { d.show(c, d.maintainers) }
 
 // Maintainer shows what the maintainer that the path's rest, "name", names has to look after.
 func (d *Dashboard) Maintainer(c *gin.Context) {
-	if c.Param("name") == "/" {
-		c.Redirect(http.StatusMovedPermanently, MaintainersPath)
-		return
-	}
-	d.show(c, d.maintainer)
+	d.showNamed(c, "name", MaintainersPath, d.maintainer)
 }
 
 // Build shows the build that the path's rest, "name", names.

@@ -98,6 +98,15 @@ type view interface{ framed() *frame }
 // of a template with its view model, or nil after having redirected.
 type answer func(c *gin.Context) (name string, v view, err error)
 
+// showNamed shows what a parameter, the path's rest, names; a path that ends before it leads to the list.
+func (d *Dashboard) showNamed(c *gin.Context, parameter, list string, answer answer) {
+	if c.Param(parameter) == "/" {
+		c.Redirect(http.StatusMovedPermanently, list)
+		return
+	}
+	d.show(c, answer)
+}
+
 func (d *Dashboard) show(c *gin.Context, answer answer) {
 	name, v, err := answer(c)
 	switch {

@@ -94,15 +94,6 @@ func (w *subscriber) next() delivery {
 	}
 }
 
-func (w *subscriber) command(words string, args ...string) string {
-	w.t.Helper()
-	out, err := w.s.Command(w.t.Context(), words, args...)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return out
-}
-
 // claim has an operator attest a digest of an output.
 func (w *subscriber) claim(by *signing.Signer, build, digest string) {
 	w.t.Helper()
@@ -151,23 +142,23 @@ func TestNotices(t *testing.T) {
 		if err := os.WriteFile(file, signer.Public().PEM(), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		w.command("builders enrol", "--operator", operator, "--key", file)
+		w.s.admin(w.t, "builders enrol", "--operator", operator, "--key", file)
 		operators = append(operators, signer)
 	}
 	list := filepath.Join(t.TempDir(), "list")
 	if err := os.WriteFile(list, []byte("some/past-1.0^bin\nsome/first-1.0^bin\nsome/second-1.0^bin\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w.command("sets publish", "some", "--ecosystem", "generic", "--revision", "1", "--from", list)
+	w.s.admin(w.t, "sets publish", "some", "--ecosystem", "generic", "--revision", "1", "--from", list)
 	w.diverge(operators[0], operators[1], "some/past-1.0")
 	indexed(t, w.s.URL)
 
 	var added struct{ ID, Secret string }
-	if err := json.Unmarshal([]byte(w.command("subscriptions add", "--set", "some", "--webhook", w.hook.URL, "--json")), &added); err != nil {
+	if err := json.Unmarshal([]byte(w.s.admin(w.t, "subscriptions add", "--set", "some", "--webhook", w.hook.URL, "--json")), &added); err != nil {
 		t.Fatal(err)
 	}
 	w.secret.Store(&added.Secret)
-	w.command("subscriptions add", "--set", "some", "--email", "anna@maintainers.example.org")
+	w.s.admin(w.t, "subscriptions add", "--set", "some", "--email", "anna@maintainers.example.org")
 	question := w.sink.Wait(t, 1)[0]
 	w.press(linkIn(t, question.Text, "confirm"))
 
@@ -196,14 +187,14 @@ func TestNotices(t *testing.T) {
 		}
 	}
 
-	w.command("reindex")
+	w.s.admin(w.t, "reindex")
 	w.diverge(operators[0], operators[1], "some/second-1.0")
 	next := w.next()
 	if next.id == first.id || len(next.notice.Data.Changes) != 1 || next.notice.Data.Changes[0].Key != "some/second-1.0^bin" {
 		t.Errorf("after a reindexing it was told %+v", next)
 	}
 	w.press(linkIn(t, mails[1].Text, "unsubscribe"))
-	if list := w.command("subscriptions list"); strings.Contains(list, "anna") || !strings.Contains(list, w.hook.URL) {
+	if list := w.s.admin(w.t, "subscriptions list"); strings.Contains(list, "anna") || !strings.Contains(list, w.hook.URL) {
 		t.Errorf("subscriptions:\n%s", list)
 	}
 	metrics, err := fetch(t.Context(), w.s.URL+"/metrics")
@@ -235,12 +226,12 @@ func linkIn(t *testing.T, text, action string) string {
 // press follows a link of a mail, which changes nothing by itself, and presses its button.
 func (w *subscriber) press(path string) {
 	w.t.Helper()
-	before := w.command("subscriptions list")
+	before := w.s.admin(w.t, "subscriptions list")
 	page, err := fetch(w.t.Context(), w.s.URL+path)
 	if err != nil || !strings.Contains(string(page), `<form method="post">`) {
 		w.t.Fatalf("the page of a link: %s, %v", page, err)
 	}
-	if after := w.command("subscriptions list"); after != before {
+	if after := w.s.admin(w.t, "subscriptions list"); after != before {
 		w.t.Errorf("who looked at a link changed\n%sto\n%s", before, after)
 	}
 	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)

@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 
@@ -16,9 +14,8 @@ import (
 	"repronet.dev/api"
 	"repronet.dev/dashboard"
 	"repronet.dev/dashboard/dashboardtest"
+	"repronet.dev/docs/docstest"
 )
-
-var update = flag.Bool("update", false, "rewrite the tables of look-ups in docs/bad-input.md")
 
 const asJSON = "application/json"
 
@@ -125,30 +122,7 @@ func TestBadLookUps(t *testing.T) {
 		fmt.Fprintf(&table, "| `%s` | %s |\n", strings.ReplaceAll(key, "\x1b", "‹ESC›"), answer.Keys[0].Reason)
 	}
 	if !t.Failed() {
-		checkTables(t, table.String())
-	}
-}
-
-func checkTables(t *testing.T, tables string) {
-	t.Helper()
-	const path, begin, end = "../../docs/bad-input.md", "<!-- written by go test ./aggregator/http -update -->\n", "<!-- end of look-ups -->\n"
-	whole, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, found := strings.Cut(string(whole), begin)
-	old, after, ended := strings.Cut(rest, end)
-	if !found || !ended {
-		t.Fatalf("%s has no %q … %q", path, begin, end)
-	}
-	if *update {
-		if err := os.WriteFile(path, []byte(before+begin+tables+end+after), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(old, tables); diff != "" {
-		t.Errorf("%s is out of date (-document +answers); run go test ./aggregator/http -update:\n%s", path, diff)
+		docstest.BadInput(t, "aggregator/http", "end of look-ups", table.String())
 	}
 }
 

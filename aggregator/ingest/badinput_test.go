@@ -6,27 +6,23 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/zstd"
 
 	"repronet.dev/aggregator/ingest"
 	"repronet.dev/api"
 	"repronet.dev/attestation"
+	"repronet.dev/docs/docstest"
 	"repronet.dev/enrolment"
 	"repronet.dev/signing/signingtest"
 )
-
-var update = flag.Bool("update", false, "rewrite the tables of docs/bad-input.md")
 
 // badBundle is a bundle that must be refused, whatever comes with it.
 type badBundle struct {
@@ -246,7 +242,7 @@ func TestBadInput(t *testing.T) {
 		})
 	})
 	if !t.Failed() {
-		checkDocument(t, document.String())
+		docstest.BadInput(t, "aggregator/ingest", "end", document.String())
 	}
 }
 
@@ -258,28 +254,4 @@ func anonymous(sentence string) string {
 	sentence = regexp.MustCompile(`tool-\d+`).ReplaceAllString(sentence, "tool")
 	return regexp.MustCompile(`(at byte|of) \d+( bytes)?`).ReplaceAllString(sentence, "$1 ‹n›$2")
 }
-
-func checkDocument(t *testing.T, tables string) {
-	t.Helper()
-	const path, begin, end = "../../docs/bad-input.md", "<!-- written by go test ./aggregator/ingest -update -->\n", "<!-- end -->\n"
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, found := strings.Cut(string(text), begin)
-	old, after, ended := strings.Cut(rest, end)
-	if !found || !ended {
-		t.Fatalf("%s has no %q … %q", path, begin, end)
-	}
-	if *update {
-		if err := os.WriteFile(path, []byte(before+begin+tables+end+after), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(old, tables); diff != "" {
-		t.Errorf("%s is out of date (-document +answers); run go test ./aggregator/ingest -update:\n%s", path, diff)
-	}
-}
-
 func sha(text string) attestation.Digest { return sha256.Sum256([]byte(text)) }

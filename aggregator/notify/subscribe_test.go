@@ -1,10 +1,7 @@
 package notify
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -12,9 +9,8 @@ import (
 
 	"repronet.dev/aggregator/admin"
 	"repronet.dev/api"
+	"repronet.dev/docs/docstest"
 )
-
-var update = flag.Bool("update", false, "rewrite the table of subscriptions in docs/bad-input.md")
 
 // TestRefusedSubscriptions: what cannot be told is not taken, and said so; docs/bad-input.md has
 // the answers.
@@ -59,32 +55,7 @@ func TestRefusedSubscriptions(t *testing.T) {
 		t.Errorf("without a mail server: %v", err)
 	}
 	if !t.Failed() {
-		checkTable(t, table.String())
-	}
-}
-
-// checkTable holds docs/bad-input.md to a table.
-func checkTable(t *testing.T, table string) {
-	t.Helper()
-	path := filepath.Join("..", "..", "docs", "bad-input.md")
-	const begin, end = "<!-- written by go test ./aggregator/notify -update -->\n", "<!-- end of subscriptions -->\n"
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, found := strings.Cut(string(text), begin)
-	old, after, ended := strings.Cut(rest, end)
-	if !found || !ended {
-		t.Fatalf("%s has no %q … %q", path, begin, end)
-	}
-	if *update {
-		if err := os.WriteFile(path, []byte(before+begin+table+end+after), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(old, table); diff != "" {
-		t.Errorf("%s is out of date (-document +said); run go test ./aggregator/notify -update:\n%s", path, diff)
+		docstest.BadInput(t, "aggregator/notify", "end of subscriptions", table.String())
 	}
 }
 

@@ -1,8 +1,12 @@
 package dashboardtest
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"repronet.dev/api"
@@ -109,4 +113,48 @@ func (f *Fake) keysOf(wanted func(*output) bool) (keys []string) {
 	}
 	slices.Sort(keys)
 	return keys
+}
+
+// ByDigest implements dashboard.Source.
+func (f *Fake) ByDigest(ctx context.Context, digest attestation.Digest) ([]dashboard.OutputRow, error) {
+	return f.rows(ctx, 1000, func(o *output) bool {
+		return slices.ContainsFunc(o.claims, func(c dashboard.Claim) bool { return c.Digest == digest.String() })
+	})
+}
+
+// Search implements dashboard.Source.
+func (f *Fake) Search(ctx context.Context, q dashboard.SearchQuery) (*dashboard.SearchPage, error) {
+	text := strings.ToLower(q.Text)
+	rows, err := f.rows(ctx, len(f.outputs), func(o *output) bool {
+		return strings.Contains(strings.ToLower(o.row.Key), text) || strings.Contains(strings.ToLower(o.row.Build), text)
+	})
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	slices.SortStableFunc(rows, func(a, b dashboard.OutputRow) int { return cmp.Compare(f.outputs[b.Key].born, f.outputs[a.Key].born) })
+	if q.Cursor != "" {
+		last, err := strconv.Atoi(q.Cursor)
+		if err != nil {
+			return nil, errors.Join(dashboard.ErrNotFound, err)
+		}
+		rows = slices.DeleteFunc(rows, func(r dashboard.OutputRow) bool { return f.outputs[r.Key].born >= last })
+	}
+	page := &dashboard.SearchPage{Outputs: rows}
+	if len(rows) > q.Limit {
+		page.Outputs = rows[:q.Limit]
+		page.Next = strconv.Itoa(f.outputs[rows[q.Limit-1].Key].born)
+	}
+	slices.SortFunc(page.Outputs, func(a, b dashboard.OutputRow) int { return cmp.Compare(a.Key, b.Key) })
+	return page, err
+}
+
+func (f *Fake) rows(ctx context.Context, limit int, wanted func(*output) bool) ([]dashboard.OutputRow, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	rows := []dashboard.OutputRow{}
+	for _, key := range slices.Sorted(maps.Keys(f.outputs)) {
+		if len(rows) < limit && wanted(f.outputs[key]) {
+			rows = append(rows, f.rowOf(key))
+		}
+	}
+	return rows, ctx.Err()
 }

@@ -1,20 +1,14 @@
 package guixsigs
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
+	"repronet.dev/docs/docstest"
 	"repronet.dev/evidence/openpgp"
 	"repronet.dev/evidence/openpgp/openpgptest"
 )
-
-var update = flag.Bool("update", false, "rewrite the tables of docs/bad-input.md")
 
 // badFile is a file of a directory that is no document to relay.
 type badFile struct {
@@ -86,30 +80,6 @@ func TestBadFiles(t *testing.T) {
 		fmt.Fprintf(&document, "| `%s` | %s |\n", shown, strings.ReplaceAll(r.Rejected[0].Reason, "|", `\|`))
 	}
 	if !t.Failed() {
-		checkDocument(t, document.String())
-	}
-}
-
-func checkDocument(t *testing.T, tables string) {
-	t.Helper()
-	path := filepath.Join("..", "..", "docs", "bad-input.md")
-	const begin, end = "<!-- written by go test ./evidence/guixsigs -update -->\n", "<!-- end -->\n"
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, found := strings.Cut(string(text), begin)
-	old, after, ended := strings.Cut(rest, end)
-	if !found || !ended {
-		t.Fatalf("%s has no %q … %q", path, begin, end)
-	}
-	if *update {
-		if err := os.WriteFile(path, []byte(before+begin+tables+end+after), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := cmp.Diff(old, tables); diff != "" {
-		t.Errorf("%s is out of date (-document +said); run go test ./evidence/guixsigs -update:\n%s", path, diff)
+		docstest.BadInput(t, "evidence/guixsigs", "end", document.String())
 	}
 }
