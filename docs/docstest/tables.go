@@ -30,7 +30,7 @@ func BadInput(t *testing.T, pkg, end, tables string) {
 		t.Fatalf("%s has no %q … %q", path, begin, last)
 	}
 	if *update {
-		if err := os.WriteFile(path, []byte(before+begin+tables+last+after), 0o644); err != nil { //nolint:gosec // a document
+		if err := os.WriteFile(path, []byte(before+begin+tables+last+after), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
