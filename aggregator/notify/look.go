@@ -31,12 +31,12 @@ type collection struct {
 }
 
 // add adds a turn, if it is wanted, however often it is asked to.
-func (c *collection) add(turn *query.Turn, names []string) {
+func (c *collection) add(turn *query.Turn, pkg string) {
 	if turn.Index < c.from || c.last == turn {
 		return
 	}
 	c.last = turn
-	change := wanted(c.of, turn, names)
+	change := wanted(c.of, turn, pkg)
 	if change == nil {
 		return
 	}

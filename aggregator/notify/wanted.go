@@ -14,17 +14,16 @@ func kinds() []api.ChangeKind {
 	return []api.ChangeKind{api.ChangeRegressed, api.ChangeDiverged, api.ChangeFixed, api.ChangeUndecided}
 }
 
-// wanted returns what a subscription is told of a turn, whose package may be called by the
-// names; nil: nothing. Who is told of a package set hears what the change was in that set;
+// wanted returns what a subscription is told of a turn, which is of a package; nil: nothing. Who is told of a package set hears what the change was in that set;
 // others hear the most urgent thing that it was, by itself or in any set that concerns them.
-func wanted(of *state.Subscription, turn *query.Turn, names []string) *api.VerdictChange {
+func wanted(of *state.Subscription, turn *query.Turn, pkg string) *api.VerdictChange {
 	var heard *api.VerdictChange
 	hear := func(change *api.VerdictChange) {
 		if change.Kind != "" && slices.Contains(of.Kinds, change.Kind) && (heard == nil || urgency(change.Kind) < urgency(heard.Kind)) {
 			heard = change
 		}
 	}
-	if of.Package != "" && !slices.Contains(names, of.Package) && !slices.ContainsFunc(turn.In, func(in query.SetTurn) bool { return in.Attribute == of.Package }) {
+	if of.Package != "" && of.Package != pkg && !slices.ContainsFunc(turn.In, func(in query.SetTurn) bool { return in.Attribute == of.Package }) {
 		return nil
 	}
 	for i := range turn.In {
@@ -41,17 +40,9 @@ func wanted(of *state.Subscription, turn *query.Turn, names []string) *api.Verdi
 
 func urgency(kind api.ChangeKind) int { return slices.Index(kinds(), kind) }
 
-// namesOf returns what the package of a change may be called by itself: its name without
-// version, architecture and output, or more of it.
-func namesOf(change *api.VerdictChange) []string {
-	place, _ := ecosystem.Of(change.Ecosystem).Place(change.Key)
-	names := []string{place}
-	for i, c := range place {
-		if c == '^' || c == '/' {
-			names = append(names, place[:i])
-		}
-	}
-	return names
+// packageOf returns the name of the package that a change is of, as its page has it.
+func packageOf(change *api.VerdictChange) string {
+	return ecosystem.Of(change.Ecosystem).Package(change.Build, change.Key).Name
 }
 
 // interests find those who may want to be told of a turn, however many others there are.
@@ -79,19 +70,14 @@ func newInterests(all []*collection) *interests {
 
 // tell adds a turn to what those are told who want it.
 func (x *interests) tell(turn *query.Turn) {
-	var names []string
-	if len(x.packages) > 0 {
-		names = namesOf(&turn.VerdictChange)
-	}
+	pkg := packageOf(&turn.VerdictChange)
 	add := func(list []*collection) {
 		for _, c := range list {
-			c.add(turn, names)
+			c.add(turn, pkg)
 		}
 	}
 	add(x.everything)
-	for _, name := range names {
-		add(x.packages[name])
-	}
+	add(x.packages[pkg])
 	for i := range turn.In {
 		in := &turn.In[i]
 		add(x.sets[in.Set])

@@ -52,7 +52,7 @@ func TestWanted(t *testing.T) {
 		"everything":                    {state.Subscription{Kinds: all}, api.ChangeRegressed, "hi"},
 		"everything that is fixed":      {state.Subscription{Kinds: []api.ChangeKind{api.ChangeFixed}}, "", ""},
 	} {
-		got := wanted(&c.of, turn, namesOf(&turn.VerdictChange))
+		got := wanted(&c.of, turn, packageOf(&turn.VerdictChange))
 		switch {
 		case (got == nil) != (c.want == ""):
 			t.Errorf("%s: heard %v", name, got)
@@ -61,10 +61,10 @@ func TestWanted(t *testing.T) {
 		}
 	}
 	alone := newTurn(1, api.ChangeFixed)
-	if got := wanted(&state.Subscription{Package: "hello", Kinds: all}, alone, namesOf(&alone.VerdictChange)); got == nil || got.Kind != api.ChangeFixed {
+	if got := wanted(&state.Subscription{Package: "hello", Kinds: all}, alone, packageOf(&alone.VerdictChange)); got == nil || got.Kind != api.ChangeFixed {
 		t.Errorf("a package of no set: heard %v", got)
 	}
-	if got := wanted(&state.Subscription{Kinds: all}, newTurn(1, "", in("stable", "hello", api.ChangeFixed)), nil); got == nil || got.Kind != api.ChangeFixed {
+	if got := wanted(&state.Subscription{Kinds: all}, newTurn(1, "", in("stable", "hello", api.ChangeFixed)), ""); got == nil || got.Kind != api.ChangeFixed {
 		t.Errorf("a fix for a set alone: heard %v", got)
 	}
 }
@@ -76,7 +76,8 @@ func TestInterests(t *testing.T) {
 		newTurn(2, "", in("stable", "hello", api.ChangeFixed, "bert")),
 		newTurn(3, api.ChangeFixed),
 	}
-	turns[2].Ecosystem, turns[2].Key = "debian", "bash@5.2.15-2+b7/amd64^bash_5.2.15-2+b7_amd64.deb"
+	turns[2].Ecosystem, turns[2].Build = "debian", "bash@5.2.15-2+b7/amd64"
+	turns[2].Key = turns[2].Build + "^bash_5.2.15-2+b7_amd64.deb"
 	var all []*collection
 	for _, of := range []state.Subscription{
 		{Set: "stable"},
@@ -102,7 +103,7 @@ func TestInterests(t *testing.T) {
 	for _, c := range all {
 		want := 0
 		for _, turn := range turns {
-			if wanted(c.of, turn, namesOf(&turn.VerdictChange)) != nil {
+			if wanted(c.of, turn, packageOf(&turn.VerdictChange)) != nil {
 				want++
 			}
 		}
