@@ -94,7 +94,15 @@ func (d *differenceOptions) run(ctx context.Context, env *cli.Env, args []string
 	if err := errors.Join(attestation.ValidateEcosystem(in), attestation.ValidateOutput(in, key)); err != nil {
 		return cli.Usagef("%w", err)
 	}
-	found, ignored, err := d.fetch(ctx, in, key)
+	pins, _, err := d.pins()
+	if err != nil {
+		return err
+	}
+	var ignored []string
+	found, err := firstOf(ctx, pins, func(aggregator *verify.Aggregator) (found []verify.PinnedManifest, err error) {
+		found, ignored, err = aggregator.Manifests(ctx, pins, in, key)
+		return found, err
+	})
 	if err != nil {
 		return err
 	}
@@ -123,30 +131,6 @@ func (d *differenceOptions) run(ctx context.Context, env *cli.Env, args []string
 		return cli.Exit(exitInsufficient)
 	}
 	return nil
-}
-
-// fetch asks the pinned aggregators, one after the other, until one answers.
-func (d *differenceOptions) fetch(ctx context.Context, in, key string) ([]verify.PinnedManifest, []string, error) {
-	pins, _, err := d.pins()
-	if err != nil {
-		return nil, nil, err
-	}
-	if len(pins.Aggregators) == 0 {
-		return nil, nil, errors.New("no aggregator is pinned: run repronet-verify pin --aggregator URL")
-	}
-	var failed []error
-	for _, address := range pins.Aggregators {
-		aggregator, err := verify.Dial(address)
-		if err == nil {
-			var found []verify.PinnedManifest
-			var ignored []string
-			if found, ignored, err = aggregator.Manifests(ctx, pins, in, key); err == nil {
-				return found, ignored, nil
-			}
-		}
-		failed = append(failed, fmt.Errorf("%s: %w", address, err))
-	}
-	return nil, nil, errors.Join(failed...)
 }
 
 // addPath adds what is at a path, and finds the lists that are not true of it.

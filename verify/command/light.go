@@ -17,26 +17,32 @@ func (o *outputCommand) askLight(ctx context.Context, ecosystem, key string) (*v
 	if err != nil {
 		return nil, err
 	}
+	return firstOf(ctx, pins, func(aggregator *verify.Aggregator) (*verify.Evidence, error) {
+		light := verify.Light{Aggregator: aggregator, Pins: pins, State: dir, MaxAge: o.maxAge, Tell: o.tell, Bits: o.bits}
+		evidence, err := light.Evidence(ctx, ecosystem, key)
+		if errors.Is(err, verify.ErrTelling) {
+			err = fmt.Errorf("%w; --tell asks for it by its name", err)
+		}
+		return evidence, err
+	})
+}
+
+// firstOf asks the pinned aggregators, one after the other, until one answers. That what it
+// answers is invalid is an answer.
+func firstOf[T any](ctx context.Context, pins *verify.Pins, ask func(*verify.Aggregator) (T, error)) (answer T, err error) {
 	if len(pins.Aggregators) == 0 {
-		return nil, errors.New("no aggregator is pinned: run repronet-verify pin --aggregator URL")
+		return answer, errors.New("no aggregator is pinned: run repronet-verify pin --aggregator URL")
 	}
 	var unreachable []error
 	for _, address := range pins.Aggregators {
 		aggregator, err := verify.Dial(address)
 		if err == nil {
-			light := verify.Light{Aggregator: aggregator, Pins: pins, State: dir, MaxAge: o.maxAge, Tell: o.tell, Bits: o.bits}
-			var evidence *verify.Evidence
-			if evidence, err = light.Evidence(ctx, ecosystem, key); err == nil {
-				return evidence, nil
-			}
+			answer, err = ask(aggregator)
 		}
-		if errors.Is(err, verify.ErrTelling) {
-			err = fmt.Errorf("%w; --tell asks for it by its name", err)
-		}
-		if ctx.Err() != nil || errors.Is(err, ledger.ErrInvalid) || errors.Is(err, outputmap.ErrInvalid) {
-			return nil, err
+		if err == nil || ctx.Err() != nil || errors.Is(err, ledger.ErrInvalid) || errors.Is(err, outputmap.ErrInvalid) {
+			return answer, err
 		}
 		unreachable = append(unreachable, fmt.Errorf("%s: %w", address, err))
 	}
-	return nil, errors.Join(unreachable...)
+	return answer, errors.Join(unreachable...)
 }
