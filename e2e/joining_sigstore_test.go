@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"repronet.dev/api"
+	"repronet.dev/internal/exectest"
 )
 
 // TestSigstoreJoining has an identity bring a key, with a real Fulcio, timestamp
@@ -64,11 +65,8 @@ admit:
 func (s *sigstoreDeployment) cosignShell(t *testing.T, cosign, token string) *shell {
 	t.Helper()
 	bin := t.TempDir()
-	write(t, filepath.Join(bin, "cosign"), "#!/bin/sh\nexec '"+cosign+"' \"$@\" --signing-config '"+s.signingConfig+
+	exectest.Write(t, filepath.Join(bin, "cosign"), "#!/bin/sh\nexec '"+cosign+"' \"$@\" --signing-config '"+s.signingConfig+
 		"' --trusted-root '"+s.trustedRoot+"' --identity-token '"+token+"' --yes\n")
-	if err := os.Chmod(filepath.Join(bin, "cosign"), 0o755); err != nil {
-		t.Fatal(err)
-	}
 	return newShell(t, "PATH="+bin+":"+os.Getenv("PATH"))
 }
 

@@ -13,6 +13,7 @@ import (
 	"repronet.dev/dashboard"
 	"repronet.dev/e2e/network"
 	"repronet.dev/internal/chdb/chdbtest"
+	"repronet.dev/internal/exectest"
 	"repronet.dev/internal/netnstest"
 )
 
@@ -61,9 +62,7 @@ func onHost(t *testing.T, hosts *netnstest.Network, host int) network.Programs {
 	dir := t.TempDir()
 	for _, program := range []string{programs().Aggregator(), programs().Reporter()} {
 		script := "#!/bin/sh\nexec " + strings.Join(hosts.Command(t.Context(), host, program).Args, " ") + " \"$@\"\n"
-		if err := os.WriteFile(filepath.Join(dir, filepath.Base(program)), []byte(script), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		exectest.Write(t, filepath.Join(dir, filepath.Base(program)), script)
 	}
 	return network.Programs(dir)
 }

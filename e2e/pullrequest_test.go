@@ -14,6 +14,7 @@ import (
 
 	"repronet.dev/api"
 	"repronet.dev/e2e/network"
+	"repronet.dev/internal/exectest"
 	"repronet.dev/internal/needtest"
 )
 
@@ -224,8 +225,6 @@ func (p *pullRequest) standIns(files []string, tools string) {
 		"nix-eval-jobs": fmt.Sprintf("#!/bin/sh\nexec cat %s/$(sha256sum < \"$2\" | cut -c1-64).jsonl\n", p.dir),
 		"gh":            "#!/bin/sh\nprintf '%s\\n' \"$*\" > gh\n",
 	} {
-		if err := os.WriteFile(filepath.Join(bin, name), []byte(text), 0o755); err != nil {
-			p.t.Fatal(err)
-		}
+		exectest.Write(p.t, filepath.Join(bin, name), text)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"repronet.dev/e2e/network"
+	"repronet.dev/internal/exectest"
 	"repronet.dev/internal/needtest"
 )
 
@@ -33,9 +34,7 @@ func TestLoadInGroup(t *testing.T) {
 	group := newGroup(t)
 	dir := t.TempDir()
 	script := fmt.Sprintf("#!/bin/sh\necho $$ >%s/cgroup.procs && exec %s \"$@\"\n", group.dir, given.Aggregator())
-	if err := os.WriteFile(filepath.Join(dir, "repronet-aggregator"), []byte(script), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	exectest.Write(t, filepath.Join(dir, "repronet-aggregator"), script)
 	attackAll(t, network.Programs(dir), func(f *figures) {
 		t.Logf("the group had %d MiB at most, with files, and came to its limit %s times", group.most()>>20, group.read(group.failures))
 		if f.resident > groupLimit {

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"repronet.dev/attestation"
+	"repronet.dev/internal/exectest"
 	"repronet.dev/internal/needtest"
 	"repronet.dev/reporter"
 	"repronet.dev/reporter/spool"
@@ -295,9 +296,7 @@ func TestHookNixNeverFails(t *testing.T) {
 				t.Fatal(err)
 			}
 			text = bytes.ReplaceAll(text, []byte(binary(t)), []byte("/nowhere/repronet-reporter"))
-			if err := os.WriteFile(hookOf(home), text, 0o755); err != nil {
-				t.Fatal(err)
-			}
+			exectest.Write(t, hookOf(home), text)
 		},
 	}
 	for name, breakIt := range breakages {

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"repronet.dev/internal/exectest"
 	"repronet.dev/internal/needtest"
 	"repronet.dev/reporter"
 )
@@ -117,9 +118,7 @@ func TestHookOfWritableProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(program, content, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	exectest.Write(t, program, content)
 	file := filepath.Join(t.TempDir(), "hook")
 	install := func(want string) {
 		t.Helper()

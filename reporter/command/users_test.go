@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"repronet.dev/internal/exectest"
 	"repronet.dev/reporter"
 )
 
@@ -43,9 +44,10 @@ func newUsers(t *testing.T) *users {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(os.Mkdir(u.bobs, 0o755), os.WriteFile(u.program, content, 0o755)); err != nil {
+	if err := os.Mkdir(u.bobs, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	exectest.Write(t, u.program, content)
 	u.give(string(home), alice)
 	u.give(u.bobs, bob)
 	u.give(u.program, 0)

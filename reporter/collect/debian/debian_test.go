@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"repronet.dev/attestation"
+	"repronet.dev/internal/exectest"
 	"repronet.dev/internal/needtest"
 	"repronet.dev/reporter/collect/debian"
 	"repronet.dev/reporter/spool"
@@ -74,9 +75,7 @@ func build(t *testing.T, changed string, umask int, args []string, env ...string
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(file, []byte(text), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		exectest.Write(t, file, text)
 	}
 	script := fmt.Sprintf("umask %03o; exec dpkg-buildpackage -us -uc -d %s", umask, strings.Join(args, " "))
 	c := exec.CommandContext(t.Context(), "sh", "-c", script)
