@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"strings"
 
 	"repronet.dev/api"
 	"repronet.dev/manifest"
@@ -16,6 +17,7 @@ const filesOnPage = 12
 type pairView struct {
 	First, Second pairEnd
 	Differ, Files int
+	Equivalent    string // the stabilizers after which they are, if they are
 	Rows          []fileView
 	JSON          string // with all of them
 	More          int
@@ -30,6 +32,7 @@ type pairEnd struct {
 type fileView struct {
 	Path, Sizes string
 	What        string
+	Equivalent  string
 	Only        *mark // the one build that has it; nil: both do
 }
 
@@ -53,7 +56,7 @@ func (d *Dashboard) pairs(ctx context.Context, o *Output, factions []faction) ([
 	var pairs []pairView
 	for i := range found.Pairs {
 		p := &found.Pairs[i]
-		v := pairView{First: end(&p.First), Second: end(&p.Second), Differ: p.Differ, Files: p.Files, JSON: api.ManifestsPath + "?" + url.Values{"output": {o.Key}}.Encode()}
+		v := pairView{First: end(&p.First), Second: end(&p.Second), Differ: p.Differ, Files: p.Files, Equivalent: strings.Join(p.Equivalent, ", "), JSON: api.ManifestsPath + "?" + url.Values{"output": {o.Key}}.Encode()}
 		for _, f := range p.Listed[:min(len(p.Listed), filesOnPage)] {
 			v.Rows = append(v.Rows, newFileView(&f, &v))
 		}
@@ -64,7 +67,7 @@ func (d *Dashboard) pairs(ctx context.Context, o *Output, factions []faction) ([
 }
 
 func newFileView(f *manifest.FileDifference, of *pairView) fileView {
-	v := fileView{Path: f.Path, What: string(f.What)}
+	v := fileView{Path: f.Path, What: string(f.What), Equivalent: strings.Join(f.Equivalent, ", ")}
 	if f.Path == "." {
 		v.Path = "the output itself"
 	}
@@ -73,7 +76,7 @@ func newFileView(f *manifest.FileDifference, of *pairView) fileView {
 		v.Only = &of.First.Mark
 	case manifest.OnlySecond:
 		v.Only = &of.Second.Mark
-	case manifest.Executable, manifest.Target, manifest.Types: // is said in words
+	case manifest.Executable, manifest.Target, manifest.Types, manifest.Stabilized: // is said in words
 	case manifest.Contents:
 		if f.Members != nil {
 			v.What += ", " + f.Members.String()

@@ -4,13 +4,19 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"repronet.dev/api"
+	"repronet.dev/manifest/stabilize"
 )
 
 // textPage is a page of fixed text.
 type textPage struct{ frame }
 
+type methodPage struct {
+	frame
+	Stabilizers []stabilize.Stabilizer
+}
+
 func (d *Dashboard) method(*gin.Context) (string, view, error) {
-	return "method", &textPage{frame{Title: "Method", Section: "/method"}}, nil
+	return "method", &methodPage{frame{Title: "Method", Section: "/method"}, stabilize.All()}, nil
 }
 
 type problemsPage struct {

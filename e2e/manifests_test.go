@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,8 +50,11 @@ func (b *builds) testManifests(t *testing.T) {
 			continue
 		}
 		found := get[*api.Differences](t, b.URL, "/manifests?output="+url.QueryEscape(k))
-		if len(found.Pairs) == 0 || !strings.Contains(found.Pairs[0].String(), want) {
+		if len(found.Pairs) == 0 || !strings.Contains(found.Pairs[0].String(), want) || !slices.Equal(found.Pairs[0].Equivalent, []string{"archive/v1"}) {
 			t.Errorf("%s: %+v", e.name, found.Pairs)
+		}
+		if page, err := fetch(t.Context(), b.URL+"/builds"+k); err != nil || !strings.Contains(string(page), `Equivalent after <a href="/method#equivalent">archive/v1</a>`) {
+			t.Errorf("%v: the page does not say that the builds are equivalent", err)
 		}
 	}
 	page, err := fetch(t.Context(), b.URL+"/builds"+key)

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"repronet.dev/manifest/stabilize"
 )
 
 // A Difference is where two builds of one output differ, in what a NAR has of them: names,
@@ -14,6 +16,9 @@ type Difference struct {
 	// has counts as one, with all that is in it.
 	Files  int `json:"files"`
 	Differ int `json:"differ"` // of these
+	// Equivalent are the stabilizers (package stabilize) after which the builds are equivalent:
+	// all that differs is what these say does not count. Without any, they are not.
+	Equivalent []string `json:"equivalent,omitempty"`
 	// Listed are the first that differ, by name; at most [MaxListed].
 	Listed []FileDifference `json:"listed"`
 }
@@ -29,6 +34,8 @@ type FileDifference struct {
 	Offset *int64    `json:"offset,omitempty"`
 	// Members says where two archives differ, if both could be listed.
 	Members *MemberDifference `json:"members,omitempty"`
+	// Equivalent are the stabilizers after which the contents are equivalent, if they are.
+	Equivalent []string `json:"equivalent,omitempty"`
 }
 
 // A MemberDifference is where two archives differ. Where no member does, and their order is
@@ -77,6 +84,9 @@ const (
 	Types      Kind = "type"       // one is a directory, the other a file, or so
 	OnlyFirst  Kind = "only in the first"
 	OnlySecond Kind = "only in the second"
+	// Stabilized is of equal contents, of which the same stabilizers left different digests in
+	// the two lists: one of them is wrong.
+	Stabilized Kind = "what counts of equal contents"
 )
 
 // MaxListed is how many files a [Difference] names.
@@ -85,6 +95,7 @@ const MaxListed = 1000
 // Compare says where two builds of one output differ.
 func Compare(first, second *Manifest) *Difference {
 	d := &Difference{Listed: []FileDifference{}}
+	equivalent := 0 // of those that differ
 	a, b := first.Entries, second.Entries
 	for len(a) > 0 || len(b) > 0 {
 		order := 0
@@ -108,9 +119,15 @@ func Compare(first, second *Manifest) *Difference {
 			d.add(a[0].Path, Types)
 			a, b = after(a), after(b)
 		default:
-			d.compare(&a[0], &b[0])
+			if by := d.compare(&a[0], &b[0]); by != nil {
+				d.Equivalent = stabilize.Together(d.Equivalent, by)
+				equivalent++
+			}
 			a, b = a[1:], b[1:]
 		}
+	}
+	if equivalent < d.Differ {
+		d.Equivalent = nil
 	}
 	return d
 }
@@ -128,19 +145,43 @@ func after(entries []Entry) []Entry {
 	return entries
 }
 
-// compare compares two entries of one path and type.
-func (d *Difference) compare(a, b *Entry) {
+// compare compares two entries of one path and type, and returns the stabilizers after which
+// they are equivalent, if they differ and are.
+func (d *Difference) compare(a, b *Entry) (equivalent []string) {
 	switch {
 	case a.SHA256 != b.SHA256 || a.Size != b.Size:
+		if a.Executable == b.Executable {
+			equivalent = equivalentAfter(a, b)
+		}
 		if listed := d.add(a.Path, Contents); listed != nil {
 			listed.Sizes = &[2]int64{a.Size, b.Size}
 			listed.Members = compareMembers(a, b)
+			listed.Equivalent = equivalent
 		}
 	case a.Executable != b.Executable:
 		d.add(a.Path, Executable)
 	case a.Target != b.Target:
 		d.add(a.Path, Target)
+	case a.Stable != nil && b.Stable != nil && slices.Equal(a.Stable.By, b.Stable.By) && a.Stable.SHA256 != b.Stable.SHA256:
+		d.add(a.Path, Stabilized)
 	}
+	return equivalent
+}
+
+// equivalentAfter returns the stabilizers after which two files are equivalent; nil if they
+// are not.
+func equivalentAfter(a, b *Entry) []string {
+	var x, y stabilize.Stable
+	if x.SHA256 = a.SHA256; a.Stable != nil {
+		x = *a.Stable
+	}
+	if y.SHA256 = b.SHA256; b.Stable != nil {
+		y = *b.Stable
+	}
+	if x.SHA256 != y.SHA256 {
+		return nil
+	}
+	return stabilize.Together(x.By, y.By)
 }
 
 // compareMembers says where two archives differ; nil if one was not listed.
@@ -202,6 +243,9 @@ func (d *Difference) String() string {
 		}
 		if f.Offset != nil {
 			fmt.Fprintf(&b, ", from byte %d on", *f.Offset)
+		}
+		if f.Equivalent != nil {
+			fmt.Fprintf(&b, ", equivalent after %s", strings.Join(f.Equivalent, ", "))
 		}
 		b.WriteString(")")
 	}

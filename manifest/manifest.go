@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"repronet.dev/attestation"
+	"repronet.dev/manifest/stabilize"
 )
 
 // Limits of a manifest. An output with more is told of by its digest alone.
@@ -50,6 +51,9 @@ type Entry struct {
 	// "tar+gzip"; in the order of the archive.
 	Format  string   `json:"format,omitzero"`
 	Members []Member `json:"members,omitempty"`
+	// Stable is the digest of what counts of a file after the stabilizers, where some had
+	// something to say.
+	Stable *stabilize.Stable `json:"stable,omitzero"`
 	// Target is where a link leads, as Quote writes it.
 	Target string `json:"target,omitzero"`
 }
@@ -206,8 +210,10 @@ func (e *Entry) validate(first bool) error {
 		return errors.New("size and executable are of files, and not negative")
 	case (e.Target == "") == (e.Type == Link):
 		return errors.New("links have a target, and nothing else has")
+	case e.Stable != nil && !isFile:
+		return errors.New("files may have a stable digest, and nothing else")
 	}
-	return errors.Join(checkText("target", e.Target), e.validateMembers())
+	return errors.Join(checkText("target", e.Target), e.validateMembers(), validateStable(e.Stable))
 }
 
 // checkText refuses what Quote does not write.

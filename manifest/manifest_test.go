@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -72,6 +73,60 @@ func TestOf(t *testing.T) {
 	}
 	if d := manifest.Compare(m, again); d.Differ != 0 || d.Files != len(m.Entries) {
 		t.Errorf("with itself: %+v", d)
+	}
+}
+
+// TestEquivalent: two builds of three files are equivalent if all that differs does not count.
+func TestEquivalent(t *testing.T) {
+	t.Parallel()
+	of := func(files map[string]string) *manifest.Manifest {
+		t.Helper()
+		dir := t.TempDir()
+		for name, content := range files {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m, err := manifest.Of(t.Context(), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines, err := m.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m, err = manifest.Parse(lines); err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	pyc := func(time, code string) string { return "\xcb\r\r\n\x00\x00\x00\x00" + time + "size" + code }
+	one, two := time.Unix(1, 0), time.Unix(2, 0)
+	first := of(map[string]string{"a.pyc": pyc("2026", "code"), "b.tar.gz": string(gzipOf(t, tarOf(t, one, "b.pyc", pyc("2026", "code"), "c", "")))})
+	for name, c := range map[string]struct {
+		files map[string]string
+		want  string
+	}{
+		"times":            {map[string]string{"a.pyc": pyc("2027", "code"), "b.tar.gz": string(gzipOf(t, tarOf(t, two, "c", "", "b.pyc", pyc("2027", "code"))))}, "archive/v1 pyc-time/v1"},
+		"one time":         {map[string]string{"a.pyc": pyc("2027", "code"), "b.tar.gz": string(gzipOf(t, tarOf(t, one, "b.pyc", pyc("2026", "code"), "c", "")))}, "pyc-time/v1"},
+		"code":             {map[string]string{"a.pyc": pyc("2026", "edoc"), "b.tar.gz": string(gzipOf(t, tarOf(t, two, "b.pyc", pyc("2026", "code"), "c", "")))}, ""},
+		"code in archives": {map[string]string{"a.pyc": pyc("2027", "code"), "b.tar.gz": string(gzipOf(t, tarOf(t, one, "b.pyc", pyc("2026", "edoc"), "c", "")))}, ""},
+		"one file more":    {map[string]string{"a.pyc": pyc("2027", "code"), "b.tar.gz": string(gzipOf(t, tarOf(t, one, "b.pyc", pyc("2026", "code"), "c", ""))), "d": ""}, ""},
+	} {
+		d := manifest.Compare(first, of(c.files))
+		if got := strings.Join(d.Equivalent, " "); got != c.want || d.Differ == 0 {
+			t.Errorf("%s: equivalent after %q, want %q: %s", name, got, c.want, d)
+		}
+	}
+
+	// Whoever lists the same contents, and says that something else counts of them, contradicts.
+	liar := of(map[string]string{"a.pyc": pyc("2026", "code"), "b.tar.gz": string(gzipOf(t, tarOf(t, one, "b.pyc", pyc("2026", "code"), "c", "")))})
+	if d := manifest.Compare(first, liar); d.Differ != 0 {
+		t.Errorf("the same: %s", d)
+	}
+	liar.Entries[1].Stable.SHA256[0] ^= 1
+	if d := manifest.Compare(first, liar); d.Differ != 1 || d.Listed[0].What != manifest.Stabilized || d.Equivalent != nil {
+		t.Errorf("another digest after the same stabilizers: %+v", d)
 	}
 }
 

@@ -171,11 +171,11 @@ func TestCompareMembers(t *testing.T) {
 	t.Parallel()
 	one, two := time.Unix(1, 0), time.Unix(2, 0)
 	for want, files := range map[string][2][]byte{
-		"1 of 1 files differ: . (contents, the same members; their times or modes, or the compression)": {tarOf(t, one, "a", "1"), tarOf(t, two, "a", "1")},
-		"1 of 1 files differ: . (contents, the same members in another order)":                          {tarOf(t, one, "a", "1", "b", "2"), tarOf(t, one, "b", "2", "a", "1")},
-		"1 of 1 files differ: . (contents, 2 of 3 members: b, c)":                                       {tarOf(t, one, "a", "1", "b", "2"), tarOf(t, one, "a", "1", "b", "3", "c", "")},
-		"1 of 1 files differ: . (contents, what it unpacks to)":                                         {gzipOf(t, []byte("x")), gzipOf(t, []byte("y"))},
-		"1 of 1 files differ: . (contents)":                                                             {gzipOf(t, []byte("x")), []byte("y")},
+		"1 of 1 files differ: . (contents, the same members; their times or modes, or the compression, equivalent after archive/v1)": {tarOf(t, one, "a", "1"), tarOf(t, two, "a", "1")},
+		"1 of 1 files differ: . (contents, the same members in another order, equivalent after archive/v1)":                          {tarOf(t, one, "a", "1", "b", "2"), tarOf(t, one, "b", "2", "a", "1")},
+		"1 of 1 files differ: . (contents, 2 of 3 members: b, c)":                                                                    {tarOf(t, one, "a", "1", "b", "2"), tarOf(t, one, "a", "1", "b", "3", "c", "")},
+		"1 of 1 files differ: . (contents, what it unpacks to)":                                                                      {gzipOf(t, []byte("x")), gzipOf(t, []byte("y"))},
+		"1 of 1 files differ: . (contents)":                                                                                          {gzipOf(t, []byte("x")), []byte("y")},
 	} {
 		var both [2]*manifest.Manifest
 		for i, content := range files {
@@ -210,10 +210,13 @@ func TestMembersOfOthers(t *testing.T) {
 		"ar rc OUT *.o":               {"ar", "a-name-that-is-too-long-for-a-header.o b.o"},
 		"tar -cJf OUT *.o":            {"tar+xz", "a-name-that-is-too-long-for-a-header.o b.o"},
 		"tar -cjf OUT --format=v7 *o": {"", ""},
-		"tar -cjf OUT *.o":            {"tar+bzip2", "a-name-that-is-too-long-for-a-header.o b.o"},
+		// With holes, which would take very long to read.
+		"truncate -s 900G hole; tar -cSf OUT hole":              {"", ""},
+		"truncate -s 900G hole; tar -cSf OUT --format=pax hole": {"", ""},
+		"tar -cjf OUT *.o": {"tar+bzip2", "a-name-that-is-too-long-for-a-header.o b.o"},
 	} {
 		out := filepath.Join(t.TempDir(), "out")
-		command := exec.CommandContext(t.Context(), "sh", "-c", strings.Replace(script, "OUT", out, 1))
+		command := exec.CommandContext(t.Context(), "sh", "-c", strings.Replace(script, "OUT", out, 1)+"; rm -f hole")
 		command.Dir = dir
 		if text, err := command.CombinedOutput(); err != nil {
 			t.Fatalf("%s: %v: %s", script, err, text)
@@ -223,7 +226,7 @@ func TestMembersOfOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 		format, names := listed(t, content)
-		if want[0] == "" { // an old tar has no magic number: it is one compressed file
+		if strings.Contains(script, "v7") { // an old tar has no magic number: it is one compressed file
 			want = [2]string{"bzip2", ""}
 		}
 		if format != want[0] || strings.Join(names, " ") != want[1] {

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -12,6 +13,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"repronet.dev/manifest/stabilize"
 )
 
 // Of lists what is in an output: a directory, a file or a link. A file that is replaced by
@@ -94,8 +97,25 @@ func (w *walk) read(file string, e *Entry) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
 		return fmt.Errorf("%s was replaced while it was read: %w", file, err)
+	}
+	n, err := f.ReadAt(w.buffer[:magicSize], 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	head, name := bytes.Clone(w.buffer[:n]), filepath.Base(file)
+	// On another processor, so that two digests take as long as one.
+	var stable chan error
+	if stabilize.May(name, head, info.Size()) {
+		stable = make(chan error, 1)
+		go func() {
+			var err error
+			e.Stable, err = stabilize.Of(name, interruptibleAt{w.ctx, f}, info.Size())
+			stable <- err
+		}()
+		defer func() { err = errors.Join(err, <-stable) }()
 	}
 	sum := sha256.New()
 	e.Size, err = io.CopyBuffer(sum, struct{ io.Reader }{interruptible{w.ctx, f}}, w.buffer)
@@ -103,12 +123,12 @@ func (w *walk) read(file string, e *Entry) (err error) {
 	if err != nil {
 		return err
 	}
-	n, err := f.ReadAt(w.buffer[:magicSize], 0)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
+	if e.Size != info.Size() {
+		return fmt.Errorf("%s was written while it was read", file)
 	}
-	if mayBeArchive(w.buffer[:n]) {
-		e.Format, e.Members = w.unpack.list(file, e.Size)
+	if stable == nil && mayBeArchive(head) {
+		l := w.unpack.list(f, name, e.Size)
+		e.Format, e.Members, e.Stable = l.format, l.members, l.stable
 	}
 	return w.ctx.Err()
 }
@@ -124,4 +144,16 @@ func (i interruptible) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	return i.r.Read(p)
+}
+
+type interruptibleAt struct {
+	ctx context.Context //nolint:containedctx // of one call
+	r   io.ReaderAt
+}
+
+func (i interruptibleAt) ReadAt(p []byte, at int64) (int, error) {
+	if err := i.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return i.r.ReadAt(p, at)
 }

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strings"
 
 	"repronet.dev/attestation"
 	"repronet.dev/ecosystem"
@@ -21,6 +22,10 @@ func differenceCommand() cli.Command {
 		About: `  Fetches what pinned builders signed of the files in their builds of the output KEY,
   one list for each digest, checks the signatures, and compares the lists here. With
   --path, what is there is compared with each of them, too.
+
+  "Equivalent after archive/v1" means that nothing differs but what this stabilizer says does
+  not count, such as the order and times in an archive; the page /method of an aggregator
+  lists them. Equivalent is not reproduced.
 
   A list is its builder's word, and no verdict depends on it. Where PATH has the digest
   that the builder signed, it shows whether the list is true.
@@ -179,7 +184,7 @@ func (r *differing) print(w io.Writer) {
 		fmt.Fprintf(w, "  %s  %s, %d files\n", l.Digest, who, l.Files)
 	}
 	for _, p := range r.Pairs {
-		fmt.Fprintf(w, "%s and %s: %d of %d files differ\n", p.First, p.Second, p.Differ, p.Files)
+		fmt.Fprintf(w, "%s and %s: %d of %d files differ%s\n", p.First, p.Second, p.Differ, p.Files, equivalent(p.Equivalent))
 		for i, f := range p.Listed {
 			if i == filesShown {
 				break
@@ -220,5 +225,13 @@ func sizes(f *manifest.FileDifference) string {
 	if f.Members != nil {
 		text += fmt.Sprintf("; %s: %s", f.Members.Format, f.Members)
 	}
-	return text
+	return text + equivalent(f.Equivalent)
+}
+
+// equivalent is after which stabilizers two things are equivalent, if they are.
+func equivalent(by []string) string {
+	if len(by) == 0 {
+		return ""
+	}
+	return "; equivalent after " + strings.Join(by, ", ")
 }
