@@ -36,8 +36,9 @@ serve: build engine ## Start an empty aggregator on http://127.0.0.1:8080
 test: engine ## Install what the tests need, then run all of them, with the race detector
 	@.ci/prepare
 	@$(MAKE) --no-print-directory build
-	@# The times are for what hangs, not for what is slow: they hold on a machine that is busy with other things.
-	REPRONET_BIN=$(CURDIR)/bin go test -race -shuffle=on -timeout 2h ./...
+	@# The times are for what hangs, not for what is slow: they hold on a machine that is busy with other things. One package
+	@# more at a time than there are processors, since each waits for something now and then.
+	REPRONET_BIN=$(CURDIR)/bin go test -race -shuffle=on -timeout 2h -p $$(($$(nproc) + 1)) ./...
 	@# Built as the programs are, which are compiled already; the race detector has seen these tests above, and the browser
 	@# the pages, which are made of the same answers. Both protocols at once: they wait for the server most of the time.
 	export CGO_ENABLED=0 running= failed=; for protocol in http native; do ( export REPRONET_TEST_CLICKHOUSE=$$protocol; \

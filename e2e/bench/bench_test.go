@@ -22,7 +22,8 @@ func TestShort(t *testing.T) {
 	t.Chdir(filepath.Join("..", ".."))
 	var table strings.Builder
 	b := bench{dir: filepath.Join(t.TempDir(), "data"), out: &table, keep: true, sizes: sizes{
-		stored: 5000, sample: 5000, latencies: 5, requests: 20, closure: 150, mapped: 10_000, tree: 1 << 20, idle: time.Second,
+		stored: 3000, sample: 2000, latencies: 5, requests: 10, closure: 150, mapped: 10_000, tree: 1 << 20, idle: time.Second,
+		releases: []string{"30.2", "31.0"},
 	}}
 	if err := b.run(t.Context(), bin); err != nil {
 		t.Errorf("%v\n%s", err, &table)

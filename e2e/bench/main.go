@@ -64,17 +64,18 @@ type sizes struct {
 	mapped    int           // outputs of the map that is built directly
 	tree      int64         // bytes that are hashed
 	idle      time.Duration // until a reporter is idle
+	releases  []string      // of Bitcoin Core, whose documents are relayed, as patterns
 	compacted bool          // wait for the index to be compacted
 }
 
 var (
 	full = sizes{
 		stored: 10_000_000, sample: 1_000_000, latencies: 100, requests: 1000, closure: 3359, mapped: 10_000_000,
-		tree: 1 << 30, idle: 15 * time.Second, compacted: true,
+		tree: 1 << 30, idle: 15 * time.Second, releases: []string{"*"}, compacted: true,
 	}
 	small = sizes{
 		stored: 200_000, sample: 100_000, latencies: 20, requests: 200, closure: 3359, mapped: 200_000,
-		tree: 64 << 20, idle: 3 * time.Second,
+		tree: 64 << 20, idle: 3 * time.Second, releases: []string{"*"},
 	}
 )
 

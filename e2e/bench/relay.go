@@ -34,7 +34,11 @@ func (b *bench) relay(ctx context.Context) error {
 	if err := os.MkdirAll(tree, 0o750); err != nil {
 		return err
 	}
-	if _, err := run(exec.CommandContext(ctx, "tar", "-xzf", archive, "--strip-components=1", "-C", tree), 0); err != nil {
+	args := []string{"-xzf", archive, "--strip-components=1", "-C", tree, "--wildcards", "*/builder-keys/*"}
+	for _, release := range b.releases {
+		args = append(args, "*/"+release+"/*")
+	}
+	if _, err := run(exec.CommandContext(ctx, "tar", args...), 0); err != nil {
 		return err
 	}
 	s, err := b.open(ctx, filepath.Join(b.tmp, "relay"), 0)
