@@ -110,8 +110,8 @@ release-data: build engine ## Write what later releases must read, once for each
 	REPRONET_BIN=$(CURDIR)/bin REPRONET_MAKE_RELEASE=$(CURDIR)/e2e/testdata/release-$(RELEASE).tar.zst go test -count=1 -v -run TestMakeRelease ./e2e
 
 .PHONY: test-gpg
-test-gpg: ## Compare every real OpenPGP document with what gpg makes of it (REPRONET_DATA=DIR has the data)
-	REPRONET_GUIX_SIGS=all go test -count=1 -v -run GPG ./evidence/guixsigs
+test-gpg: engine ## Compare every real OpenPGP document with what gpg makes of it (REPRONET_DATA=DIR has the data)
+	REPRONET_GUIX_SIGS=all go test -count=1 -v -run 'GPG|TestRelayRealAttestations' ./evidence/guixsigs ./e2e
 
 .PHONY: test-faults
 test-faults: build engine ## Damage a server under load in every way, look for everything after each, and kill it 1,000 times

@@ -36,7 +36,7 @@ func TestBuilds(t *testing.T) {
 	t.Run("verify", b.testVerify)
 	t.Run("lies", b.testLies)
 	t.Run("replay", b.testReplay)
-	t.Run("reindex", func(t *testing.T) { testReindex(t, b.server) })
+	t.Run("reindex", func(t *testing.T) { testReindex(t, b.server, 1, 7, 10_000) })
 	t.Run("commands", b.testCommands) // last: it reports more
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"html"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -43,7 +44,7 @@ var (
 // page's commands.
 func commandsOfPages(t *testing.T, base string, from ...string) (commands []pageCommand, pages int) {
 	t.Helper()
-	seen := map[string]bool{}
+	seen, forms := map[string]bool{}, map[string]int{}
 	queue := append([]string{"/"}, from...)
 	for len(queue) > 0 {
 		page := queue[0]
@@ -60,8 +61,12 @@ func commandsOfPages(t *testing.T, base string, from ...string) (commands []page
 		seen[page] = true
 		pages++
 		for _, m := range anchorPattern.FindAllStringSubmatch(text, -1) {
-			if target, _, _ := strings.Cut(html.UnescapeString(m[1]), "#"); strings.HasPrefix(target, "/") {
+			target, _, _ := strings.Cut(html.UnescapeString(m[1]), "#")
+			if form := formOf(target); strings.HasPrefix(target, "/") && !seen[target] && forms[form] < sameForm {
 				queue = append(queue, target)
+				if form != "" {
+					forms[form]++
+				}
 			}
 		}
 		var outputs []dashboard.Output
@@ -73,6 +78,20 @@ func commandsOfPages(t *testing.T, base string, from ...string) (commands []page
 		}
 	}
 	return commands, pages
+}
+
+// sameForm is how many pages of one form are followed: a list sorted and filtered in the same
+// ways has the same links, with other values.
+const sameForm = 6
+
+// formOf is a link's path with the names of its parameters, "" of a link without any.
+func formOf(target string) string {
+	path, query, ok := strings.Cut(target, "?")
+	values, err := url.ParseQuery(query)
+	if !ok || err != nil {
+		return ""
+	}
+	return path + "?" + strings.Join(slices.Sorted(maps.Keys(values)), "&")
 }
 
 // fetchPage returns a page and where it is in the end.
