@@ -7,9 +7,6 @@ import (
 	"repronet.dev/manifest/stabilize"
 )
 
-// textPage is a page of fixed text.
-type textPage struct{ frame }
-
 type methodPage struct {
 	frame
 	Stabilizers []stabilize.Stabilizer

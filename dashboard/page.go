@@ -53,7 +53,7 @@ func parsePages() (map[string]*page, error) {
 		"status":       statusPage{},
 		"search":       searchPage{},
 		"subscription": subscriptionPage{},
-		"method":       textPage{},
+		"method":       methodPage{},
 		"problems":     problemsPage{},
 		"api":          apiPage{},
 		"data":         &dataPage{},
