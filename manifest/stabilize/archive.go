@@ -20,7 +20,7 @@ type Listing struct {
 
 type member struct{ name, line string }
 
-// Add adds a member: a name, a type of one letter ("f" of a file), its permissions, the target
+// Add adds a member: a name, a type of one character (docs/formats.md), its permissions, the target
 // of a link or the numbers of a device ("" of others), the digest of its contents, and if not
 // all of them count, that of what does.
 func (l *Listing) Add(name string, kind byte, permissions uint32, target string, contents attestation.Digest, counts *Stable) {

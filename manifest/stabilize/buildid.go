@@ -9,8 +9,9 @@ import (
 // Limits of what is read of an ELF file: real ones have about a dozen segments, some dozen
 // sections, and notes of some hundred bytes.
 const (
-	maxHeaders = 1000
-	maxNotes   = 64 << 10
+	maxHeaders  = 1000
+	maxNotes    = 64 << 10
+	maxAllNotes = 256 << 10 // of all segments and sections, which may be of the same bytes
 )
 
 func isELF(head []byte) bool { return bytes.HasPrefix(head, []byte("\x7fELF")) }
@@ -46,6 +47,7 @@ func buildIDs(_ string, r io.ReaderAt, size int64) (cuts []Range) {
 		}
 		return int64(order.Uint32(b[at:]))
 	}
+	left := int64(maxAllNotes)
 	for _, t := range elfTables[class] {
 		table, entry := number(header, int64(t.offset)), int64(order.Uint16(header[t.entry:]))
 		if entry < t.size+8 || entry > maxNotes {
@@ -56,7 +58,8 @@ func buildIDs(_ string, r io.ReaderAt, size int64) (cuts []Range) {
 			if b == nil || int64(order.Uint32(b[t.kind:])) != t.note {
 				continue
 			}
-			if at, length := number(b, t.start), number(b, t.size); length <= maxNotes {
+			if at, length := number(b, t.start), number(b, t.size); length > 0 && length <= min(maxNotes, left) {
+				left -= length
 				cuts = append(cuts, idsIn(part(r, size, at, length), at, order)...)
 			}
 		}

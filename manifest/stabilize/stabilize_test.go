@@ -200,6 +200,28 @@ func TestTools(t *testing.T) {
 	}
 }
 
+// Many segments of the same notes cost no more than some.
+func TestBuildIDsAreBounded(t *testing.T) {
+	const headers, entry, length = 900, 56, 60 << 10
+	b := make([]byte, 64+headers*entry, 64+headers*entry+length)
+	copy(b, "\x7fELF\x02\x01")
+	binary.LittleEndian.PutUint64(b[32:], 64)
+	binary.LittleEndian.PutUint16(b[54:], entry)
+	binary.LittleEndian.PutUint16(b[56:], headers)
+	for i := range headers {
+		h := b[64+i*entry:]
+		binary.LittleEndian.PutUint32(h, 4)
+		binary.LittleEndian.PutUint64(h[8:], uint64(len(b)))
+		binary.LittleEndian.PutUint64(h[32:], length)
+	}
+	for range length / 20 {
+		b = append(b, "\x04\x00\x00\x00\x04\x00\x00\x00\x03\x00\x00\x00GNU\x00once"...)
+	}
+	if n := testing.AllocsPerRun(1, func() { of(t, "a", b) }); n > 2*headers {
+		t.Errorf("%.0f allocations for %d segments of the same notes", n, headers)
+	}
+}
+
 func TestListing(t *testing.T) {
 	t.Parallel()
 	type file struct{ name, content string }
