@@ -77,9 +77,9 @@ func idsIn(notes []byte, at int64, order binary.ByteOrder) (cuts []Range) {
 		if end > int64(len(notes)) {
 			return cuts
 		}
-		switch owner := string(notes[p+header : int64(p)+header+name]); {
+		switch owner := notes[p+header : int64(p)+header+name]; {
 		case descriptor == 0:
-		case owner == "GNU\x00" && kind == 3, owner == "Go\x00\x00" && kind == 4:
+		case string(owner) == "GNU\x00" && kind == 3, string(owner) == "Go\x00\x00" && kind == 4:
 			cuts = append(cuts, Range{at + start, at + end})
 		}
 		p = int(min(start+pad4(descriptor), int64(len(notes))))
